@@ -1,0 +1,103 @@
+//! The one failure type: what went wrong, in the words of RFC 9209, and whose fault it is.
+//!
+//! A decision (a block, a response that may not be stored) is not a failure until it ends a
+//! request. The one place that turns a failure into a response is `proxy/refuse.rs`.
+
+use std::borrow::Cow;
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Client,
+    Origin,
+    Policy,
+    Proxy,
+}
+
+/// Proxy error types (RFC 9209 §2.3), as far as Larder meets them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorType {
+    DnsTimeout,
+    DnsError,
+    DestinationNotFound,
+    DestinationUnavailable,
+    DestinationIpProhibited,
+    ConnectionRefused,
+    ConnectionTerminated,
+    ConnectionTimeout,
+    ConnectionReadTimeout,
+    ConnectionLimitReached,
+    HttpRequestError,
+    HttpRequestDenied,
+    HttpResponseIncomplete,
+    HttpResponseHeaderSectionSize,
+    HttpProtocolError,
+    HttpResponseTimeout,
+    HttpUpgradeFailed,
+    ProxyInternalResponse,
+    ProxyInternalError,
+    ProxyLoopDetected,
+}
+
+impl ErrorType {
+    /// The registered token, as in `Proxy-Status: larder; error=…`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ErrorType::DnsTimeout => "dns_timeout",
+            ErrorType::DnsError => "dns_error",
+            ErrorType::DestinationNotFound => "destination_not_found",
+            ErrorType::DestinationUnavailable => "destination_unavailable",
+            ErrorType::DestinationIpProhibited => "destination_ip_prohibited",
+            ErrorType::ConnectionRefused => "connection_refused",
+            ErrorType::ConnectionTerminated => "connection_terminated",
+            ErrorType::ConnectionTimeout => "connection_timeout",
+            ErrorType::ConnectionReadTimeout => "connection_read_timeout",
+            ErrorType::ConnectionLimitReached => "connection_limit_reached",
+            ErrorType::HttpRequestError => "http_request_error",
+            ErrorType::HttpRequestDenied => "http_request_denied",
+            ErrorType::HttpResponseIncomplete => "http_response_incomplete",
+            ErrorType::HttpResponseHeaderSectionSize => "http_response_header_section_size",
+            ErrorType::HttpProtocolError => "http_protocol_error",
+            ErrorType::HttpResponseTimeout => "http_response_timeout",
+            ErrorType::HttpUpgradeFailed => "http_upgrade_failed",
+            ErrorType::ProxyInternalResponse => "proxy_internal_response",
+            ErrorType::ProxyInternalError => "proxy_internal_error",
+            ErrorType::ProxyLoopDetected => "proxy_loop_detected",
+        }
+    }
+}
+
+/// Why a request got no answer from its origin.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{public} ({internal})")]
+pub struct Failure {
+    pub error: ErrorType,
+    pub fault: Fault,
+    /// The status code of the response that says so.
+    pub status: u16,
+    /// One sentence for the client; never an internal address or a secret.
+    pub public: Cow<'static, str>,
+    /// Detail for the log.
+    pub internal: Cow<'static, str>,
+    /// The name of the rule that decided, when one did.
+    pub rule: Option<String>,
+}
+
+impl Failure {
+    /// A failure without further detail for the log.
+    pub fn new(error: ErrorType, fault: Fault, status: u16, public: impl Into<Cow<'static, str>>) -> Failure {
+        Failure { error, fault, status, public: public.into(), internal: Cow::Borrowed(""), rule: None }
+    }
+
+    /// Adds detail for the log.
+    pub fn with_internal(mut self, internal: impl std::fmt::Display) -> Failure {
+        self.internal = Cow::Owned(internal.to_string());
+        self
+    }
+
+    /// Names the rule that decided.
+    pub fn with_rule(mut self, rule: impl Into<String>) -> Failure {
+        self.rule = Some(rule.into());
+        self
+    }
+}

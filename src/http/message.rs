@@ -1,0 +1,160 @@
+//! The heads of requests and responses, and what they say about their content's length.
+//!
+//! A head is what a peer sent, checked but not interpreted beyond framing: connection-specific
+//! fields are still there. Nothing here reads from a connection.
+
+use bytes::Bytes;
+
+use super::{Fields, Target};
+
+/// The version of a message as far as its meaning differs (RFC 9110 §2.5). A higher minor
+/// version of HTTP/1 is read as HTTP/1.1, which is what it must be compatible with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    Http10,
+    Http11,
+}
+
+impl Version {
+    /// `1.0` or `1.1`, as in `Via`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Version::Http10 => "1.0",
+            Version::Http11 => "1.1",
+        }
+    }
+}
+
+/// Request methods, case-sensitive (RFC 9110 §9.1).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    Connect,
+    Options,
+    Trace,
+    Patch,
+    /// Any other token.
+    Other(Bytes),
+}
+
+impl Method {
+    /// The method that this token is.
+    pub fn of(token: Bytes) -> Method {
+        match &token[..] {
+            b"GET" => Method::Get,
+            b"HEAD" => Method::Head,
+            b"POST" => Method::Post,
+            b"PUT" => Method::Put,
+            b"DELETE" => Method::Delete,
+            b"CONNECT" => Method::Connect,
+            b"OPTIONS" => Method::Options,
+            b"TRACE" => Method::Trace,
+            b"PATCH" => Method::Patch,
+            _ => Method::Other(token),
+        }
+    }
+
+    /// The token.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+            Method::Connect => "CONNECT",
+            Method::Options => "OPTIONS",
+            Method::Trace => "TRACE",
+            Method::Patch => "PATCH",
+            // A token is ASCII by its grammar.
+            Method::Other(token) => std::str::from_utf8(token).unwrap_or_default(),
+        }
+    }
+
+    /// Whether the method is known to be read-only (RFC 9110 §9.2.1).
+    pub fn is_safe(&self) -> bool {
+        matches!(self, Method::Get | Method::Head | Method::Options | Method::Trace)
+    }
+
+    /// Whether a request may be sent a second time unasked (RFC 9110 §9.2.2).
+    pub fn is_idempotent(&self) -> bool {
+        self.is_safe() || matches!(self, Method::Put | Method::Delete)
+    }
+}
+
+/// How long a message's content is on the wire (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLength {
+    /// No content at all.
+    None,
+    /// Exactly so many octets.
+    Exact(u64),
+    /// The chunked transfer coding.
+    Chunked,
+    /// All until the connection closes; responses only.
+    UntilClose,
+}
+
+/// A request head.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: Method,
+    pub target: Target,
+    pub version: Version,
+    pub fields: Fields,
+    pub length: BodyLength,
+    /// Octets of the head on the wire, for the log.
+    pub head_bytes: u64,
+}
+
+/// A response head.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// 100 to 999.
+    pub status: u16,
+    /// The reason phrase as received; may be empty.
+    pub reason: Bytes,
+    pub version: Version,
+    pub fields: Fields,
+    pub length: BodyLength,
+    /// Whether the sender keeps the connection open behind this message (RFC 9112 §9.3).
+    pub keep_alive: bool,
+}
+
+/// The registered reason phrase of a status code; empty for one that has none here.
+pub const fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        103 => "Early Hints",
+        200 => "OK",
+        206 => "Partial Content",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        508 => "Loop Detected",
+        _ => "",
+    }
+}
