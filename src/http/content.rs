@@ -67,9 +67,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         &self.buffer
     }
 
-    /// Takes the connection apart; the octets read too far belong to what follows.
-    pub fn into_parts(self) -> (R, Bytes) {
-        (self.io, self.buffer.freeze())
+    /// Takes the octets that were read too far: they belong to what follows, say a tunnel.
+    pub fn take_buffered(&mut self) -> Bytes {
+        self.buffer.split().freeze()
     }
 
     /// Reads a request head. Waits without a limit of its own.

@@ -213,7 +213,7 @@ pub fn parse_request(head: &Bytes, span: HeadSpan, limits: &HeadLimits) -> Resul
     let raw_target = head.slice_ref(line.target);
     let target = match method {
         Method::Connect => Target::parse_connect(&raw_target)?,
-        _ => Target::parse(&raw_target)?,
+        _ => Target::parse(&raw_target, &method)?,
     };
     if target == Target::Asterisk && method != Method::Options {
         return Err(HeadError::TargetForm);

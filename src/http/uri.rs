@@ -8,7 +8,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::grammar::exact_decimal;
-use super::{Host, HostError};
+use super::{Host, HostError, Method};
 
 /// The schemes that Larder fetches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,8 +83,8 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// Parses the target of any request but CONNECT.
-    pub fn parse(raw: &Bytes) -> Result<Target, TargetError> {
+    /// Parses the target of any request but CONNECT, whose target is [`Target::parse_connect`]'s.
+    pub fn parse(raw: &Bytes, method: &Method) -> Result<Target, TargetError> {
         if raw.is_empty() || raw.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
             return Err(TargetError::BadCharacter);
         }
@@ -94,7 +94,16 @@ impl Target {
         match raw.first() {
             Some(b'*') if raw.len() == 1 => Ok(Target::Asterisk),
             Some(b'/') => Ok(Target::Origin(raw.clone())),
-            _ => TargetUri::parse_absolute(raw).map(Target::Absolute),
+            _ => {
+                let mut uri = TargetUri::parse_absolute(raw)?;
+                // RFC 9112 §3.2.4: "If a proxy receives an OPTIONS request with an absolute-form
+                // of request-target in which the URI has an empty path and no query component,
+                // then the last proxy on the request chain MUST send a request-target of "*"".
+                if *method == Method::Options && !raw.ends_with(b"/") && &uri.path_and_query[..] == b"/" {
+                    uri.path_and_query = Bytes::from_static(b"*");
+                }
+                Ok(Target::Absolute(uri))
+            }
         }
     }
 

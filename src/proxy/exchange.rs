@@ -1,7 +1,7 @@
 //! A request's whole story on one page.
 
 use super::admit::{Admitted, admit};
-use super::collapse::Role;
+use super::collapse::{Role, join};
 use super::fetch::{Plan, fetch};
 use super::record::Record;
 use super::{Client, Interrupted, Next, Proxy, deliver, local, refuse, stored, tunnel};
@@ -46,7 +46,7 @@ async fn story(
         if !may_follow || !plan.may_collapse(request) {
             return fetch(proxy, client, request, &uri, plan, record).await;
         }
-        match proxy.shared.flights.join(&proxy.shared.store, &uri, proxy.shared.clock.now()) {
+        match join(&proxy.shared, &uri) {
             Role::Alone => return fetch(proxy, client, request, &uri, plan, record).await,
             Role::Lead(lead) => return fetch(proxy, client, request, &uri, plan.leading(lead), record).await,
             Role::Follow(flight) => {
@@ -97,7 +97,7 @@ async fn look_up(
             stored::deliver(proxy, client, request, object, age, outcome, record).await.map(Looked::Answered)
         }
         Decision::Validate { index, reason } => Ok(Looked::Forward(match objects.get(index) {
-            Some(object) => Plan::validate(reason, object.clone(), objects),
+            Some(object) => Plan::validate(reason, object.clone()),
             None => Plan::forward(reason),
         })),
         Decision::Forward(reason) => Ok(Looked::Forward(Plan::forward(reason))),

@@ -283,7 +283,7 @@ impl FillReader {
         }
     }
 
-    fn take(&mut self, pieces: &mut Vec<Bytes>) -> Option<Result<bool, Aborted>> {
+    fn take(&self, pieces: &mut Vec<Bytes>) -> Option<Result<bool, Aborted>> {
         let mut state = self.fill.lock();
         let next = state.readers.get(self.place).copied().flatten()?;
         let before = pieces.len();

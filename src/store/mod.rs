@@ -151,7 +151,8 @@ impl Store {
         self.memory.usage()
     }
 
-    fn hash(&self, uri: &TargetUri) -> u128 {
+    /// The keyed hash of a cache key: for tables beside the store.
+    pub fn hash(&self, uri: &TargetUri) -> u128 {
         let mut hasher = SipHasher13::new_with_keys(self.hash_key[0], self.hash_key[1]);
         let host = uri.authority.host.as_str().as_bytes();
         // Lengths in front, so that no two keys are one string of octets.

@@ -1,0 +1,181 @@
+//! Collapsing: concurrent requests for one cache key share one exchange with the origin
+//! (RFC 9111 §4, "collapse requests").
+//!
+//! The first request leads; the others wait for the head that it gets. If that response can be
+//! shared they all read its fill, else everybody asks alone, and the key is remembered as
+//! uncacheable for a while, so that an uncacheable URL is never serialised.
+//!
+//! Invariant: a leader that ends, however it ends, sets its followers free.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::Shared;
+use crate::caching::StoredHead;
+use crate::http::{TargetUri, Timestamp};
+use crate::store::Fill;
+
+
+/// Locks that flights are spread over; arbitrary.
+const SHARDS: usize = 16;
+/// Places to remember uncacheable keys in; a collision costs a collapse, nothing else.
+const REMEMBERED: usize = 4096;
+/// How long a key is taken for uncacheable, in seconds; arbitrary.
+const UNCACHEABLE_S: u64 = 120;
+
+/// The exchanges under way that others may follow.
+#[derive(Debug)]
+pub(super) struct Flights {
+    shards: Box<[Mutex<HashMap<u128, Arc<Flight>>>]>,
+    /// Upper half: a part of the key's hash; lower half: until when, in seconds.
+    uncacheable: Box<[AtomicU64]>,
+}
+
+impl Default for Flights {
+    fn default() -> Flights {
+        Flights {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            uncacheable: (0..REMEMBERED).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+}
+
+/// One exchange under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    uri: TargetUri,
+    state: Mutex<Course>,
+    changed: Notify,
+}
+
+/// What has become of an exchange so far.
+#[derive(Clone, Debug)]
+pub(super) enum Course {
+    AwaitingHead,
+    /// The response can be shared, and is arriving.
+    Filling(Arc<Filling>),
+    /// What is stored has changed: look again.
+    LookAgain,
+    /// The response can't be shared, or there is none.
+    Dissolved,
+}
+
+/// A response that is arriving and will be stored.
+#[derive(Debug)]
+pub(super) struct Filling {
+    pub head: StoredHead,
+    /// As in [`crate::store::Object::rendered`].
+    pub rendered: Bytes,
+    /// Octets of content, when the head told.
+    pub length: Option<u64>,
+    pub fill: Arc<Fill>,
+}
+
+/// A request's part in a collapse.
+#[derive(Debug)]
+pub(super) enum Role {
+    Alone,
+    Lead(Lead),
+    Follow(Arc<Flight>),
+}
+
+/// Joins the exchange under way for this key, or becomes the one that others join.
+pub(super) fn join(shared: &Arc<Shared>, uri: &TargetUri) -> Role {
+    let hash = shared.store.hash(uri);
+    if shared.flights.is_uncacheable(hash, shared.clock.now()) {
+        return Role::Alone;
+    }
+    let mut flights = shared.flights.shard(hash);
+    if let Some(flight) = flights.get(&hash) {
+        // Two keys with one hash: the second is not collapsed.
+        return if flight.uri == *uri { Role::Follow(flight.clone()) } else { Role::Alone };
+    }
+    let flight = Flight { uri: uri.clone(), state: Mutex::new(Course::AwaitingHead), changed: Notify::new() };
+    let flight = Arc::new(flight);
+    flights.insert(hash, flight.clone());
+    drop(flights);
+    Role::Lead(Lead { shared: shared.clone(), hash, flight, end: Course::Dissolved })
+}
+
+impl Flights {
+    fn is_uncacheable(&self, hash: u128, now: Timestamp) -> bool {
+        let Some(place) = self.uncacheable.get(hash as usize % REMEMBERED) else { return false };
+        let known = place.load(Ordering::Relaxed);
+        known & !0xffff_ffff == mark(hash) && now.0 < known & 0xffff_ffff
+    }
+
+    fn shard(&self, hash: u128) -> MutexGuard<'_, HashMap<u128, Arc<Flight>>> {
+        match self.shards.get((hash >> 64) as usize % SHARDS) {
+            Some(shard) => shard.lock().unwrap_or_else(PoisonError::into_inner),
+            None => unreachable!("an index below SHARDS"),
+        }
+    }
+}
+
+fn mark(hash: u128) -> u64 {
+    ((hash >> 32) as u64) & !0xffff_ffff
+}
+
+/// The leader's hold on a flight. Dropping it ends the flight.
+#[derive(Debug)]
+pub(super) struct Lead {
+    shared: Arc<Shared>,
+    hash: u128,
+    flight: Arc<Flight>,
+    end: Course,
+}
+
+impl Lead {
+    /// Lets followers read what arrives. The flight goes on until the fill has ended.
+    pub(super) fn share(&mut self, filling: Arc<Filling>) {
+        self.flight.set(Course::Filling(filling));
+        self.end = Course::LookAgain;
+    }
+
+    /// What is stored has changed: followers look again.
+    pub(super) fn look_again(mut self) {
+        self.end = Course::LookAgain;
+    }
+
+    /// The response can't be shared; remembers that.
+    pub(super) fn dissolve(self) {
+        let until = self.shared.clock.now().plus(UNCACHEABLE_S).0 & 0xffff_ffff;
+        if let Some(place) = self.shared.flights.uncacheable.get(self.hash as usize % REMEMBERED) {
+            place.store(mark(self.hash) | until, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.shared.flights.shard(self.hash).remove(&self.hash);
+        self.flight.set(std::mem::replace(&mut self.end, Course::Dissolved));
+    }
+}
+
+impl Flight {
+    /// Waits until the leader's response is decided on.
+    pub(super) async fn course(&self) -> Course {
+        loop {
+            let changed = self.changed.notified();
+            let course = self.lock().clone();
+            match course {
+                Course::AwaitingHead => changed.await,
+                decided => return decided,
+            }
+        }
+    }
+
+    fn set(&self, course: Course) {
+        *self.lock() = course;
+        self.changed.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Course> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

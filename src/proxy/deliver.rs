@@ -1,0 +1,245 @@
+//! Delivering a response that is arriving: from a fill that it shares, or straight from the
+//! origin's connection.
+
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use super::collapse::{Course, Filling, Flight};
+use super::forward::Reply;
+use super::record::Record;
+use super::render::{Framing, Tail, passed_head, via};
+use super::sender::{More, Sender, incomplete};
+use super::{Client, Interrupted, Next, Proxy, stored};
+use crate::caching::{Answer, Decision, ForwardReason, Handled, Outcome, answer, decide};
+use crate::http::grammar::{Members, exact_decimal};
+use crate::http::{
+    BodyLength, Content, FieldName, Fields, Method, Reader, Request, Response, TargetUri, Version,
+};
+use crate::origin::Connection;
+use crate::store::FillReader;
+
+/// What came of following another exchange.
+pub(super) enum Followed {
+    Delivered(Next),
+    /// What is stored has changed.
+    LookAgain,
+    /// This request has to ask for itself.
+    Alone,
+}
+
+/// Waits for the leader of a collapse, and shares what it gets if this request may.
+pub(super) async fn follow(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    flight: &Flight,
+    reason: ForwardReason,
+    record: &mut Record,
+) -> Result<Followed, Interrupted> {
+    let filling = match flight.course().await {
+        Course::Filling(filling) => filling,
+        Course::LookAgain => return Ok(Followed::LookAgain),
+        Course::AwaitingHead | Course::Dissolved => return Ok(Followed::Alone),
+    };
+    let shared = &proxy.shared;
+    let decision = decide(request, &[&filling.head], shared.clock.now(), &shared.cache_policy);
+    let Decision::Reuse { ttl, .. } = decision else {
+        record.note("collapse", format_args!("the response under way does not answer this: {decision:?}"));
+        return Ok(Followed::Alone);
+    };
+    let outcome = Outcome { collapsed: true, ttl: Some(ttl), ..Outcome::new(Handled::Forwarded(reason)) };
+    // A range needs the complete length, which answer() must not be told wrongly; may_collapse
+    // keeps ranges out, so that only a 304 can come here beside the whole.
+    if answer(request, &filling.head, filling.length.unwrap_or(u64::MAX)) == Answer::NotModified {
+        return not_modified(proxy, client, request, &filling, outcome, record).await.map(Followed::Delivered);
+    }
+    match filling.fill.reader() {
+        Some(reader) => {
+            from_fill(proxy, client, request, &filling, reader, outcome, record).await.map(Followed::Delivered)
+        }
+        None => Ok(Followed::Alone),
+    }
+}
+
+/// Delivers the response that this request has brought.
+pub(super) async fn filling(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    filling: &Filling,
+    outcome: Outcome,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    match filling.fill.reader() {
+        Some(reader) => from_fill(proxy, client, request, filling, reader, outcome, record).await,
+        // It ended before anybody could read: nothing of it was sent.
+        None => Err(incomplete("before its first octet").into()),
+    }
+}
+
+async fn from_fill(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    filling: &Filling,
+    mut reader: FillReader,
+    outcome: Outcome,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    let shared = &proxy.shared;
+    let framing = match filling.head.status {
+        204 => Framing::Empty,
+        _ => Framing::of(filling.length, request.version),
+    };
+    let keep_open = client.keeps_open(request) && framing != Framing::UntilClose;
+    let age = filling.head.current_age(shared.clock.now());
+    let age = (age > 0).then_some(age);
+    let mut head = std::mem::take(&mut client.scratch);
+    head.clear();
+    head.extend_from_slice(&filling.rendered);
+    Tail { framing, age, outcome: &outcome, keep_open, client: request.version }.write(&mut head);
+    record.responds(filling.head.status, outcome, &filling.head.fields);
+    let (clock, idle) = (&shared.clock, shared.limits.idle);
+    let mut sender = Sender { writer: &mut client.writer, clock, idle, front: &mut head, framing };
+    let mut pieces = Vec::new();
+    loop {
+        let before = pieces.len();
+        let last = reader.next(&mut pieces).await.map_err(|aborted| Interrupted::Cut(incomplete(aborted)))?;
+        let octets = pieces.iter().skip(before).map(|piece| piece.len() as u64).sum();
+        if !outcome.collapsed {
+            record.received_from_origin(octets);
+        }
+        let more = if last { More::No } else { More::Yes };
+        let trailers = if last { reader.trailers() } else { Fields::default() };
+        sender.send(&mut pieces, more, &trailers, record).await?;
+        if last {
+            break;
+        }
+    }
+    client.scratch = head;
+    Ok(if keep_open { Next::KeepOpen } else { Next::Close })
+}
+
+async fn not_modified(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    filling: &Filling,
+    outcome: Outcome,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    let shared = &proxy.shared;
+    let keep_open = client.keeps_open(request);
+    let mut head = Vec::new();
+    stored::not_modified(&mut head, &filling.head.fields);
+    via(&mut head, Version::Http11, shared);
+    let framing = Framing::Empty;
+    Tail { framing, age: None, outcome: &outcome, keep_open, client: request.version }.write(&mut head);
+    record.responds(304, outcome, &filling.head.fields);
+    let (clock, idle) = (&shared.clock, shared.limits.idle);
+    let mut sender = Sender { writer: &mut client.writer, clock, idle, front: &mut head, framing };
+    sender.send(&mut Vec::new(), More::No, &Fields::default(), record).await?;
+    Ok(if keep_open { Next::KeepOpen } else { Next::Close })
+}
+
+/// Delivers a response that is not stored, straight from the origin's connection.
+pub(super) async fn pass(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    uri: &TargetUri,
+    reply: Reply,
+    outcome: Outcome,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    let Reply { response, mut connection, .. } = reply;
+    let keep_open = client.keeps_open(request) && passed_framing(request, &response) != Framing::UntilClose;
+    let to = Towards { writer: &mut client.writer, scratch: &mut client.scratch, keep_open };
+    pass_content(proxy, to, request, &response, &mut connection.reader, outcome, record).await?;
+    keep(proxy, uri, response.keep_alive, connection);
+    Ok(if keep_open { Next::KeepOpen } else { Next::Close })
+}
+
+/// A client's writing side, and whether it stays open.
+#[derive(Debug)]
+pub(super) struct Towards<'a> {
+    pub writer: &'a mut OwnedWriteHalf,
+    pub scratch: &'a mut Vec<u8>,
+    pub keep_open: bool,
+}
+
+/// Sends the head and streams the content, each piece as soon as it is there.
+pub(super) async fn pass_content(
+    proxy: &Proxy,
+    to: Towards<'_>,
+    request: &Request,
+    response: &Response,
+    reader: &mut Reader<OwnedReadHalf>,
+    outcome: Outcome,
+    record: &mut Record,
+) -> Result<(), Interrupted> {
+    let shared = &proxy.shared;
+    let Towards { writer, scratch: head, keep_open } = to;
+    let framing = passed_framing(request, response);
+    head.clear();
+    passed_head(head, shared, response);
+    Tail { framing, age: None, outcome: &outcome, keep_open, client: request.version }.write(head);
+    record.responds(response.status, outcome, &response.fields);
+    let mut content = Content::new(response.length, &shared.limits.chunks);
+    let (clock, idle) = (&shared.clock, shared.limits.idle);
+    let mut sender = Sender { writer, clock, idle, front: head, framing };
+    // Content that came with the head leaves with it; content that has yet to come must not
+    // hold the head back.
+    if !content.is_done() && reader.buffered().is_empty() {
+        sender.flush_head(record).await?;
+    }
+    let mut pieces = Vec::new();
+    while !content.is_done() {
+        let next = content.next(reader, &mut pieces);
+        match shared.clock.timeout(shared.limits.idle, next).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(Interrupted::Cut(incomplete(error))),
+            Err(timed_out) => return Err(Interrupted::Cut(incomplete(timed_out))),
+        }
+        record.received_from_origin(pieces.iter().map(|piece| piece.len() as u64).sum());
+        if !content.is_done() {
+            sender.send(&mut pieces, More::Yes, &Fields::default(), record).await?;
+        }
+    }
+    let trailers = content.trailers().clone();
+    if !has_content(request, response) {
+        sender.framing = Framing::Empty;
+    }
+    sender.send(&mut pieces, More::No, &trailers, record).await
+}
+
+fn has_content(request: &Request, response: &Response) -> bool {
+    request.method != Method::Head && !matches!(response.status, 100..=199 | 204 | 304)
+}
+
+/// The framing of a response that is passed on. One without content keeps the length that it
+/// would have had (RFC 9110 §8.6), if it told one.
+pub(super) fn passed_framing(request: &Request, response: &Response) -> Framing {
+    if has_content(request, response) {
+        return match response.length {
+            BodyLength::None => Framing::Length(0),
+            BodyLength::Exact(length) => Framing::Length(length),
+            BodyLength::Chunked | BodyLength::UntilClose => Framing::of(None, request.version),
+        };
+    }
+    if matches!(response.status, 100..=199 | 204) {
+        return Framing::Empty;
+    }
+    let coded = response.fields.contains(FieldName::TransferEncoding);
+    let told = response.fields.first(FieldName::ContentLength).and_then(|value| Members::of(value).next());
+    match told.and_then(exact_decimal) {
+        Some(length) if !coded => Framing::Length(length),
+        _ => Framing::Empty,
+    }
+}
+
+/// Puts a connection back into the pool, if its state is certain.
+pub(super) fn keep(proxy: &Proxy, uri: &TargetUri, keep_alive: bool, connection: Connection) {
+    if keep_alive {
+        proxy.origins.keep(uri, connection);
+    }
+}

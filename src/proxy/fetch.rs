@@ -1,0 +1,261 @@
+//! Fetching: the origin is asked, and what its answer means for the store and for the client is
+//! decided once its head is here (RFC 9111 §3, §4.3).
+
+use std::sync::Arc;
+
+use super::collapse::Lead;
+use super::forward::{self, Extra, Reply};
+use super::record::Record;
+use super::{Client, Interrupted, Next, Proxy, deliver, fill, stored, upload};
+use crate::caching::{
+    ForwardReason, Handled, HeadEffect, Lifetime, Outcome, StoredHead, Times, freshened_by, freshened_by_head,
+    invalidated, is_error_for_stale, may_serve_stale_on_error, may_store, storable_request, validation_fields,
+};
+use crate::error::Failure;
+use crate::http::{FieldName, Method, Request, Response, TargetUri};
+use crate::store::Object;
+
+/// Why and how the origin is asked.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub reason: ForwardReason,
+    /// The stored response that is asked about.
+    validating: Option<Arc<Object>>,
+    lead: Option<Lead>,
+}
+
+impl Plan {
+    /// Asks for the response.
+    pub(super) fn forward(reason: ForwardReason) -> Plan {
+        Plan { reason, validating: None, lead: None }
+    }
+
+    /// Asks whether this stored response is still good.
+    pub(super) fn validate(reason: ForwardReason, object: Arc<Object>) -> Plan {
+        Plan { reason, validating: Some(object), lead: None }
+    }
+
+    /// With others waiting for the answer.
+    pub(super) fn leading(self, lead: Lead) -> Plan {
+        Plan { lead: Some(lead), ..self }
+    }
+
+    /// Whether this request may share its exchange with others: what it brings home has to be
+    /// of use to them, and what others bring home to it.
+    pub(super) fn may_collapse(&self, request: &Request) -> bool {
+        request.method == Method::Get
+            && self.reason != ForwardReason::Request
+            && storable_request(request).is_ok()
+            && !request.fields.iter().any(|field| {
+                matches!(field.id, FieldName::Range | FieldName::Authorization | FieldName::Upgrade)
+            })
+    }
+}
+
+/// Answers a request with the origin's help.
+pub(super) async fn fetch(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    uri: &TargetUri,
+    mut plan: Plan,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    if upload::is_needed(request) {
+        return upload::exchange(proxy, client, request, uri, plan.reason, record).await;
+    }
+    loop {
+        let heads: Vec<_> = plan.validating.iter().map(|object| &object.head).collect();
+        let extra = Extra { validation: validation_fields(&heads), upgrade: None };
+        let head = forward::request_head(&proxy.shared, request, uri, &extra);
+        let reply = match forward::ask(proxy, client, request, uri, &head, record).await {
+            Ok(reply) => reply,
+            Err(Interrupted::Failed(failure)) => {
+                return after_failure(proxy, client, request, plan, failure, record).await;
+            }
+            Err(interrupted) => return Err(interrupted),
+        };
+        let Some(object) = plan.validating.take() else {
+            return after_reply(proxy, client, request, uri, plan, reply, record).await;
+        };
+        match validated(&object.head, &reply, extra.validation.is_empty()) {
+            Validated::Unmodified => return freshen(proxy, client, request, uri, plan, &object, reply, record).await,
+            Validated::Modified => {
+                let failed = is_error_for_stale(reply.response.status);
+                if failed && may_be_stale(proxy, request, &object) {
+                    record.note("reuse", "the origin failed; the stale response is served");
+                    let fwd_status = Some(reply.response.status);
+                    return serve_stale(proxy, client, request, &plan, &object, fwd_status, record).await;
+                }
+                return after_reply(proxy, client, request, uri, plan, reply, record).await;
+            }
+            Validated::OfAnother => record.note("reuse", "the 304 is for another representation; asks anew"),
+        }
+    }
+}
+
+enum Validated {
+    Unmodified,
+    Modified,
+    /// A 304 for something that is not stored (RFC 9111 §4.3.4).
+    OfAnother,
+}
+
+fn validated(head: &StoredHead, reply: &Reply, unconditional: bool) -> Validated {
+    if reply.response.status != 304 || unconditional {
+        return Validated::Modified;
+    }
+    if freshened_by(&reply.response, &[head]).is_some() { Validated::Unmodified } else { Validated::OfAnother }
+}
+
+/// RFC 9111 §4.3.4: the stored response is updated, and answers.
+#[expect(clippy::too_many_arguments, reason = "a step of fetch that has its own name")]
+async fn freshen(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    uri: &TargetUri,
+    plan: Plan,
+    object: &Arc<Object>,
+    reply: Reply,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    let shared = &proxy.shared;
+    let head = object.head.freshen(&reply.response, request, reply.times);
+    let ttl = ttl(proxy, &head);
+    let age = head.current_age(shared.clock.now());
+    let rendered = super::render::stored_head(shared, &head);
+    let fresh = Arc::new(Object { head, rendered, content: object.content.clone() });
+    shared.store.replace(uri, object, fresh.clone());
+    if let Some(lead) = plan.lead {
+        lead.look_again();
+    }
+    deliver::keep(proxy, uri, reply.response.keep_alive, reply.connection);
+    let outcome = Outcome { fwd_status: Some(304), stored: true, ttl, ..Outcome::new(Handled::Forwarded(plan.reason)) };
+    stored::deliver(proxy, client, request, &fresh, age, outcome, record).await
+}
+
+/// No answer at all: a stale response may stand in (RFC 9111 §4.2.4).
+async fn after_failure(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    plan: Plan,
+    failure: Failure,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    match &plan.validating {
+        Some(object) if may_be_stale(proxy, request, object) => {
+            record.note("reuse", format_args!("{failure}; the stale response is served"));
+            serve_stale(proxy, client, request, &plan, object, None, record).await
+        }
+        _ => Err(failure.into()),
+    }
+}
+
+fn may_be_stale(proxy: &Proxy, request: &Request, object: &Object) -> bool {
+    let shared = &proxy.shared;
+    may_serve_stale_on_error(request, &object.head, shared.clock.now(), &shared.cache_policy)
+}
+
+async fn serve_stale(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    plan: &Plan,
+    object: &Object,
+    fwd_status: Option<u16>,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    let outcome = Outcome {
+        fwd_status,
+        ttl: ttl(proxy, &object.head),
+        detail: Some("stale-if-error"),
+        ..Outcome::new(Handled::Forwarded(plan.reason))
+    };
+    let age = object.head.current_age(proxy.shared.clock.now());
+    stored::deliver(proxy, client, request, object, age, outcome, record).await
+}
+
+/// A response that is new: it is stored while it is delivered, or only delivered.
+async fn after_reply(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    uri: &TargetUri,
+    plan: Plan,
+    reply: Reply,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    let shared = &proxy.shared;
+    invalidate(proxy, request, uri, &reply.response, reply.times, record);
+    let mut outcome = Outcome::new(Handled::Forwarded(plan.reason));
+    outcome.fwd_status = (plan.reason == ForwardReason::Stale).then_some(reply.response.status);
+    let storing = may_store(request, &reply.response, reply.times, &shared.cache_policy);
+    let writer = match storing.map_err(|reason| reason.as_str()) {
+        Ok(()) => shared.store.fill(fill::known_length(reply.response.length)).ok_or("too-large"),
+        Err(reason) => Err(reason),
+    };
+    let writer = match writer {
+        Ok(writer) => writer,
+        Err(reason) => {
+            record.note("store", format_args!("not stored: {reason}"));
+            outcome.detail = Some(reason);
+            if let Some(lead) = plan.lead {
+                lead.dissolve();
+            }
+            return deliver::pass(proxy, client, request, uri, reply, outcome, record).await;
+        }
+    };
+    let head = StoredHead::new(request, &reply.response, reply.times);
+    outcome.ttl = ttl(proxy, &head);
+    outcome.stored = true;
+    record.note("store", format_args!("stores {uri} with {:?}", head.freshness_lifetime(&shared.cache_policy)));
+    let start = fill::Start { uri, request: &request.fields, head, reply, lead: plan.lead, writer };
+    let filling = fill::start(proxy, start);
+    deliver::filling(proxy, client, request, &filling, outcome, record).await
+}
+
+/// What this exchange says about other stored responses (RFC 9111 §4.3.5, §4.4).
+pub(super) fn invalidate(
+    proxy: &Proxy,
+    request: &Request,
+    uri: &TargetUri,
+    response: &Response,
+    times: Times,
+    record: &Record,
+) {
+    let store = &proxy.shared.store;
+    for target in invalidated(&request.method, uri, response) {
+        record.note("store", format_args!("invalidates {target}"));
+        store.invalidate(&target);
+    }
+    if request.method != Method::Head {
+        return;
+    }
+    for object in store.variants(uri).iter().flat_map(|variants| variants.iter()) {
+        if !object.head.selects(&request.fields) {
+            continue;
+        }
+        match freshened_by_head(&object.head, response, object.content.length()) {
+            HeadEffect::Freshen => {
+                let head = object.head.freshen(response, request, times);
+                let rendered = super::render::stored_head(&proxy.shared, &head);
+                let fresh = Object { head, rendered, content: object.content.clone() };
+                store.replace(uri, object, Arc::new(fresh));
+            }
+            HeadEffect::Invalidate => store.invalidate(uri),
+            HeadEffect::None => {}
+        }
+    }
+}
+
+/// Seconds of freshness left, for `Cache-Status`.
+pub(super) fn ttl(proxy: &Proxy, head: &StoredHead) -> Option<i64> {
+    let seconds = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let age = seconds(head.current_age(proxy.shared.clock.now()));
+    match head.freshness_lifetime(&proxy.shared.cache_policy) {
+        Lifetime::Explicit(lifetime) | Lifetime::Heuristic(lifetime) => Some(seconds(lifetime).saturating_sub(age)),
+        Lifetime::None => None,
+    }
+}

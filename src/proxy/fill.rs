@@ -1,0 +1,96 @@
+//! Bringing a response into the store while clients read it.
+//!
+//! The fill runs in a task of its own, so that no client's pace or departure is the fill's.
+
+use std::sync::Arc;
+
+use super::Proxy;
+use super::collapse::{Filling, Lead};
+use super::deliver;
+use super::forward::Reply;
+use crate::caching::StoredHead;
+use crate::http::{BodyLength, Content, Fields, TargetUri};
+use crate::store::{Aborted, FillWriter, Finished, Object, StoredContent};
+
+/// Why a fill ended early; for the diagnostics.
+#[derive(Debug, thiserror::Error)]
+enum FillError {
+    #[error("{0}")]
+    Content(#[from] crate::http::ContentError),
+    #[error("nobody reads it any more")]
+    Unread(#[from] Aborted),
+    #[error("the origin was silent for too long")]
+    Silent(#[from] crate::clock::TimedOut),
+}
+
+/// A response that is to be stored.
+#[derive(Debug)]
+pub(super) struct Start<'a> {
+    pub uri: &'a TargetUri,
+    /// Of the request, to tell which stored responses the new one replaces.
+    pub request: &'a Fields,
+    pub head: StoredHead,
+    pub reply: Reply,
+    pub lead: Option<Lead>,
+    pub writer: FillWriter,
+}
+
+/// Octets of content, when the head told.
+pub(super) fn known_length(length: BodyLength) -> Option<u64> {
+    match length {
+        BodyLength::None => Some(0),
+        BodyLength::Exact(length) => Some(length),
+        BodyLength::Chunked | BodyLength::UntilClose => None,
+    }
+}
+
+/// Starts to bring a reply into the store.
+pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
+    let Start { uri, request, head, reply, mut lead, writer } = start;
+    let length = known_length(reply.response.length);
+    let rendered = super::render::stored_head(&proxy.shared, &head);
+    let filling = Arc::new(Filling { head, rendered, length, fill: writer.fill().clone() });
+    if let Some(lead) = &mut lead {
+        lead.share(filling.clone());
+    }
+    let (proxy, uri, request, of_task) = (proxy.clone(), uri.clone(), request.clone(), filling.clone());
+    tokio::task::spawn_local(async move {
+        let keep_alive = reply.response.keep_alive;
+        let mut content = Content::new(reply.response.length, &proxy.shared.limits.chunks);
+        let mut connection = reply.connection;
+        match run(&proxy, &mut connection, &mut content, writer).await {
+            Ok(Finished::Kept(pieces)) => {
+                store(&proxy, &uri, &request, &of_task, StoredContent::new(pieces));
+                deliver::keep(&proxy, &uri, keep_alive, connection);
+            }
+            Ok(Finished::Passed) => deliver::keep(&proxy, &uri, keep_alive, connection),
+            Err(error) => tracing::debug!(%uri, "not stored: {error}"),
+        }
+        // The store has it before the flight ends: who comes now finds one or the other.
+        drop(lead);
+    });
+    filling
+}
+
+async fn run(
+    proxy: &Proxy,
+    connection: &mut crate::origin::Connection,
+    content: &mut Content,
+    mut writer: FillWriter,
+) -> Result<Finished, FillError> {
+    let mut pieces = Vec::new();
+    while !content.is_done() {
+        let next = content.next(&mut connection.reader, &mut pieces);
+        proxy.shared.clock.timeout(proxy.shared.limits.idle, next).await??;
+        for piece in pieces.drain(..) {
+            writer.push(&piece).await?;
+        }
+    }
+    Ok(writer.finish(content.trailers().clone()))
+}
+
+fn store(proxy: &Proxy, uri: &TargetUri, request: &Fields, filling: &Filling, content: StoredContent) {
+    let object = Object { head: filling.head.clone(), rendered: filling.rendered.clone(), content };
+    // What this request selected before, the new response answers from now on.
+    proxy.shared.store.insert(uri, object, |other| other.head.selects(request));
+}

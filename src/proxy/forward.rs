@@ -1,0 +1,260 @@
+//! Asking an origin: the request head that leaves, the connection it leaves on, and the head
+//! that comes back.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::tcp::OwnedReadHalf;
+
+use super::record::Record;
+use super::render::interim_head;
+use super::{Client, Interrupted, Proxy, Shared};
+use crate::caching::{REPLACED_BY_VALIDATION, Times};
+use crate::error::{ErrorType, Failure, Fault};
+use crate::http::grammar::exact_decimal;
+use crate::http::write::{field, field_line, number_field};
+use crate::http::{
+    BodyLength, ConnectionOptions, FieldName, Method, ReadHeadError, Reader, Request, Response, TargetUri,
+    Version,
+};
+use crate::origin::{AddressJudge, Connection};
+use crate::policy::ListenerScope;
+
+/// An origin's answer, its content still to be read.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub response: Response,
+    pub connection: Connection,
+    pub times: Times,
+}
+
+/// Judges addresses by the policy in force, for a client of this listener.
+pub(super) struct Judge<'a> {
+    pub shared: &'a Shared,
+    pub scope: ListenerScope,
+}
+
+impl AddressJudge for Judge<'_> {
+    fn judge(&self, address: std::net::SocketAddr) -> Result<(), Failure> {
+        Ok(self.shared.policy.load().judge_address(address, self.scope, &self.shared.own)?)
+    }
+}
+
+/// What a request head to the origin has beyond the client's fields.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    /// Conditions on a stored response; they replace the client's own.
+    pub validation: Vec<(FieldName, Bytes)>,
+    /// The protocols that the client wants to switch to, and that Larder lets through.
+    pub upgrade: Option<Vec<u8>>,
+}
+
+/// The head that goes to the origin (RFC 9112 §3.2.1: origin-form, Host from the target URI).
+pub(super) fn request_head(shared: &Shared, request: &Request, uri: &TargetUri, extra: &Extra) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut out = Vec::with_capacity(512);
+    out.extend_from_slice(request.method.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(&uri.path_and_query);
+    // Writing to a Vec does not fail.
+    let _infallible = write!(out, " HTTP/1.1\r\nHost: {}\r\n", uri.host_field());
+    let options = ConnectionOptions::of(&request.fields);
+    let validating = !extra.validation.is_empty();
+    for line in request.fields.iter() {
+        let replaced = validating && REPLACED_BY_VALIDATION.contains(&line.id);
+        match line.id {
+            FieldName::Host | FieldName::ContentLength => {}
+            FieldName::MaxForwards => max_forwards(&mut out, request, line.value),
+            _ if replaced || options.ends_request_field(&line) => {}
+            _ => field_line(&mut out, line.name, line.value),
+        }
+    }
+    for (name, value) in &extra.validation {
+        field(&mut out, *name, value);
+    }
+    match request.length {
+        BodyLength::Exact(length) => number_field(&mut out, FieldName::ContentLength, length),
+        BodyLength::Chunked => field(&mut out, FieldName::TransferEncoding, "chunked"),
+        BodyLength::None | BodyLength::UntilClose => {}
+    }
+    if let Some(protocols) = &extra.upgrade {
+        field(&mut out, FieldName::Connection, "Upgrade");
+        field(&mut out, FieldName::Upgrade, protocols);
+    }
+    super::render::via(&mut out, request.version, shared);
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+/// RFC 9110 §7.6.2: forwarded by one less for TRACE and OPTIONS, ignored otherwise.
+fn max_forwards(out: &mut Vec<u8>, request: &Request, value: &[u8]) {
+    match exact_decimal(value) {
+        Some(left) if matches!(request.method, Method::Trace | Method::Options) => {
+            number_field(out, FieldName::MaxForwards, left.saturating_sub(1));
+        }
+        _ => field(out, FieldName::MaxForwards, value),
+    }
+}
+
+/// Sends a request without content, and waits for the head of the final response; interim ones
+/// go to the client. An idempotent request that met a closed connection of the pool is sent once
+/// more on a new one (RFC 9112 §9.3.1).
+pub(super) async fn ask(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    uri: &TargetUri,
+    head: &[u8],
+    record: &mut Record,
+) -> Result<Reply, Interrupted> {
+    let judge = Judge { shared: &proxy.shared, scope: client.scope };
+    let request_time = proxy.shared.clock.now();
+    if let Some(mut connection) = proxy.origins.idle_connection(uri, &judge, Duration::MAX) {
+        record.asks(&connection);
+        match send_and_wait(proxy, client, request, &mut connection, head, record).await {
+            Ok(response) => return Ok(reply(proxy, response, connection, request_time)),
+            Err(Unanswered::Stale(error)) if request.method.is_idempotent() => {
+                record.note("origin", format_args!("the reused connection was closed ({error}); asks once more"));
+            }
+            Err(Unanswered::Stale(error)) => return Err(no_answer(&error).into()),
+            Err(Unanswered::Interrupted(interrupted)) => return Err(interrupted),
+        }
+    }
+    let mut connection = proxy.origins.connect(&uri.authority, &judge).await?;
+    record.asks(&connection);
+    match send_and_wait(proxy, client, request, &mut connection, head, record).await {
+        Ok(response) => Ok(reply(proxy, response, connection, request_time)),
+        Err(Unanswered::Stale(error)) => Err(no_answer(&error).into()),
+        Err(Unanswered::Interrupted(interrupted)) => Err(interrupted),
+    }
+}
+
+fn reply(proxy: &Proxy, response: Response, connection: Connection, request_time: crate::http::Timestamp) -> Reply {
+    let times = Times { request_time, response_time: proxy.shared.clock.now() };
+    Reply { response, connection, times }
+}
+
+enum Unanswered {
+    /// The connection ended before the first octet of an answer: the request may not have been
+    /// seen at all.
+    Stale(io::Error),
+    Interrupted(Interrupted),
+}
+
+async fn send_and_wait(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    connection: &mut Connection,
+    head: &[u8],
+    record: &mut Record,
+) -> Result<Response, Unanswered> {
+    let limits = &proxy.shared.limits;
+    match proxy.shared.clock.timeout(limits.idle, connection.writer.write_all(head)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(Unanswered::Stale(error)),
+        Err(_timed_out) => return Err(Unanswered::Interrupted(no_response_in_time().into())),
+    }
+    // Interim responses are forwarded (RFC 9110 §15.2) until a final one comes.
+    let mut seen = 0;
+    loop {
+        let response = match response_head(proxy, &mut connection.reader, &request.method).await {
+            Ok(response) => response,
+            Err(HeadFailure::NoOctet(error)) if seen == 0 => return Err(Unanswered::Stale(error)),
+            Err(failure) => return Err(Unanswered::Interrupted(failure.into_failure().into())),
+        };
+        if response.status >= 200 || response.status == 101 {
+            return Ok(response);
+        }
+        seen += 1;
+        if seen > proxy.shared.limits.interim {
+            return Err(Unanswered::Interrupted(too_many_interim().into()));
+        }
+        forward_interim(proxy, &mut client.writer, request.version, &response, record)
+            .await
+            .map_err(Unanswered::Interrupted)?;
+    }
+}
+
+/// Sends an interim response on, unless the client speaks HTTP/1.0, which has none.
+pub(super) async fn forward_interim(
+    proxy: &Proxy,
+    writer: &mut tokio::net::tcp::OwnedWriteHalf,
+    client: Version,
+    response: &Response,
+    record: &mut Record,
+) -> Result<(), Interrupted> {
+    if client == Version::Http10 {
+        return Ok(());
+    }
+    let head = interim_head(&proxy.shared, response);
+    record.sent(head.len() as u64);
+    let writing = proxy.shared.clock.timeout(proxy.shared.limits.idle, writer.write_all(&head));
+    match writing.await {
+        Ok(written) => written.map_err(Interrupted::ClientGone),
+        Err(_timed_out) => Err(Interrupted::ClientGone(io::ErrorKind::TimedOut.into())),
+    }
+}
+
+/// Why there is no response head.
+pub(super) enum HeadFailure {
+    /// The connection ended before the first octet.
+    NoOctet(io::Error),
+    Failed(Failure),
+}
+
+impl HeadFailure {
+    /// As what the client is told.
+    pub(super) fn into_failure(self) -> Failure {
+        match self {
+            HeadFailure::NoOctet(error) => no_answer(&error),
+            HeadFailure::Failed(failure) => failure,
+        }
+    }
+}
+
+/// Reads one response head within the time that an origin has for it.
+pub(super) async fn response_head(
+    proxy: &Proxy,
+    reader: &mut Reader<OwnedReadHalf>,
+    method: &Method,
+) -> Result<Response, HeadFailure> {
+    let limits = &proxy.shared.limits;
+    let reading = reader.response_head(method, &limits.head);
+    let error = match proxy.shared.clock.timeout(limits.response, reading).await {
+        Ok(Ok(response)) => return Ok(response),
+        Ok(Err(error)) => error,
+        Err(_timed_out) => return Err(HeadFailure::Failed(no_response_in_time())),
+    };
+    let public = "The server's response is malformed";
+    Err(match error {
+        ReadHeadError::Closed => HeadFailure::NoOctet(io::ErrorKind::UnexpectedEof.into()),
+        ReadHeadError::Io(error) if reader.buffered().is_empty() => HeadFailure::NoOctet(error),
+        ReadHeadError::Io(error) => HeadFailure::Failed(no_answer(&error)),
+        ReadHeadError::Truncated => {
+            HeadFailure::Failed(Failure::new(ErrorType::HttpResponseIncomplete, Fault::Origin, 502, public))
+        }
+        ReadHeadError::Malformed(error) => {
+            let failure = Failure::new(ErrorType::HttpProtocolError, Fault::Origin, 502, public);
+            HeadFailure::Failed(failure.with_internal(error))
+        }
+    })
+}
+
+fn no_answer(error: &io::Error) -> Failure {
+    let public = "The server closed the connection without an answer";
+    Failure::new(ErrorType::ConnectionTerminated, Fault::Origin, 502, public).with_internal(error)
+}
+
+fn no_response_in_time() -> Failure {
+    let public = "The server did not answer in time";
+    Failure::new(ErrorType::HttpResponseTimeout, Fault::Origin, 504, public)
+}
+
+/// An endless stream of interim responses.
+pub(super) fn too_many_interim() -> Failure {
+    let public = "The server sent too many interim responses";
+    Failure::new(ErrorType::HttpProtocolError, Fault::Origin, 502, public)
+}

@@ -1,0 +1,123 @@
+//! What Larder answers itself: TRACE and OPTIONS at the last hop, and its page at
+//! `http://larder.proxy/`.
+
+use bytes::Bytes;
+
+use super::record::Record;
+use super::render::{Framing, Tail, via};
+use super::sender::{More, Sender};
+use super::{Client, Interrupted, Next, Proxy};
+use crate::caching::{Handled, Outcome};
+use crate::error::{ErrorType, Failure, Fault};
+use crate::http::write::{field, field_line, status_line};
+use crate::http::{BodyLength, FieldName, Fields, Method, Request, Target, Version};
+
+/// An answer of Larder's own.
+#[derive(Clone, Debug)]
+pub(super) enum Answer {
+    /// What methods there are.
+    Options,
+    /// The request as it arrived.
+    Trace,
+    /// A page under `http://larder.proxy`.
+    OwnPage(Bytes),
+}
+
+impl Answer {
+    /// The answer at the last hop (RFC 9110 §7.6.2).
+    pub(super) fn last_hop(method: &Method) -> Answer {
+        if *method == Method::Trace { Answer::Trace } else { Answer::Options }
+    }
+}
+
+/// Sends the answer.
+pub(super) async fn respond(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    answer: Answer,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    let (content_type, content) = match &answer {
+        Answer::Options => ("", Vec::new()),
+        Answer::Trace => ("message/http", received(request)),
+        Answer::OwnPage(path) => ("text/html; charset=utf-8", own_page(request, path)?),
+    };
+    let mut head = Vec::new();
+    status_line(&mut head, 200, b"");
+    field(&mut head, FieldName::Date, proxy.shared.clock.now().to_http_date());
+    if matches!(answer, Answer::Options) {
+        field(&mut head, FieldName::Allow, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT");
+    }
+    if !content_type.is_empty() {
+        field(&mut head, FieldName::ContentType, content_type);
+        field(&mut head, FieldName::CacheControl, "no-store");
+    }
+    via(&mut head, Version::Http11, &proxy.shared);
+    send(proxy, client, request, 200, head, content, record).await
+}
+
+/// Ends a head of Larder's own and sends it with its content. The connection stays open only
+/// when nothing of the request is left to read.
+pub(super) async fn send(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    status: u16,
+    mut head: Vec<u8>,
+    content: Vec<u8>,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    let has_unread = !matches!(request.length, BodyLength::None | BodyLength::Exact(0));
+    let keep_open = client.keeps_open(request) && !has_unread;
+    let framing = Framing::Length(content.len() as u64);
+    let outcome = Outcome { detail: record.outcome().detail, ..Outcome::new(Handled::Local) };
+    Tail { framing, age: None, outcome: &outcome, keep_open, client: request.version }.write(&mut head);
+    record.responds(status, outcome, &Fields::default());
+    let (clock, idle) = (&proxy.shared.clock, proxy.shared.limits.idle);
+    let mut sender = Sender { writer: &mut client.writer, clock, idle, front: &mut head, framing };
+    let mut pieces = if request.method == Method::Head { Vec::new() } else { vec![Bytes::from(content)] };
+    sender.send(&mut pieces, More::No, &Fields::default(), record).await?;
+    Ok(if keep_open { Next::KeepOpen } else { Next::Close })
+}
+
+/// RFC 9110 §9.3.8: the request as received, without fields "that are likely to contain
+/// sensitive data".
+fn received(request: &Request) -> Vec<u8> {
+    let mut out = format!("{} ", request.method.as_str()).into_bytes();
+    if let Target::Absolute(uri) = &request.target {
+        out.extend_from_slice(uri.to_string().as_bytes());
+    }
+    out.extend_from_slice(format!(" HTTP/{}\r\n", request.version.as_str()).as_bytes());
+    for line in request.fields.iter() {
+        let secret = matches!(
+            line.id,
+            FieldName::Authorization | FieldName::ProxyAuthorization | FieldName::Cookie
+        );
+        if !secret {
+            field_line(&mut out, line.name, line.value);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+fn own_page(request: &Request, path: &Bytes) -> Result<Vec<u8>, Failure> {
+    if !matches!(request.method, Method::Get | Method::Head) {
+        let public = "This page can only be read";
+        return Err(Failure::new(ErrorType::ProxyInternalResponse, Fault::Client, 405, public));
+    }
+    if &path[..] != b"/" {
+        let public = "Larder has no such page";
+        return Err(Failure::new(ErrorType::ProxyInternalResponse, Fault::Client, 404, public));
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let page = format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport \
+         content='width=device-width'><title>Larder</title>\
+         <style>body{{font:16px/1.5 system-ui,sans-serif;margin:4rem auto;max-width:36rem;\
+         padding:0 1rem;color-scheme:light dark}}</style>\
+         <h1>Larder works</h1><p>This browser uses Larder {version} as its proxy.</p></html>\n"
+    );
+    Ok(page.into_bytes())
+}

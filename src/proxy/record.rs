@@ -1,0 +1,290 @@
+//! What is remembered of one exchange while it runs, for the access log, the counters and the
+//! diagnostics.
+//!
+//! At `debug` the events of one request carry its number and read in order as its story.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracing::debug;
+
+use super::{Client, Next, Shared};
+use crate::caching::{Decision, ForwardReason, Handled, Outcome};
+use crate::error::{ErrorType, Failure, Fault};
+use crate::http::{FieldName, Fields, Request, Target, Timestamp};
+use crate::log::{AccessRecord, CacheCode, Ending, Hierarchy, LoggedUrl};
+use crate::origin::Connection;
+
+/// Counters since the start, for metrics and status pages.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub requests: AtomicU64,
+    pub hits: AtomicU64,
+    pub forwarded: AtomicU64,
+    pub collapsed: AtomicU64,
+    pub denied: AtomicU64,
+    pub failed: AtomicU64,
+    pub tunnels: AtomicU64,
+    pub bytes_to_clients: AtomicU64,
+    pub bytes_from_origins: AtomicU64,
+}
+
+/// One exchange so far.
+#[derive(Debug)]
+pub struct Record {
+    id: u64,
+    started_ms: u64,
+    client: SocketAddr,
+    bytes_from_client: u64,
+    bytes_to_client: u64,
+    bytes_from_origin: u64,
+    status: u16,
+    outcome: Outcome,
+    code: CacheCode,
+    ending: Ending,
+    origin: Option<SocketAddr>,
+    content_type: Option<Box<[u8]>>,
+    rule: Option<String>,
+    error: Option<ErrorType>,
+    detail: Option<String>,
+    /// Whether the access log wants details that cost an allocation.
+    logged: bool,
+}
+
+impl Record {
+    pub(super) fn begin(shared: &Shared, client: &Client, request: &Request) -> Record {
+        let record = Record::of_connection(shared, client.peer, request.head_bytes);
+        debug!(
+            request = %record.number(),
+            client = %client.peer,
+            method = request.method.as_str(),
+            target = %LoggedTarget(&request.target),
+            "request"
+        );
+        record
+    }
+
+    /// For a connection of which no request could be read.
+    pub(super) fn of_connection(shared: &Shared, client: SocketAddr, bytes_from_client: u64) -> Record {
+        Record {
+            id: shared.next_request_id(),
+            started_ms: shared.clock.now_ms(),
+            client,
+            bytes_from_client,
+            bytes_to_client: 0,
+            bytes_from_origin: 0,
+            status: 0,
+            outcome: Outcome::new(Handled::Local),
+            code: CacheCode::None,
+            ending: Ending::Complete,
+            origin: None,
+            content_type: None,
+            rule: None,
+            error: None,
+            detail: None,
+            logged: shared.log.is_enabled(),
+        }
+    }
+
+    /// The request's number.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    fn number(&self) -> impl Display + use<> {
+        let id = self.id;
+        std::fmt::from_fn(move |f| write!(f, "{id:016x}"))
+    }
+
+    /// A step of the story that has nothing to remember.
+    pub(super) fn note(&self, step: &str, text: impl Display) {
+        debug!(request = %self.number(), step, "{text}");
+    }
+
+    pub(super) fn decided(&self, decision: &Decision) {
+        self.note("reuse", format_args!("{decision:?}"));
+    }
+
+    pub(super) fn asks(&mut self, connection: &Connection) {
+        self.origin = Some(connection.peer);
+        let kind = if connection.is_reused() { "a pooled" } else { "a new" };
+        self.note("origin", format_args!("asks {} over {kind} connection", connection.peer));
+    }
+
+    pub(super) fn sent(&mut self, octets: u64) {
+        self.bytes_to_client += octets;
+    }
+
+    pub(super) fn received_from_client(&mut self, octets: u64) {
+        self.bytes_from_client += octets;
+    }
+
+    pub(super) fn received_from_origin(&mut self, octets: u64) {
+        self.bytes_from_origin += octets;
+    }
+
+    /// The head that the client gets is decided on.
+    pub(super) fn responds(&mut self, status: u16, outcome: Outcome, fields: &Fields) {
+        self.status = status;
+        self.outcome = outcome;
+        self.code = code(status, &outcome);
+        if self.logged {
+            self.content_type = fields.first(FieldName::ContentType).map(Box::from);
+        }
+        self.note("response", format_args!("{status} {outcome:?}"));
+    }
+
+    pub(super) fn tunnel(&mut self, origin: SocketAddr) {
+        self.origin = Some(origin);
+        self.status = 200;
+        self.code = CacheCode::Tunnel;
+        self.note("tunnel", format_args!("open to {origin}"));
+    }
+
+    /// The connection has switched to another protocol.
+    pub(super) fn switched(&mut self, octets: u64) {
+        self.sent(octets);
+        self.status = 101;
+        self.code = CacheCode::Tunnel;
+        self.note("tunnel", "switched protocols");
+    }
+
+    /// The exchange failed, and the client is told with this status.
+    pub(super) fn fails(&mut self, failure: &Failure) {
+        self.status = failure.status;
+        self.error = Some(failure.error);
+        self.rule.clone_from(&failure.rule);
+        self.code = match failure.fault {
+            Fault::Policy => CacheCode::Denied,
+            Fault::Origin => CacheCode::Miss,
+            Fault::Client | Fault::Proxy => CacheCode::None,
+        };
+        self.detail = (!failure.internal.is_empty()).then(|| failure.internal.to_string());
+        debug!(request = %self.number(), error = failure.error.as_str(), rule = failure.rule, "{failure}");
+    }
+
+    /// The response was cut off.
+    pub(super) fn cut(&mut self, failure: Failure) -> Next {
+        self.error = Some(failure.error);
+        self.detail = Some(failure.internal.to_string());
+        self.ending = Ending::Aborted;
+        debug!(request = %self.number(), "cut off: {failure}");
+        Next::Reset
+    }
+
+    /// The client went away.
+    pub(super) fn client_gone(&mut self, error: &std::io::Error) -> Next {
+        let timed_out = error.kind() == std::io::ErrorKind::TimedOut;
+        self.ending = if timed_out { Ending::TimedOut } else { Ending::Aborted };
+        self.note("client", format_args!("gone: {error}"));
+        Next::Reset
+    }
+
+    /// Ends the story: counts it and writes its line.
+    pub(super) fn finish(&self, shared: &Shared, request: &Request) {
+        let url = match &request.target {
+            Target::Absolute(uri) => LoggedUrl::Uri(uri),
+            Target::Authority(authority) => LoggedUrl::Authority(authority),
+            Target::Origin(path) => LoggedUrl::Text(path),
+            Target::Asterisk => LoggedUrl::Text(b"*"),
+        };
+        self.count(&shared.counters);
+        if self.logged {
+            self.write(shared, url, Some(request));
+        }
+    }
+
+    /// As [`Record::finish`], for a connection of which no request could be read.
+    pub(super) fn finish_unread(&self, shared: &Shared) {
+        self.count(&shared.counters);
+        if self.logged {
+            self.write(shared, LoggedUrl::Unknown, None);
+        }
+    }
+
+    fn write(&self, shared: &Shared, url: LoggedUrl<'_>, request: Option<&Request>) {
+        let now_ms = shared.clock.now_ms();
+        let mut cache_status = Vec::with_capacity(64);
+        self.outcome.write_cache_status(&mut cache_status);
+        let field = |name| request.and_then(|request| request.fields.first(name));
+        shared.log.write(&AccessRecord {
+            finished: Timestamp(now_ms / 1000),
+            finished_millis: (now_ms % 1000) as u16,
+            duration_ms: now_ms.saturating_sub(self.started_ms),
+            client: self.client,
+            user: None,
+            method: request.map_or("", |request| request.method.as_str()),
+            url,
+            version: request.map(|request| request.version),
+            status: self.status,
+            bytes_to_client: self.bytes_to_client,
+            bytes_from_client: self.bytes_from_client,
+            bytes_from_origin: self.bytes_from_origin,
+            cache_status: std::str::from_utf8(&cache_status).unwrap_or_default(),
+            code: self.code,
+            ending: self.ending,
+            hierarchy: self.origin.map_or(Hierarchy::None, |origin| Hierarchy::Direct(origin.ip())),
+            content_type: self.content_type.as_deref(),
+            referer: field(FieldName::Referer),
+            user_agent: field(FieldName::UserAgent),
+            request_id: self.id,
+            rule: self.rule.as_deref(),
+            error: self.error,
+            detail: self.detail.as_deref(),
+        });
+    }
+
+    fn count(&self, counters: &Counters) {
+        let add = |counter: &AtomicU64, number| drop(counter.fetch_add(number, Ordering::Relaxed));
+        add(&counters.requests, 1);
+        add(&counters.bytes_to_clients, self.bytes_to_client);
+        add(&counters.bytes_from_origins, self.bytes_from_origin);
+        match (self.code, self.outcome.result) {
+            (CacheCode::Denied, _) => add(&counters.denied, 1),
+            (CacheCode::Tunnel, _) => add(&counters.tunnels, 1),
+            _ if self.error.is_some() => add(&counters.failed, 1),
+            (_, Handled::Hit) => add(&counters.hits, 1),
+            (_, Handled::Forwarded(_)) => add(&counters.forwarded, 1),
+            (_, Handled::Local) => {}
+        }
+        if self.outcome.collapsed {
+            add(&counters.collapsed, 1);
+        }
+    }
+}
+
+/// Squid's word for an outcome.
+fn code(status: u16, outcome: &Outcome) -> CacheCode {
+    match outcome.result {
+        Handled::Local => CacheCode::None,
+        Handled::Hit if status == 304 => CacheCode::ImsHit,
+        Handled::Hit if status >= 400 && status != 416 => CacheCode::NegativeHit,
+        Handled::Hit => CacheCode::MemHit,
+        Handled::Forwarded(_) if outcome.collapsed => CacheCode::CollapsedHit,
+        Handled::Forwarded(ForwardReason::Stale) => match outcome.fwd_status {
+            Some(304) => CacheCode::RefreshUnmodified,
+            Some(500..=599) | None => CacheCode::RefreshFailOld,
+            Some(_) => CacheCode::RefreshModified,
+        },
+        Handled::Forwarded(ForwardReason::Request) => CacheCode::ClientRefresh,
+        Handled::Forwarded(_) => CacheCode::Miss,
+    }
+}
+
+struct LoggedTarget<'a>(&'a Target);
+
+impl Display for LoggedTarget<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Target::Absolute(uri) => uri.fmt(f),
+            Target::Authority(authority) => authority.fmt(f),
+            Target::Origin(path) => write!(f, "{:?}", String::from_utf8_lossy(path)),
+            Target::Asterisk => f.write_str("*"),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The one place where a failure becomes a response: a status, a reason a person understands,
+//! and the name of the rule, as HTML, problem+json or text. Internal detail goes to the log.
+
+use std::fmt::Write as _;
+
+use super::record::Record;
+use super::render::via;
+use super::{Client, Interrupted, Next, Proxy, local};
+use crate::error::{ErrorType, Failure, Fault};
+use crate::http::grammar::{Members, Split};
+use crate::http::write::{field, status_line};
+use crate::http::{
+    BodyLength, FieldName, Fields, HeadError, Method, Request, Target, Version, reason_phrase,
+};
+
+/// Answers a request with a failure.
+pub(super) async fn refuse(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    failure: Failure,
+    record: &mut Record,
+) -> Next {
+    record.fails(&failure);
+    let kind = Kind::preferred(&request.fields);
+    let page = Page { failure: &failure, host: host(request), id: record.id() };
+    let content = page.write(kind);
+    let mut head = Vec::with_capacity(512);
+    status_line(&mut head, failure.status, b"");
+    field(&mut head, FieldName::Date, proxy.shared.clock.now().to_http_date());
+    field(&mut head, FieldName::ContentType, kind.content_type());
+    field(&mut head, FieldName::CacheControl, "no-store");
+    field(&mut head, FieldName::ProxyStatus, proxy_status(&failure));
+    via(&mut head, Version::Http11, &proxy.shared);
+    // A request that was refused for its form may be followed by anything.
+    if failure.fault == Fault::Client && failure.error == ErrorType::HttpRequestError {
+        client.last_request = true;
+    }
+    let code = failure.status;
+    match local::send(proxy, client, request, code, head, content.into_bytes(), record).await {
+        Ok(next) => {
+            // The line in the log keeps the failure's own words.
+            record.fails(&failure);
+            next
+        }
+        Err(Interrupted::ClientGone(error)) => record.client_gone(&error),
+        Err(Interrupted::Cut(failure) | Interrupted::Failed(failure)) => record.cut(failure),
+    }
+}
+
+/// Answers a connection whose request head was refused.
+pub async fn refuse_head(proxy: &Proxy, client: &mut Client, error: HeadError) -> Next {
+    let public = error.to_string();
+    let failure = Failure::new(ErrorType::HttpRequestError, Fault::Client, error.status(), capitalised(&public));
+    refuse_connection(proxy, client, failure).await
+}
+
+/// Answers a connection of which no request could be read.
+pub async fn refuse_connection(proxy: &Proxy, client: &mut Client, failure: Failure) -> Next {
+    let octets = client.reader.buffered().len() as u64;
+    let mut record = Record::of_connection(&proxy.shared, client.peer, octets);
+    let unread = Request {
+        method: Method::Get,
+        target: Target::Asterisk,
+        version: Version::Http11,
+        fields: Fields::default(),
+        length: BodyLength::None,
+        head_bytes: octets,
+    };
+    client.last_request = true;
+    let next = refuse(proxy, client, &unread, failure, &mut record).await;
+    record.finish_unread(&proxy.shared);
+    next
+}
+
+/// RFC 9209: who, what kind, and more in words.
+fn proxy_status(failure: &Failure) -> String {
+    let mut out = format!("larder; error={}", failure.error.as_str());
+    if let Some(rule) = &failure.rule {
+        let printable = rule.chars().filter(|c| (' '..='~').contains(c));
+        let escaped: String = printable.flat_map(|c| matches!(c, '"' | '\\').then_some('\\').into_iter().chain([c])).collect();
+        // Writing to a String does not fail.
+        let _infallible = write!(out, "; details=\"rule {escaped}\"");
+    }
+    out
+}
+
+/// The host that was asked for; the only thing of a request that a page repeats.
+fn host(request: &Request) -> Option<String> {
+    match &request.target {
+        Target::Absolute(uri) => Some(uri.authority.host.to_string()),
+        Target::Authority(authority) => Some(authority.to_string()),
+        Target::Origin(_) | Target::Asterisk => None,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Html,
+    Problem,
+    Text,
+}
+
+impl Kind {
+    /// What the client's `Accept` prefers (RFC 9110 §12.5.1). A client that takes anything is a
+    /// program: it gets text.
+    fn preferred(fields: &Fields) -> Kind {
+        let mut best = (Kind::Text, 0);
+        for member in fields.all(FieldName::Accept).flat_map(Members::of) {
+            let mut parts = Split::of(member, b';');
+            let kind = match parts.next().unwrap_or_default().to_ascii_lowercase().as_slice() {
+                b"text/html" | b"application/xhtml+xml" => Kind::Html,
+                b"application/problem+json" | b"application/json" => Kind::Problem,
+                b"text/plain" => Kind::Text,
+                _ => continue,
+            };
+            let weight = parts.find_map(quality).unwrap_or(1000);
+            if weight > best.1 {
+                best = (kind, weight);
+            }
+        }
+        best.0
+    }
+
+    const fn content_type(self) -> &'static str {
+        match self {
+            Kind::Html => "text/html; charset=utf-8",
+            Kind::Problem => "application/problem+json",
+            Kind::Text => "text/plain; charset=utf-8",
+        }
+    }
+}
+
+/// The thousandths of a `q=` parameter.
+fn quality(parameter: &[u8]) -> Option<u32> {
+    let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
+    let number: f32 = std::str::from_utf8(value).ok()?.parse().ok()?;
+    // Weights lie between 0 and 1; anything else is no weight.
+    (0.0..=1.0).contains(&number).then_some((number * 1000.0) as u32)
+}
+
+struct Page<'a> {
+    failure: &'a Failure,
+    host: Option<String>,
+    id: u64,
+}
+
+impl Page<'_> {
+    fn write(&self, kind: Kind) -> String {
+        match kind {
+            Kind::Html => self.html(),
+            Kind::Problem => self.problem(),
+            Kind::Text => self.text(),
+        }
+    }
+
+    fn title(&self) -> &'static str {
+        match (self.failure.fault, self.failure.status) {
+            (Fault::Policy, _) => "Blocked",
+            (_, status) => reason_phrase(status),
+        }
+    }
+
+    fn sentence(&self) -> String {
+        format!("{}.", self.failure.public.trim_end_matches('.'))
+    }
+
+    fn html(&self) -> String {
+        let Failure { status, .. } = self.failure;
+        let row = |name: &str, value: &str| format!("<dt>{name}<dd>{}", escape(value));
+        let host = self.host.as_deref().map(|host| row("Site", host)).unwrap_or_default();
+        let rule = self.failure.rule.as_deref().map(|rule| row("Rule", rule)).unwrap_or_default();
+        let title = self.title();
+        format!(
+            "<!doctype html><html lang=en><meta charset=utf-8>\
+             <meta name=viewport content='width=device-width'><title>{title}</title><style>\
+             body{{font:16px/1.5 system-ui,sans-serif;margin:12vh auto;max-width:36rem;padding:0 1rem;\
+             color:#1d2433;background:#f6f4ef}}h1{{font-size:2rem;margin:0}}\
+             p{{font-size:1.15rem}}dl{{display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1.5rem;\
+             border-top:1px solid #0002;padding-top:1rem}}dt{{opacity:.65}}dd{{margin:0;overflow-wrap:anywhere;\
+             font-family:ui-monospace,monospace}}\
+             @media(prefers-color-scheme:dark){{body{{color:#e6e3dc;background:#16181d}}\
+             dl{{border-color:#fff2}}}}</style>\
+             <h1>{title}</h1><p>{}</p><dl>{host}{rule}{}{}</dl><p><small>Larder, the proxy that this \
+             program uses, has answered.</small></html>\n",
+            escape(&self.sentence()),
+            row("Status", &status.to_string()),
+            row("Request", &format!("{:016x}", self.id)),
+        )
+    }
+
+    /// RFC 9457.
+    fn problem(&self) -> String {
+        let mut problem = serde_json::json!({
+            "type": "about:blank",
+            "title": self.title(),
+            "status": self.failure.status,
+            "detail": self.sentence(),
+            "error": self.failure.error.as_str(),
+            "request": format!("{:016x}", self.id),
+        });
+        if let Some(members) = problem.as_object_mut() {
+            members.extend(self.host.clone().map(|host| ("host".to_owned(), host.into())));
+            members.extend(self.failure.rule.clone().map(|rule| ("rule".to_owned(), rule.into())));
+        }
+        format!("{problem}\n")
+    }
+
+    fn text(&self) -> String {
+        let host = self.host.as_deref().map(|host| format!("Site: {host}\n")).unwrap_or_default();
+        let rule = self.failure.rule.as_deref().map(|rule| format!("Rule: {rule}\n")).unwrap_or_default();
+        let (title, status, id) = (self.title(), self.failure.status, self.id);
+        format!("Larder: {title} ({status})\n{}\n{host}{rule}Request: {id:016x}\n", self.sentence())
+    }
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}

@@ -1,0 +1,94 @@
+//! The way of one response to its client: the head waits for the first content, so that both
+//! leave in one system call, and every write has a deadline.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use super::Interrupted;
+use super::record::Record;
+use super::render::Framing;
+use crate::clock::Clock;
+use crate::error::{ErrorType, Failure, Fault};
+use crate::http::Fields;
+use crate::http::write::{chunk_size_line, last_chunk, write_all};
+
+/// A response under way.
+#[derive(Debug)]
+pub(super) struct Sender<'a> {
+    pub writer: &'a mut OwnedWriteHalf,
+    pub clock: &'a Clock,
+    /// How long the client may take nothing.
+    pub idle: Duration,
+    /// What goes in front of the next content; the head at first. Its memory is reused.
+    pub front: &'a mut Vec<u8>,
+    pub framing: Framing,
+}
+
+/// Whether more content follows.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum More {
+    Yes,
+    /// These were the last pieces; the trailer fields end the message.
+    No,
+}
+
+impl Sender<'_> {
+    /// Sends pieces of content, and the end if no more follows. Empties `pieces`.
+    pub(super) async fn send(
+        &mut self,
+        pieces: &mut Vec<Bytes>,
+        more: More,
+        trailers: &Fields,
+        record: &mut Record,
+    ) -> Result<(), Interrupted> {
+        if self.framing == Framing::Chunked {
+            self.wrap_in_chunk(pieces, more, trailers);
+        }
+        let octets = self.front.len() as u64 + pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        let writing = write_all(self.writer, self.front, pieces);
+        let result = self.clock.timeout(self.idle, writing).await;
+        self.front.clear();
+        pieces.clear();
+        match result {
+            Ok(Ok(())) => {
+                record.sent(octets);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(Interrupted::ClientGone(error)),
+            Err(_timed_out) => Err(Interrupted::ClientGone(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    /// Sends the head now, before there is content.
+    pub(super) async fn flush_head(&mut self, record: &mut Record) -> Result<(), Interrupted> {
+        let framing = std::mem::replace(&mut self.framing, Framing::UntilClose);
+        let result = self.send(&mut Vec::new(), More::Yes, &Fields::default(), record).await;
+        self.framing = framing;
+        result
+    }
+
+    fn wrap_in_chunk(&mut self, pieces: &mut Vec<Bytes>, more: More, trailers: &Fields) {
+        let size = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let mut end = Vec::new();
+        // An empty chunk would end the message.
+        if size > 0 {
+            chunk_size_line(self.front, size);
+            end.extend_from_slice(b"\r\n");
+        }
+        if matches!(more, More::No) {
+            last_chunk(&mut end, trailers);
+        }
+        if !end.is_empty() {
+            pieces.push(end.into());
+        }
+    }
+}
+
+/// The origin's content ended before its end: the client must not see a clean one.
+pub(super) fn incomplete(detail: impl std::fmt::Display) -> Failure {
+    let public = "The server's response ended early";
+    Failure::new(ErrorType::HttpResponseIncomplete, Fault::Origin, 502, public).with_internal(detail)
+}

@@ -1,0 +1,148 @@
+//! Tunnels (RFC 9110 §9.3.6): octets both ways, unseen and unchanged.
+//!
+//! Each direction ends on its own: when one side has said all, the other learns so by a
+//! half-close and may go on. Small tunnels are copied; one that carries more is spliced, which
+//! keeps its octets in the kernel.
+
+use std::cell::Cell;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustix::net::Shutdown;
+use tokio::io::{AsyncWriteExt as _, Interest};
+use tokio::net::TcpStream;
+
+use super::forward::Judge;
+use super::record::Record;
+use super::{Client, Interrupted, Next, Proxy, splice};
+use crate::http::{Authority, Request, Version};
+use crate::origin::Connection;
+
+/// Octets in one direction after which splicing pays; a pipe costs three system calls.
+const SPLICE_FROM: u64 = 256 * 1024;
+/// The buffer of a direction that is copied, in octets.
+const BUFFER: usize = 16 * 1024;
+
+/// Opens the tunnel that a CONNECT request asks for, and serves it to its end.
+pub(super) async fn connect(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    authority: &Authority,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    let judge = Judge { shared: &proxy.shared, scope: client.scope };
+    let connection = proxy.origins.connect(authority, &judge).await?;
+    record.tunnel(connection.peer);
+    // RFC 9110 §9.3.6: no Content-Length, no Transfer-Encoding; the client takes what follows
+    // for the tunnel's octets.
+    let head: &[u8] = match request.version {
+        Version::Http11 => b"HTTP/1.1 200 Connection established\r\n\r\n",
+        Version::Http10 => b"HTTP/1.0 200 Connection established\r\n\r\n",
+    };
+    client.writer.write_all(head).await.map_err(Interrupted::ClientGone)?;
+    record.sent(head.len() as u64);
+    relay(proxy, client, connection, record).await
+}
+
+/// Carries octets between the two until both have ended, one fails, or both are silent for too
+/// long. What either had sent too early goes first.
+pub(super) async fn relay(
+    proxy: &Proxy,
+    client: &mut Client,
+    mut connection: Connection,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    let early_up = client.reader.take_buffered();
+    let early_down = connection.reader.take_buffered();
+    let client_side = client.reader.io().as_ref();
+    let origin_side = connection.reader.io().as_ref();
+    let (carried_up, carried_down) = (Carried::default(), Carried::default());
+    let both = async {
+        tokio::try_join!(
+            direction(client_side, origin_side, &early_up, &carried_up),
+            direction(origin_side, client_side, &early_down, &carried_down),
+        )
+    };
+    let ended = tokio::select! {
+        result = both => result.map(drop),
+        () = silence(proxy, &carried_up, &carried_down) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    record.received_from_client(carried_up.octets.get());
+    record.received_from_origin(carried_down.octets.get());
+    record.sent(carried_down.octets.get());
+    match ended {
+        Ok(()) => record.note("tunnel", "both sides have ended"),
+        Err(error) => record.note("tunnel", format_args!("ended: {error}")),
+    }
+    Ok(Next::Gone)
+}
+
+/// What one direction has carried.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    pub octets: Cell<u64>,
+}
+
+impl Carried {
+    pub(super) fn add(&self, octets: usize) {
+        self.octets.set(self.octets.get() + octets as u64);
+    }
+}
+
+async fn direction(from: &TcpStream, to: &TcpStream, early: &Bytes, carried: &Carried) -> io::Result<()> {
+    write_all(to, early).await?;
+    carried.add(early.len());
+    let ended = copy_some(from, to, carried).await?;
+    if !ended {
+        splice::until_end(from, to, carried).await?;
+    }
+    // RFC 9110 §9.3.6 lets the other direction go on; a half-close passes the end through.
+    match rustix::net::shutdown(to, Shutdown::Write) {
+        Ok(()) | Err(rustix::io::Errno::NOTCONN) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Copies until the end (true), or until splicing pays (false).
+async fn copy_some(from: &TcpStream, to: &TcpStream, carried: &Carried) -> io::Result<bool> {
+    let mut buffer = vec![0; BUFFER];
+    while carried.octets.get() < SPLICE_FROM || !splice::AVAILABLE {
+        let length = from.async_io(Interest::READABLE, || from.try_read(&mut buffer)).await?;
+        if length == 0 {
+            return Ok(true);
+        }
+        write_all(to, buffer.get(..length).unwrap_or_default()).await?;
+        carried.add(length);
+    }
+    Ok(false)
+}
+
+async fn write_all(to: &TcpStream, octets: &[u8]) -> io::Result<()> {
+    let mut left = octets;
+    while !left.is_empty() {
+        to.writable().await?;
+        match to.try_write(left) {
+            Ok(written) => left = left.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Ends when neither direction has carried anything for the whole idle time.
+async fn silence(proxy: &Proxy, up: &Carried, down: &Carried) {
+    let limit = proxy.shared.limits.tunnel_idle;
+    // Looking four times within the limit finds silence at most a quarter too late.
+    let step = limit / 4;
+    let mut silent = Duration::ZERO;
+    let mut before = (0, 0);
+    while silent < limit {
+        proxy.shared.clock.sleep(step).await;
+        let now = (up.octets.get(), down.octets.get());
+        silent = if now == before { silent + step } else { Duration::ZERO };
+        before = now;
+    }
+}

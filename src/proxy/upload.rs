@@ -1,0 +1,268 @@
+//! Exchanges in which the client has more to say than a head: content, or a switch to another
+//! protocol. Both directions stream at once, so that an origin may answer before it has read
+//! everything, and a client that waits for `100 Continue` gets it.
+//!
+//! Such a request is sent once: its content is gone when the connection turns out to be closed.
+//! It therefore goes over a new connection, or over one that has just been used.
+
+use std::cell::Cell;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use super::deliver::{Towards, keep, pass_content, passed_framing};
+use super::fetch::invalidate;
+use super::forward::{Extra, Judge, forward_interim, request_head, response_head, too_many_interim};
+use super::record::Record;
+use super::render::{Framing, passed_head};
+use super::{Client, Interrupted, Next, Proxy, tunnel};
+use crate::caching::{ForwardReason, Handled, Outcome, Times};
+use crate::error::{ErrorType, Failure, Fault};
+use crate::http::write::{chunk_size_line, field, last_chunk, write_all};
+use crate::http::{
+    BodyLength, ConnectionOptions, Content, ContentError, FieldName, Method, Reader, Request, Response,
+    TargetUri, Version,
+};
+use crate::origin::Connection;
+
+/// How long a pooled connection may have been idle to get a request that can't be repeated:
+/// far less than any server's keep-alive time.
+const JUST_USED: Duration = Duration::from_secs(2);
+
+/// Whether a request is one of these.
+pub(super) fn is_needed(request: &Request) -> bool {
+    !matches!(request.length, BodyLength::None | BodyLength::Exact(0)) || upgrade(request).is_some()
+}
+
+/// The protocols that a request asks to switch to. HTTP/2 is not among them: it would take the
+/// connection out of Larder's hands (RFC 9113 §3.1 has removed the switch anyway).
+fn upgrade(request: &Request) -> Option<Vec<u8>> {
+    if request.version == Version::Http10 || !ConnectionOptions::of(&request.fields).upgrade() {
+        return None;
+    }
+    let is_http = |protocol: &[u8]| {
+        protocol.eq_ignore_ascii_case(b"h2c")
+            || protocol.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"http/"))
+            || protocol.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"tls"))
+    };
+    let others: Vec<_> = request.fields.members(FieldName::Upgrade).filter(|name| !is_http(name)).collect();
+    (!others.is_empty()).then(|| others.join(&b", "[..]))
+}
+
+/// Answers such a request.
+pub(super) async fn exchange(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    uri: &TargetUri,
+    reason: ForwardReason,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    let mut connection = connect(proxy, client, request, uri).await?;
+    record.asks(&connection);
+    let extra = Extra { validation: Vec::new(), upgrade: upgrade(request) };
+    let head = request_head(&proxy.shared, request, uri, &extra);
+    let started = Cell::new(false);
+    let keep_open = client.keeps_open(request);
+    let mut uploaded = None;
+    let answered = {
+        let Connection { reader: from_origin, writer: to_origin, .. } = &mut connection;
+        let mut upload = pin!(upload(proxy, request, &head, &mut client.reader, to_origin));
+        let to = Towards { writer: &mut client.writer, scratch: &mut client.scratch, keep_open };
+        let step = Answering { proxy, request, uri, reason, may_switch: extra.upgrade.is_some(), started: &started };
+        let mut answer = pin!(step.run(to, from_origin, record));
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut upload, if uploaded.is_none() => match result {
+                    Ok(octets) => uploaded = Some(octets),
+                    // What was sent so far was not a whole message; the origin sees it cut off.
+                    Err(UploadError::Client(interrupted)) => return Err(cut_if(started.get(), interrupted)),
+                    // An origin that stops reading may have answered before: wait for that.
+                    Err(UploadError::Origin) => uploaded = Some(0),
+                },
+                answered = &mut answer => break answered?,
+            }
+        }
+    };
+    record.received_from_client(uploaded.unwrap_or(0));
+    match answered {
+        Answered::Switched(response) => switch(proxy, client, connection, &response, record).await,
+        Answered::Whole { keep_alive, until_close } => {
+            // Content that nobody read makes both connections unusable.
+            let all_read = uploaded.is_some_and(|octets| octets > 0 || !has_content(request));
+            keep(proxy, uri, keep_alive && all_read, connection);
+            Ok(if keep_open && all_read && !until_close { Next::KeepOpen } else { Next::Close })
+        }
+    }
+}
+
+fn has_content(request: &Request) -> bool {
+    !matches!(request.length, BodyLength::None | BodyLength::Exact(0))
+}
+
+async fn connect(proxy: &Proxy, client: &Client, request: &Request, uri: &TargetUri) -> Result<Connection, Failure> {
+    let judge = Judge { shared: &proxy.shared, scope: client.scope };
+    // What may be repeated, Larder would have to repeat; with content it can't.
+    let may_reuse = !request.method.is_idempotent();
+    let pooled = may_reuse.then(|| proxy.origins.idle_connection(uri, &judge, JUST_USED)).flatten();
+    match pooled {
+        Some(connection) => Ok(connection),
+        None => proxy.origins.connect(&uri.authority, &judge).await,
+    }
+}
+
+fn cut_if(started: bool, interrupted: Interrupted) -> Interrupted {
+    match interrupted {
+        Interrupted::Failed(failure) if started => Interrupted::Cut(failure),
+        other => other,
+    }
+}
+
+enum UploadError {
+    /// The client's message is bad or has ended.
+    Client(Interrupted),
+    /// The origin takes no more.
+    Origin,
+}
+
+/// Sends the head and all content to the origin; gives the octets of content, at least 1 when
+/// there was any framing to read.
+async fn upload(
+    proxy: &Proxy,
+    request: &Request,
+    head: &[u8],
+    reader: &mut Reader<OwnedReadHalf>,
+    writer: &mut OwnedWriteHalf,
+) -> Result<u64, UploadError> {
+    let limits = &proxy.shared.limits;
+    let clock = &proxy.shared.clock;
+    let mut content = Content::new(request.length, &limits.chunks);
+    let chunked = request.length == BodyLength::Chunked;
+    let mut total = 0;
+    let mut front = head.to_vec();
+    // A client that waits for "100 Continue" sends nothing before the origin has the head.
+    if reader.buffered().is_empty() {
+        writer.write_all(&front).await.map_err(|_gone| UploadError::Origin)?;
+        front.clear();
+    }
+    let mut pieces = Vec::new();
+    while !content.is_done() {
+        match clock.timeout(limits.idle, content.next(reader, &mut pieces)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(UploadError::Client(content_failure(error))),
+            Err(_timed_out) => return Err(UploadError::Client(upload_timeout().into())),
+        }
+        let size = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        total += size.max(1);
+        if chunked && size > 0 {
+            chunk_size_line(&mut front, size);
+            pieces.push(bytes::Bytes::from_static(b"\r\n"));
+        }
+        if chunked && content.is_done() {
+            let mut end = Vec::new();
+            last_chunk(&mut end, content.trailers());
+            pieces.push(end.into());
+        }
+        let writing = clock.timeout(limits.idle, write_all(writer, &front, &pieces)).await;
+        writing.map_err(|_timed_out| UploadError::Origin)?.map_err(|_gone| UploadError::Origin)?;
+        front.clear();
+        pieces.clear();
+    }
+    Ok(total)
+}
+
+fn content_failure(error: ContentError) -> Interrupted {
+    match error {
+        ContentError::Malformed(error) => {
+            let public = "The request's content is malformed";
+            let failure = Failure::new(ErrorType::HttpRequestError, Fault::Client, 400, public);
+            failure.with_internal(error).into()
+        }
+        ContentError::Truncated => Interrupted::ClientGone(std::io::ErrorKind::UnexpectedEof.into()),
+        ContentError::Io(error) => Interrupted::ClientGone(error),
+    }
+}
+
+fn upload_timeout() -> Failure {
+    Failure::new(ErrorType::HttpRequestError, Fault::Client, 408, "The request's content did not arrive in time")
+}
+
+enum Answered {
+    Whole { keep_alive: bool, until_close: bool },
+    /// 101: both sides speak another protocol from here on.
+    Switched(Response),
+}
+
+/// The answering half of such an exchange.
+struct Answering<'a> {
+    proxy: &'a Proxy,
+    request: &'a Request,
+    uri: &'a TargetUri,
+    reason: ForwardReason,
+    may_switch: bool,
+    /// Set once octets of a final response may have left.
+    started: &'a Cell<bool>,
+}
+
+impl Answering<'_> {
+    async fn run(
+        self,
+        to: Towards<'_>,
+        reader: &mut Reader<OwnedReadHalf>,
+        record: &mut Record,
+    ) -> Result<Answered, Interrupted> {
+        let request_time = self.proxy.shared.clock.now();
+        let mut interim = 0;
+        let response = loop {
+            let response = response_head(self.proxy, reader, &self.request.method).await;
+            let response = response.map_err(|failure| failure.into_failure())?;
+            match response.status {
+                101 if self.may_switch => return Ok(Answered::Switched(response)),
+                101 => return Err(unasked_switch().into()),
+                100..=199 if interim < self.proxy.shared.limits.interim => {
+                    interim += 1;
+                    forward_interim(self.proxy, to.writer, self.request.version, &response, record).await?;
+                }
+                100..=199 => return Err(too_many_interim().into()),
+                _ => break response,
+            }
+        };
+        let times = Times { request_time, response_time: self.proxy.shared.clock.now() };
+        invalidate(self.proxy, self.request, self.uri, &response, times, record);
+        self.started.set(true);
+        let until_close = passed_framing(self.request, &response) == Framing::UntilClose;
+        let to = Towards { keep_open: to.keep_open && !until_close, ..to };
+        let reason = if self.request.method == Method::Get { ForwardReason::Bypass } else { self.reason };
+        let outcome = Outcome::new(Handled::Forwarded(reason));
+        pass_content(self.proxy, to, self.request, &response, reader, outcome, record).await?;
+        Ok(Answered::Whole { keep_alive: response.keep_alive, until_close })
+    }
+}
+
+fn unasked_switch() -> Failure {
+    let public = "The server switched protocols without being asked";
+    Failure::new(ErrorType::HttpUpgradeFailed, Fault::Origin, 502, public)
+}
+
+/// RFC 9110 §7.8: the 101 goes to the client, and what follows is a tunnel.
+async fn switch(
+    proxy: &Proxy,
+    client: &mut Client,
+    connection: Connection,
+    response: &Response,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    let mut head = Vec::new();
+    passed_head(&mut head, &proxy.shared, response);
+    field(&mut head, FieldName::Connection, "Upgrade");
+    for protocol in response.fields.all(FieldName::Upgrade) {
+        field(&mut head, FieldName::Upgrade, protocol);
+    }
+    head.extend_from_slice(b"\r\n");
+    client.writer.write_all(&head).await.map_err(Interrupted::ClientGone)?;
+    record.switched(head.len() as u64);
+    tunnel::relay(proxy, client, connection, record).await
+}
