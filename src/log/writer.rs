@@ -169,6 +169,7 @@ fn stdout() -> io::Result<Box<dyn Write + Send>> {
     Ok(Box::new(io::stdout()))
 }
 
+#[expect(clippy::disallowed_methods, reason = "called at start-up and on the writer's own thread")]
 fn open_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).append(true);

@@ -38,7 +38,7 @@ impl Source {
     /// The code alone, without the tests at the file's end; lines stay where they are.
     pub fn code(&self) -> String {
         let mut code = blank(&self.text);
-        if self.path.ends_with("/tests.rs") {
+        if self.path.ends_with("/tests.rs") || self.path.contains("/tests/") {
             code.clear();
         }
         let tests = code.match_indices("\n#[cfg(test)]\n").map(|(at, _)| at + 1);
