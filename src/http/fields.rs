@@ -132,9 +132,7 @@ impl Fields {
     }
 
     fn field(&self, line: &Line) -> Field<'_> {
-        let part = |at: u32, len: usize| {
-            self.bytes.get(at as usize..at as usize + len).unwrap_or_default()
-        };
+        let part = |at: u32, len: usize| self.bytes.get(at as usize..at as usize + len).unwrap_or_default();
         Field {
             id: line.id,
             name: part(line.name_at, line.name_len as usize),

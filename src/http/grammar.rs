@@ -7,7 +7,20 @@ pub const fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
         )
 }
 
@@ -142,7 +155,8 @@ mod tests {
             ("a=\"open, b", &["a=\"open, b"]),
         ];
         for &(input, expected) in cases {
-            let found: Vec<_> = Members::of(input.as_bytes()).map(|m| String::from_utf8_lossy(m).into_owned()).collect();
+            let found: Vec<_> =
+                Members::of(input.as_bytes()).map(|m| String::from_utf8_lossy(m).into_owned()).collect();
             assert_eq!(found, expected, "{input:?}");
         }
     }

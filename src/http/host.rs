@@ -106,7 +106,8 @@ impl Host {
 
     fn international(name: &[u8]) -> Result<Host, HostError> {
         let text = std::str::from_utf8(name).map_err(|_not_utf8| HostError::BadCharacter)?;
-        let ascii = idna::domain_to_ascii_strict(text).map_err(|_no_a_label| HostError::BadInternationalName)?;
+        let ascii =
+            idna::domain_to_ascii_strict(text).map_err(|_no_a_label| HostError::BadInternationalName)?;
         check_labels(ascii.as_bytes())?;
         let text = Bytes::from(ascii);
         let ip = ipv4(&text)?.map(IpAddr::V4);

@@ -3,16 +3,26 @@
 //! Bytes from the network enter Larder here, and whatever leaves these functions is well-formed:
 //! the rest of the house never sees a head that two recipients could read differently.
 
+mod chunked;
+mod connection_fields;
+mod content;
 mod date;
 mod fields;
+mod framing;
 pub mod grammar;
+mod head;
 mod host;
 mod message;
 mod name;
 mod uri;
+pub mod write;
 
+pub use chunked::{ChunkError, ChunkLimits};
+pub use connection_fields::{ConnectionOptions, is_forbidden_trailer};
+pub use content::{Content, ContentError, ReadHeadError, Reader};
 pub use date::Timestamp;
 pub use fields::{Field, Fields, FieldsBuilder};
+pub use head::{FIELDS_MAX, HeadError, HeadLimits};
 pub use host::{Host, HostError};
 pub use message::{BodyLength, Method, Request, Response, Version, reason_phrase};
 pub use name::FieldName;

@@ -304,7 +304,16 @@ mod tests {
         let parse = |text: &'static str| Target::parse_connect(&Bytes::from_static(text.as_bytes()));
         assert!(parse("a.example:443").is_ok());
         assert!(parse("[::1]:443").is_ok());
-        for bad in ["a.example", "a.example:", "a.example:0", "u@a.example:443", "http://a.example/", "a.example:443/", ":443", "::1:443"] {
+        for bad in [
+            "a.example",
+            "a.example:",
+            "a.example:0",
+            "u@a.example:443",
+            "http://a.example/",
+            "a.example:443/",
+            ":443",
+            "::1:443",
+        ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -1,0 +1,104 @@
+//! How long a response is fresh and how old it is (RFC 9111 §4.2).
+//!
+//! Seconds everywhere, saturating at 2^31, so that no value on the wire can overflow or make a
+//! response younger. A clock that jumps back makes nothing older or younger than it was when
+//! received.
+
+use super::directives::ResponseDirectives;
+use crate::http::grammar::saturating_decimal;
+use crate::http::{FieldName, Fields, Timestamp};
+
+/// RFC 9111 §1.2.2: a value that is too large to represent is 2^31.
+pub const DELTA_SECONDS_MAX: u64 = 1 << 31;
+
+/// When an exchange with the origin took place, by Larder's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// When the request was initiated (`request_time` of §4.2.3).
+    pub request_time: Timestamp,
+    /// When the response head was received (`response_time`).
+    pub response_time: Timestamp,
+}
+
+/// How long a response is fresh, in seconds since the origin made it (RFC 9111 §4.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// The origin said so.
+    Explicit(u64),
+    /// Estimated from `Last-Modified` (§4.2.2).
+    Heuristic(u64),
+    /// Neither said nor to be estimated: stale from the start.
+    None,
+}
+
+impl Lifetime {
+    /// The seconds; 0 for none.
+    pub const fn seconds(self) -> u64 {
+        match self {
+            Lifetime::Explicit(seconds) | Lifetime::Heuristic(seconds) => seconds,
+            Lifetime::None => 0,
+        }
+    }
+}
+
+/// `delta-seconds` of RFC 9111 §1.2.2.
+pub(super) fn delta_seconds(text: &[u8]) -> Option<u64> {
+    saturating_decimal(text).map(|seconds| seconds.min(DELTA_SECONDS_MAX))
+}
+
+/// The value of `Date`, when it is there exactly once and valid.
+pub(super) fn date_value(fields: &Fields) -> Option<Timestamp> {
+    fields.only(FieldName::Date).and_then(Timestamp::parse_http_date)
+}
+
+/// The age of a response at the moment it was received (§4.2.3).
+pub(super) fn corrected_initial_age(fields: &Fields, date: Timestamp, times: Times) -> u64 {
+    // "apparent_age = max(0, response_time - date_value);"
+    let apparent_age = times.response_time.seconds_since(date);
+    // "response_delay = response_time - request_time; corrected_age_value = age_value + response_delay;"
+    let response_delay = times.response_time.seconds_since(times.request_time);
+    let corrected_age_value = age_value(fields).saturating_add(response_delay);
+    // "corrected_initial_age = max(apparent_age, corrected_age_value);"
+    apparent_age.max(corrected_age_value).min(DELTA_SECONDS_MAX)
+}
+
+// §5.1: "a cache encountering a message with a list-based Age field value SHOULD use the first
+// member of the field value, discarding subsequent ones. If the field value (after discarding
+// additional members, as per above) is invalid (e.g., it contains something other than a
+// non-negative integer), a cache SHOULD ignore the field."
+fn age_value(fields: &Fields) -> u64 {
+    fields.members(FieldName::Age).next().and_then(delta_seconds).unwrap_or(0)
+}
+
+/// What the origin said (§4.2.1), in the order of precedence for a shared cache.
+pub(super) fn explicit_lifetime(
+    directives: &ResponseDirectives,
+    fields: &Fields,
+    date: Timestamp,
+) -> Option<u64> {
+    // "If the cache is shared and the s-maxage response directive is present, use its value, or"
+    directives
+        .s_maxage
+        // "If the max-age response directive is present, use its value, or"
+        .or(directives.max_age)
+        // "If the Expires response header field is present, use its value minus the value of the
+        // Date response header field"
+        .or_else(|| expires_lifetime(fields, date))
+}
+
+// §5.3: "A cache recipient MUST interpret invalid date formats, especially the value "0", as
+// representing a time in the past". The least of several, as for repeated directives.
+fn expires_lifetime(fields: &Fields, date: Timestamp) -> Option<u64> {
+    fields
+        .all(FieldName::Expires)
+        .map(|text| Timestamp::parse_http_date(text).map_or(0, |expires| expires.seconds_since(date)))
+        .min()
+        .map(|seconds| seconds.min(DELTA_SECONDS_MAX))
+}
+
+// RFC 9110 §15.1: "200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, and 501". That 206
+// can't be stored here is decided elsewhere.
+/// Whether a status is heuristically cacheable.
+pub(super) const fn is_heuristically_cacheable(status: u16) -> bool {
+    matches!(status, 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
+}

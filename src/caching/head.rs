@@ -1,0 +1,293 @@
+//! A stored response without its content, and the facts about it.
+//!
+//! Invariant: the facts are those of `fields`, parsed once, so that a hit parses nothing of the
+//! response; and no field is there that RFC 9111 §3.1 keeps from being stored. `Age` is not
+//! among the fields either: it is a fact, and whoever sends the response writes the current one.
+
+use bytes::Bytes;
+
+use super::directives::ResponseDirectives;
+use super::freshness::{
+    DELTA_SECONDS_MAX, corrected_initial_age, date_value, explicit_lifetime, is_heuristically_cacheable,
+};
+use super::vary::Selecting;
+use super::{CachePolicy, ETag, Lifetime, Times};
+use crate::http::grammar::{Members, exact_decimal};
+use crate::http::{Field, FieldName, Fields, FieldsBuilder, Method, Request, Response, Timestamp};
+
+/// Everything a cache keeps of a response except its content.
+#[derive(Clone, Debug)]
+pub struct StoredHead {
+    /// Of the request that the response answered: GET, or POST (RFC 9110 §9.3.3).
+    pub method: Method,
+    pub status: u16,
+    pub reason: Bytes,
+    /// In the origin's order and spelling, without `Age`, with `Date`.
+    pub fields: Fields,
+    /// Of the exchange that brought or last validated the response.
+    pub times: Times,
+    date: Timestamp,
+    initial_age: u64,
+    explicit_lifetime: Option<u64>,
+    /// Seconds from `Last-Modified` to `Date`, where heuristics are allowed (§4.2.2).
+    heuristic_basis: Option<u64>,
+    pub(super) directives: ResponseDirectives,
+    etag: Option<ETag>,
+    last_modified: Option<Timestamp>,
+    content_language: Option<Box<[u8]>>,
+    selecting: Box<[Selecting]>,
+}
+
+/// What a store that outlives the process writes down of a [`StoredHead`]: the rest is parsed
+/// again by [`StoredHead::from_parts`].
+#[derive(Clone, Debug)]
+pub struct StoredParts {
+    pub method: Method,
+    /// 200 to 999.
+    pub status: u16,
+    pub reason: Bytes,
+    /// As [`StoredHead::fields`].
+    pub fields: Fields,
+    pub times: Times,
+    /// Seconds of age when the response was received (§4.2.3), at most 2^31.
+    pub initial_age: u64,
+    /// The names in `Vary`, in lower case, and what the original request had under them.
+    pub selecting: Vec<(Bytes, Option<Bytes>)>,
+}
+
+impl StoredHead {
+    /// What is kept of `response`, which answered `request`.
+    pub fn new(request: &Request, response: &Response, times: Times) -> StoredHead {
+        let fields = storable_fields(&response.fields, times.response_time);
+        let date = date_value(&fields).unwrap_or(times.response_time);
+        let parts = StoredParts {
+            method: request.method.clone(),
+            status: response.status,
+            reason: response.reason.clone(),
+            initial_age: corrected_initial_age(&response.fields, date, times),
+            selecting: Vec::new(),
+            fields,
+            times,
+        };
+        let selecting = Selecting::all(&parts.fields, &request.fields);
+        StoredHead::with_facts(parts, selecting)
+    }
+
+    /// The head that [`StoredHead::to_parts`] took apart.
+    pub fn from_parts(mut parts: StoredParts) -> StoredHead {
+        let selecting = std::mem::take(&mut parts.selecting);
+        let selecting = selecting.into_iter().map(|(name, value)| Selecting::new(name, value)).collect();
+        StoredHead::with_facts(parts, selecting)
+    }
+
+    /// What a store that outlives the process must write down.
+    pub fn to_parts(&self) -> StoredParts {
+        StoredParts {
+            method: self.method.clone(),
+            status: self.status,
+            reason: self.reason.clone(),
+            fields: self.fields.clone(),
+            times: self.times,
+            initial_age: self.initial_age,
+            selecting: self.selecting.iter().map(|s| (s.name.clone(), s.value.clone())).collect(),
+        }
+    }
+
+    fn with_facts(parts: StoredParts, selecting: Box<[Selecting]>) -> StoredHead {
+        let StoredParts { method, status, reason, fields, times, initial_age, selecting: _ } = parts;
+        let mut directives = ResponseDirectives::of(&fields);
+        // They have been taken out of the fields, and freshening reads the directives anew.
+        directives.withheld = Vec::new();
+        let date = date_value(&fields).unwrap_or(times.response_time);
+        let last_modified = fields.only(FieldName::LastModified).and_then(Timestamp::parse_http_date);
+        // §4.2.2: "a cache MUST NOT use heuristics to determine freshness unless […] the status
+        // code is defined as heuristically cacheable […] or explicitly marked as cacheable".
+        let heuristics_allowed = is_heuristically_cacheable(status) || directives.public;
+        StoredHead {
+            explicit_lifetime: explicit_lifetime(&directives, &fields, date),
+            heuristic_basis: last_modified
+                .filter(|_| heuristics_allowed)
+                .map(|modified| date.seconds_since(modified)),
+            etag: fields.only(FieldName::ETag).and_then(ETag::parse),
+            initial_age: initial_age.min(DELTA_SECONDS_MAX),
+            content_language: only_language(&fields),
+            last_modified,
+            date,
+            directives,
+            selecting,
+            method,
+            status,
+            reason,
+            times,
+            fields,
+        }
+    }
+
+    /// Seconds since the origin made or last validated the response (§4.2.3), at most 2^31.
+    pub fn current_age(&self, now: Timestamp) -> u64 {
+        // "resident_time = now - response_time; current_age = corrected_initial_age + resident_time;"
+        let resident_time = now.seconds_since(self.times.response_time);
+        self.initial_age.saturating_add(resident_time).min(DELTA_SECONDS_MAX)
+    }
+
+    /// How long the response is fresh (§4.2.1).
+    pub fn freshness_lifetime(&self, policy: &CachePolicy) -> Lifetime {
+        match (self.explicit_lifetime, self.heuristic_basis) {
+            (Some(seconds), _) => Lifetime::Explicit(seconds),
+            (None, Some(unmodified)) => {
+                let part = unmodified.saturating_mul(policy.heuristic_percent) / 100;
+                Lifetime::Heuristic(part.min(policy.heuristic_seconds_max).min(DELTA_SECONDS_MAX))
+            }
+            (None, None) => Lifetime::None,
+        }
+    }
+
+    /// When the origin made the response, or last validated it.
+    pub fn date(&self) -> Timestamp {
+        self.date
+    }
+
+    /// The entity tag, when there is exactly one and it is well-formed.
+    pub fn etag(&self) -> Option<&ETag> {
+        self.etag.as_ref()
+    }
+
+    /// `Last-Modified`, when there is exactly one and it is a date.
+    pub fn last_modified(&self) -> Option<Timestamp> {
+        self.last_modified
+    }
+
+    /// Whether the origin can be asked if the response is still good (§4.3).
+    pub fn has_validator(&self) -> bool {
+        self.etag.is_some() || self.last_modified.is_some()
+    }
+
+    /// Whether a request with these fields selects this response among the variants (§4.1).
+    pub fn selects(&self, request: &Fields) -> bool {
+        self.selecting.iter().all(|selecting| selecting.matches(request, self.content_language.as_deref()))
+    }
+
+    // §3.2: "the cache MUST add each header field in the provided response to the stored
+    // response, replacing field values that are already present, with the following exceptions".
+    /// This response as a 304 (§4.3.4), or a 200 to HEAD (§4.3.5), leaves it. `request` is the
+    /// client's, which the response is now known to answer.
+    pub fn freshen(&self, response: &Response, request: &Request, times: Times) -> StoredHead {
+        let updates = storable_fields(&response.fields, times.response_time);
+        let date = date_value(&updates).unwrap_or(times.response_time);
+        let merged = merge(&self.fields, &updates);
+        let mut parts = StoredParts {
+            initial_age: corrected_initial_age(&response.fields, date, times),
+            fields: storable_fields(&merged, times.response_time),
+            times,
+            ..self.to_parts()
+        };
+        if !same_names(&self.selecting, &parts.fields) {
+            let selecting = Selecting::all(&parts.fields, &request.fields);
+            return StoredHead::with_facts(parts, selecting);
+        }
+        parts.selecting = Vec::new();
+        StoredHead::with_facts(parts, self.selecting.clone())
+    }
+
+    /// Bytes of memory, for accounting.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<StoredHead>()
+            + self.reason.len()
+            + self.fields.memory_bytes()
+            + self.etag.as_ref().map_or(0, |etag| etag.as_bytes().len())
+            + self.content_language.as_ref().map_or(0, |language| language.len())
+            + self.selecting.iter().map(Selecting::memory_bytes).sum::<usize>()
+    }
+}
+
+/// The fields that may be stored (RFC 9111 §3.1), with a `Date`, without `Age`.
+fn storable_fields(fields: &Fields, received: Timestamp) -> Fields {
+    let withheld = ResponseDirectives::of(fields).withheld;
+    let has_date = date_value(fields).is_some();
+    let has_length = fields.only(FieldName::ContentLength).is_some_and(|text| exact_decimal(text).is_some())
+        && !fields.contains(FieldName::TransferEncoding);
+    let mut kept = fields.without(|field| {
+        is_unstorable(field.id)
+            // "The Connection header field and fields whose names are listed in it".
+            || !field.id.is_protected()
+                && fields.members(FieldName::Connection).any(|option| field.is_named(option))
+            || withheld.iter().any(|name| field.is_named(name))
+            || field.id == FieldName::Date && !has_date
+            || field.id == FieldName::ContentLength && !has_length
+    });
+    // RFC 9110 §6.6.1: "A recipient with a clock that receives a response message without a Date
+    // header field MUST record the time it was received and append a corresponding Date header
+    // field […] if it is cached"; an invalid one MAY be replaced likewise.
+    if !has_date {
+        kept.add(FieldName::Date, received.to_http_date());
+    }
+    kept.build()
+}
+
+/// The language of the content, when it is exactly one.
+fn only_language(fields: &Fields) -> Option<Box<[u8]>> {
+    let mut languages = fields.all_named(b"Content-Language").flat_map(Members::of);
+    let language = languages.next()?;
+    languages.next().is_none().then(|| Box::from(language))
+}
+
+const fn is_unstorable(id: FieldName) -> bool {
+    id.is_connection_specific()
+        || matches!(
+            id,
+            // "Header fields that are specific to the proxy that a cache uses […] Proxy-Authenticate,
+            // Proxy-Authentication-Info, and Proxy-Authorization."
+            FieldName::ProxyAuthenticate
+                | FieldName::ProxyAuthenticationInfo
+                | FieldName::ProxyAuthorization
+                | FieldName::Age
+        )
+}
+
+/// `stored` with the lines of `updates` in place of those with their names.
+fn merge(stored: &Fields, updates: &Fields) -> Fields {
+    let updated = |field: &Field<'_>| {
+        !describes_stored_content(field) && updates.iter().any(|new| same_name(&new, field))
+    };
+    let push_all = |out: &mut FieldsBuilder, of: &Field<'_>| {
+        for field in updates.iter().filter(|new| same_name(new, of)) {
+            out.push(field.name, field.value);
+        }
+    };
+    let mut out = Fields::builder();
+    for (at, field) in stored.iter().enumerate() {
+        if !updated(&field) {
+            out.push(field.name, field.value);
+        } else if !stored.iter().take(at).any(|earlier| same_name(&earlier, &field)) {
+            push_all(&mut out, &field);
+        }
+    }
+    for field in updates.iter().filter(|new| !describes_stored_content(new)) {
+        if !stored.iter().any(|known| same_name(&known, &field)) {
+            out.push(field.name, field.value);
+        }
+    }
+    out.build()
+}
+
+// §3.2 excepts Content-Length, and lets a cache omit fields "to ensure integrity of the stored
+// response": those that say how the stored octets are to be read.
+fn describes_stored_content(field: &Field<'_>) -> bool {
+    match field.id {
+        FieldName::ContentLength | FieldName::ContentEncoding | FieldName::ContentRange => true,
+        FieldName::Other => [&b"Content-MD5"[..], b"Content-Digest", b"Repr-Digest", b"Digest"]
+            .iter()
+            .any(|name| field.is_named(name)),
+        _ => false,
+    }
+}
+
+fn same_name(a: &Field<'_>, b: &Field<'_>) -> bool {
+    a.id == b.id && (a.id != FieldName::Other || a.is_named(b.name))
+}
+
+fn same_names(selecting: &[Selecting], fields: &Fields) -> bool {
+    let names = || fields.members(FieldName::Vary);
+    names().count() == selecting.len()
+        && names().zip(selecting).all(|(name, selecting)| name.eq_ignore_ascii_case(&selecting.name))
+}

@@ -1,0 +1,45 @@
+//! HTTP caching (RFC 9111) as pure functions of a request, the stored responses and the time.
+//!
+//! The room answers five questions: may this response be stored ([`may_store`]), may a stored
+//! one be used ([`decide`]), how is it validated ([`validation_fields`], [`freshened_by`]), what
+//! of it answers this request ([`answer`]), and what does a request invalidate ([`invalidated`]).
+//! [`Outcome`] is what is told about it afterwards.
+//!
+//! No answer is an error: each is an enum with its reason. Nothing here sees a socket, a file, a
+//! runtime or a clock; `now` is passed. The cache key is a matter of the store, because the
+//! target URI that `http/` hands over is canonical already; variants below one key are told
+//! apart here ([`StoredHead::selects`]). Storing and combining parts (206) is not here yet.
+
+mod answer;
+mod directives;
+mod etag;
+mod freshness;
+mod head;
+mod invalidation;
+mod outcome;
+mod policy;
+mod range;
+mod reuse;
+mod storing;
+mod validation;
+mod vary;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Answer, answer};
+pub use etag::ETag;
+pub use freshness::{DELTA_SECONDS_MAX, Lifetime, Times};
+pub use head::{StoredHead, StoredParts};
+pub use invalidation::invalidated;
+pub use outcome::{ForwardReason, Handled, Outcome};
+pub use policy::{CachePolicy, SetCookie};
+pub use range::ByteRange;
+pub use reuse::{
+    Decision, cacheable_request, decide, is_error_for_stale, may_serve_stale_on_error,
+    may_serve_while_revalidating,
+};
+pub use storing::{NotStored, may_store, storable_request};
+pub use validation::{
+    HeadEffect, REPLACED_BY_VALIDATION, freshened_by, freshened_by_head, validation_fields,
+};

@@ -1,0 +1,187 @@
+//! May a stored response answer this request (RFC 9111 §4, §5.2.1)?
+//!
+//! A fresh hit allocates nothing and parses nothing of the stored response.
+
+use super::directives::RequestDirectives;
+use super::{CachePolicy, ForwardReason, StoredHead};
+use crate::http::{FieldName, Method, Request, Timestamp};
+
+/// What to do with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The stored response answers without asking the origin: it is fresh, or stale and the
+    /// client said that it may be. [`super::answer`] says what of it.
+    Reuse {
+        index: usize,
+        /// Seconds, for `Age`.
+        age: u64,
+        /// Seconds of freshness left; negative when stale.
+        ttl: i64,
+    },
+    /// The origin must be asked, with [`super::validation_fields`] of this response. They are
+    /// none when it has no validator; it can still be served stale if the origin fails.
+    Validate { index: usize, reason: ForwardReason },
+    /// Nothing stored can be used.
+    Forward(ForwardReason),
+    /// §5.2.1.7 only-if-cached and nothing to reuse: 504.
+    GatewayTimeout,
+}
+
+/// Whether the store is asked for this request at all, and if not, why it is forwarded.
+pub fn cacheable_request(request: &Request) -> Result<(), ForwardReason> {
+    if !matches!(request.method, Method::Get | Method::Head) {
+        return Err(ForwardReason::Method);
+    }
+    // §4.3.2: "the If-Match and If-Unmodified-Since conditional header fields are not applicable
+    // to a cache": only the origin knows the current representation.
+    let fields = &request.fields;
+    if fields.contains(FieldName::IfMatch) || fields.contains(FieldName::IfUnmodifiedSince) {
+        return Err(ForwardReason::Request);
+    }
+    Ok(())
+}
+
+/// What to do with `request`, given the responses that are stored under its cache key, in any
+/// order.
+pub fn decide(request: &Request, stored: &[&StoredHead], now: Timestamp, policy: &CachePolicy) -> Decision {
+    match cacheable_request(request) {
+        Err(ForwardReason::Method) => return Decision::Forward(ForwardReason::Method),
+        Err(reason) => return forward(reason, &RequestDirectives::of(&request.fields)),
+        Ok(()) => {}
+    }
+    let wishes = RequestDirectives::of(&request.fields);
+    let selected = stored
+        .iter()
+        .enumerate()
+        // "the request method associated with the stored response allows it to be used for the
+        // presented request," and "request header fields nominated by the stored response (if
+        // any) match those presented (see Section 4.1),"
+        .filter(|(_, head)| head.selects(&request.fields))
+        // "When more than one suitable response is stored, a cache MUST use the most recent one
+        // (as determined by the Date header field)."
+        .max_by_key(|(_, head)| (head.date(), head.times.response_time));
+    let Some((index, head)) = selected else {
+        let reason = if stored.is_empty() { ForwardReason::UriMiss } else { ForwardReason::VaryMiss };
+        return forward(reason, &wishes);
+    };
+    let age = head.current_age(now);
+    let lifetime = head.freshness_lifetime(policy).seconds();
+    match is_usable(head, &wishes, age, lifetime) {
+        Ok(()) => Decision::Reuse { index, age, ttl: difference(lifetime, age) },
+        Err(_) if wishes.only_if_cached => Decision::GatewayTimeout,
+        Err(reason) => Decision::Validate { index, reason },
+    }
+}
+
+fn forward(reason: ForwardReason, wishes: &RequestDirectives) -> Decision {
+    // §5.2.1.7: "Caches that honor this request directive SHOULD, upon receiving it, respond with
+    // either a stored response […] or a 504 (Gateway Timeout) status code."
+    if wishes.only_if_cached { Decision::GatewayTimeout } else { Decision::Forward(reason) }
+}
+
+fn is_usable(
+    head: &StoredHead,
+    wishes: &RequestDirectives,
+    age: u64,
+    lifetime: u64,
+) -> Result<(), ForwardReason> {
+    // "the stored response does not contain the no-cache directive (Section 5.2.2.4), unless it
+    // is successfully validated,"
+    if head.directives.no_cache {
+        return Err(ForwardReason::Stale);
+    }
+    // "the stored response is one of the following: fresh (see Section 4.2), allowed to be served
+    // stale (see Section 4.2.4), or successfully validated".
+    let is_fresh = lifetime > age;
+    if !is_fresh {
+        // §5.2.1.2: "the client will accept a response that has exceeded its freshness lifetime
+        // by no more than the specified number of seconds".
+        let welcome = wishes.max_stale.is_some_and(|stale| age - lifetime <= stale);
+        if !welcome || forbids_stale(head) {
+            return Err(ForwardReason::Stale);
+        }
+    }
+    // §5.2.1.4: "the client prefers stored response not be used […] without successful
+    // validation on the origin server."
+    if wishes.wants_validation() {
+        return Err(ForwardReason::Request);
+    }
+    // §5.2.1.1: "the client prefers a response whose age is less than or equal to the specified
+    // number of seconds."
+    if wishes.max_age.is_some_and(|limit| age > limit) {
+        return Err(ForwardReason::Request);
+    }
+    // §5.2.1.3: "the client prefers a response whose freshness lifetime is no less than its
+    // current age plus the specified time in seconds."
+    if wishes.min_fresh.is_some_and(|least| lifetime < age.saturating_add(least)) {
+        return Err(ForwardReason::Request);
+    }
+    Ok(())
+}
+
+// §4.2.4: "A cache MUST NOT generate a stale response if it is prohibited by an explicit
+// in-protocol directive (e.g., by a no-cache response directive, a must-revalidate response
+// directive, or an applicable s-maxage or proxy-revalidate response directive)."
+fn forbids_stale(head: &StoredHead) -> bool {
+    let directives = &head.directives;
+    directives.no_cache
+        || directives.must_revalidate
+        || directives.proxy_revalidate
+        || directives.s_maxage.is_some()
+}
+
+/// Whether the stored response may be served when its validation failed because the origin could
+/// not be reached or answered with an error ([`is_error_for_stale`]): §4.2.4, RFC 5861 §4.
+pub fn may_serve_stale_on_error(
+    request: &Request,
+    stored: &StoredHead,
+    now: Timestamp,
+    policy: &CachePolicy,
+) -> bool {
+    let wishes = RequestDirectives::of(&request.fields);
+    if forbids_stale(stored) || wishes.wants_validation() {
+        return false;
+    }
+    // RFC 5861 §4 gives the directive to both sides; what both say is kept. Without it, §4.2.4:
+    // not "unless it is disconnected", which is the operator's limit to set.
+    let window = match (stored.directives.stale_if_error, wishes.stale_if_error) {
+        (Some(origin), Some(client)) => origin.min(client),
+        (Some(seconds), None) | (None, Some(seconds)) => seconds,
+        (None, None) => policy.stale_on_error_seconds,
+    };
+    staleness(stored, now, policy) <= window
+}
+
+/// Whether the stored response may be served while it is validated in the background: RFC 5861 §3.
+pub fn may_serve_while_revalidating(
+    request: &Request,
+    stored: &StoredHead,
+    now: Timestamp,
+    policy: &CachePolicy,
+) -> bool {
+    let wishes = RequestDirectives::of(&request.fields);
+    let age = stored.current_age(now);
+    // "MAY serve the response in which it appears after it becomes stale, up to the indicated
+    // number of seconds."
+    stored.directives.stale_while_revalidate.is_some_and(|window| staleness(stored, now, policy) <= window)
+        && !forbids_stale(stored)
+        && !wishes.wants_validation()
+        && wishes.min_fresh.is_none()
+        && wishes.max_age.is_none_or(|limit| age <= limit)
+}
+
+/// Seconds since the response became stale; 0 when it is fresh.
+fn staleness(stored: &StoredHead, now: Timestamp, policy: &CachePolicy) -> u64 {
+    stored.current_age(now).saturating_sub(stored.freshness_lifetime(policy).seconds())
+}
+
+/// Whether a response to a validation counts as "the server failed to respond" (§4.3.3), with the
+/// statuses that RFC 5861 §4 calls an error.
+pub const fn is_error_for_stale(status: u16) -> bool {
+    matches!(status, 500 | 502 | 503 | 504)
+}
+
+/// `a - b` of two numbers of seconds, both at most 2^31.
+fn difference(a: u64, b: u64) -> i64 {
+    i64::try_from(a).unwrap_or(i64::MAX) - i64::try_from(b).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,262 @@
+//! May this response be stored (RFC 9111 §3)?
+//!
+//! First the clauses of §3 in their order, then what storing would be useless for, then Larder's
+//! own rules against poisoning: a response that an unkeyed part of the request may have shaped
+//! is shared with nobody.
+
+use std::fmt;
+
+use super::directives::{RequestDirectives, ResponseDirectives};
+use super::freshness::{date_value, explicit_lifetime, is_heuristically_cacheable};
+use super::{CachePolicy, ETag, SetCookie, Times};
+use crate::http::{BodyLength, FieldName, Fields, Method, Request, Response, Target, TargetUri, Timestamp};
+
+/// Why a response is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NotStored {
+    /// The method is not GET, nor POST with a `Content-Location` of its own (RFC 9110 §9.3.3).
+    Method,
+    /// The request has `no-store` (§5.2.1.5).
+    RequestNoStore,
+    /// A GET request with content, which the cache key does not cover.
+    RequestContent,
+    /// The request asks for another method in a field.
+    MethodOverride,
+    /// The request has a field that origins are known to build URIs from.
+    UnkeyedField,
+    /// The status is not final, or not understood where it must be (§3).
+    Status,
+    /// A part of a representation (§3.3).
+    Partial,
+    /// `no-store` (§5.2.2.5).
+    NoStore,
+    /// `private` (§5.2.2.7).
+    Private,
+    /// The request was authorised and the response is not marked as shareable (§3.5).
+    Authorization,
+    /// Nothing says how long the response is fresh, and there is no validator either (§3).
+    NoFreshness,
+    /// Each use needs a validation, for which there is no validator (§5.2.2.4).
+    NoValidator,
+    /// `Set-Cookie`, as the operator chose.
+    SetCookie,
+    /// `Vary: *` (§4.1).
+    VaryStar,
+    /// More names in `Vary` than the operator allows.
+    VaryTooMany,
+    /// `Vary` names a credential: as many variants as users.
+    VarySecret,
+    /// The end of the content is the end of the connection, which may as well be a failure
+    /// (§3.3, RFC 9112 §8).
+    Length,
+}
+
+impl NotStored {
+    /// A short token for `Cache-Status: …; detail=` and the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            NotStored::Method => "method",
+            NotStored::RequestNoStore => "request-no-store",
+            NotStored::RequestContent => "request-content",
+            NotStored::MethodOverride => "method-override",
+            NotStored::UnkeyedField => "unkeyed-field",
+            NotStored::Status => "status",
+            NotStored::Partial => "partial",
+            NotStored::NoStore => "no-store",
+            NotStored::Private => "private",
+            NotStored::Authorization => "authorization",
+            NotStored::NoFreshness => "no-freshness",
+            NotStored::NoValidator => "no-validator",
+            NotStored::SetCookie => "set-cookie",
+            NotStored::VaryStar => "vary-star",
+            NotStored::VaryTooMany => "vary-too-many",
+            NotStored::VarySecret => "vary-secret",
+            NotStored::Length => "length",
+        }
+    }
+}
+
+impl fmt::Display for NotStored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether the response to `request` may be stored, as far as the request decides. A request
+/// whose response will not be stored must not lead a collapse.
+pub fn storable_request(request: &Request) -> Result<(), NotStored> {
+    match request.method {
+        Method::Get if request.length != BodyLength::None => return Err(NotStored::RequestContent),
+        Method::Get | Method::Post => {}
+        // A response to HEAD has no content to store; it freshens (§4.3.5).
+        _ => return Err(NotStored::Method),
+    }
+    for field in request.fields.iter() {
+        match field.id {
+            FieldName::MethodOverride | FieldName::MethodOverrideShort | FieldName::MethodOverridePlain => {
+                return Err(NotStored::MethodOverride);
+            }
+            FieldName::Forwarded
+            | FieldName::XForwardedHost
+            | FieldName::XForwardedPort
+            | FieldName::XForwardedProto
+            | FieldName::XForwardedScheme
+            | FieldName::XHost
+            | FieldName::XOriginalUrl
+            | FieldName::XRewriteUrl => return Err(NotStored::UnkeyedField),
+            _ => {}
+        }
+    }
+    if RequestDirectives::of(&request.fields).no_store {
+        return Err(NotStored::RequestNoStore);
+    }
+    Ok(())
+}
+
+/// Whether `response` may be stored to answer later requests. `request` is as the client sent
+/// it, with `Authorization`.
+pub fn may_store(
+    request: &Request,
+    response: &Response,
+    times: Times,
+    policy: &CachePolicy,
+) -> Result<(), NotStored> {
+    // "the request method is understood by the cache;"
+    storable_request(request)?;
+    let fields = &response.fields;
+    let directives = ResponseDirectives::of(fields);
+    // "the response status code is final (see Section 15 of [HTTP]);"
+    if response.status < 200 {
+        return Err(NotStored::Status);
+    }
+    // "if the response status code is 206 or 304, or the must-understand cache directive (see
+    // Section 5.2.2.3) is present: the cache understands the response status code;"
+    match response.status {
+        206 => return Err(NotStored::Partial),
+        304 => return Err(NotStored::Status),
+        status if directives.must_understand && !is_understood(status) => return Err(NotStored::Status),
+        _ => {}
+    }
+    // "the no-store cache directive is not present in the response (see Section 5.2.2.5);", and
+    // §5.2.2.3: with must-understand "the cache SHOULD ignore the no-store directive if it
+    // understands and implements the status code's caching requirements".
+    if directives.no_store && !directives.must_understand {
+        return Err(NotStored::NoStore);
+    }
+    // "if the cache is shared: the private response directive is either not present or allows a
+    // shared cache to store a modified response;"
+    if directives.private {
+        return Err(NotStored::Private);
+    }
+    // "if the cache is shared: the Authorization header field is not present in the request […]
+    // or a response directive is present that explicitly allows shared caching (see Section
+    // 3.5);" which names must-revalidate, public and s-maxage.
+    let is_shareable = directives.public || directives.s_maxage.is_some();
+    if request.fields.contains(FieldName::Authorization) && !is_shareable && !directives.must_revalidate {
+        return Err(NotStored::Authorization);
+    }
+    has_freshness(response, &directives, times)?;
+    own_rules(response, is_shareable, policy)?;
+    if request.method == Method::Post {
+        post_is_storable(request, response, &directives, times)
+    } else {
+        Ok(())
+    }
+}
+
+// "the response contains at least one of the following: a public response directive […]; an
+// Expires header field […]; a max-age response directive […]; if the cache is shared: an s-maxage
+// response directive […]; a status code that is defined as heuristically cacheable".
+fn has_freshness(
+    response: &Response,
+    directives: &ResponseDirectives,
+    times: Times,
+) -> Result<(), NotStored> {
+    let lifetime = lifetime_of(response, directives, times);
+    if lifetime.is_none() && !directives.public && !is_heuristically_cacheable(response.status) {
+        return Err(NotStored::NoFreshness);
+    }
+    // What follows is not in §3: a response that will never be used only takes room.
+    if has_validator(&response.fields) {
+        return Ok(());
+    }
+    if directives.no_cache {
+        return Err(NotStored::NoValidator);
+    }
+    let is_usable_stale = directives.stale_if_error.is_some() || directives.stale_while_revalidate.is_some();
+    // Heuristics need Last-Modified, which is a validator.
+    if lifetime.unwrap_or(0) == 0 && !is_usable_stale {
+        return Err(NotStored::NoFreshness);
+    }
+    Ok(())
+}
+
+fn lifetime_of(response: &Response, directives: &ResponseDirectives, times: Times) -> Option<u64> {
+    let date = date_value(&response.fields).unwrap_or(times.response_time);
+    explicit_lifetime(directives, &response.fields, date)
+}
+
+fn has_validator(fields: &Fields) -> bool {
+    fields.only(FieldName::ETag).and_then(ETag::parse).is_some()
+        || fields.only(FieldName::LastModified).and_then(Timestamp::parse_http_date).is_some()
+}
+
+fn own_rules(response: &Response, is_shareable: bool, policy: &CachePolicy) -> Result<(), NotStored> {
+    let fields = &response.fields;
+    if fields.contains(FieldName::SetCookie) {
+        match policy.set_cookie {
+            SetCookie::Rfc => {}
+            SetCookie::Shared if is_shareable => {}
+            SetCookie::Shared | SetCookie::Never => return Err(NotStored::SetCookie),
+        }
+    }
+    // §4.1: "A stored response with a Vary header field value containing a member "*" always
+    // fails to match."
+    if fields.members(FieldName::Vary).any(|name| name == b"*") {
+        return Err(NotStored::VaryStar);
+    }
+    let is_secret = |name| {
+        matches!(
+            FieldName::of(name),
+            FieldName::Authorization | FieldName::Cookie | FieldName::ProxyAuthorization
+        )
+    };
+    if fields.members(FieldName::Vary).any(is_secret) {
+        return Err(NotStored::VarySecret);
+    }
+    if fields.members(FieldName::Vary).count() > policy.vary_names_max {
+        return Err(NotStored::VaryTooMany);
+    }
+    if response.length == BodyLength::UntilClose {
+        return Err(NotStored::Length);
+    }
+    Ok(())
+}
+
+// RFC 9110 §9.3.3: "Responses to POST requests are only cacheable when they include explicit
+// freshness information […] and a Content-Location header field that has the same value as the
+// POST's target URI".
+fn post_is_storable(
+    request: &Request,
+    response: &Response,
+    directives: &ResponseDirectives,
+    times: Times,
+) -> Result<(), NotStored> {
+    let Target::Absolute(target) = &request.target else {
+        return Err(NotStored::Method);
+    };
+    let location =
+        response.fields.only(FieldName::ContentLocation).and_then(|text| TargetUri::join(target, text));
+    if location.as_ref() != Some(target) {
+        return Err(NotStored::Method);
+    }
+    match lifetime_of(response, directives, times) {
+        Some(1..) => Ok(()),
+        _ => Err(NotStored::NoFreshness),
+    }
+}
+
+/// The final status codes of RFC 9110 §15 whose caching requirements this room implements.
+const fn is_understood(status: u16) -> bool {
+    matches!(status, 200..=205 | 300..=303 | 305 | 307 | 308 | 400..=417 | 421 | 422 | 426 | 500..=505)
+}

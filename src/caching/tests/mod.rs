@@ -1,0 +1,1 @@
+//! Tables for the questions of this room. `now` is always passed; times count from [`START`].

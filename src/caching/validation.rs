@@ -1,0 +1,101 @@
+//! Asking the origin whether a stored response is still good (RFC 9111 §4.3).
+
+use bytes::Bytes;
+
+use super::{ETag, StoredHead};
+use crate::http::grammar::exact_decimal;
+use crate::http::{FieldName, Response, Timestamp};
+
+/// Fields of the client's request that a validation request leaves out: its own conditionals,
+/// which [`validation_fields`] replace, and the range, which is taken from the validated
+/// response afterwards.
+pub const REPLACED_BY_VALIDATION: [FieldName; 4] =
+    [FieldName::IfNoneMatch, FieldName::IfModifiedSince, FieldName::IfRange, FieldName::Range];
+
+// §4.3.1: "When generating a conditional request for validation, a cache either starts with a
+// request it is attempting to satisfy or […] synthesizes a request".
+/// The conditional field lines that ask about these stored responses; none when they have no
+/// validator.
+pub fn validation_fields(stored: &[&StoredHead]) -> Vec<(FieldName, Bytes)> {
+    let mut lines = Vec::new();
+    // "One such validator is the entity tag given in an ETag header field in a response; it can
+    // be used with If-None-Match" — all of them, when several responses are asked about.
+    let tags: Vec<&[u8]> = stored.iter().filter_map(|head| head.etag()).map(ETag::as_bytes).collect();
+    if !tags.is_empty() {
+        lines.push((FieldName::IfNoneMatch, tags.join(&b", "[..]).into()));
+    }
+    // "Another is the timestamp given in a Last-Modified header field, which can be used in an
+    // If-Modified-Since header field": one date can ask about one response only. The origin
+    // gets its own octets back, as some compare them as text.
+    if let [head] = stored
+        && head.last_modified().is_some()
+        && let Some(text) = head.fields.only(FieldName::LastModified)
+    {
+        lines.push((FieldName::IfModifiedSince, Bytes::copy_from_slice(text)));
+    }
+    lines
+}
+
+/// Which of the stored responses that were asked about does this 304 freshen (§4.3.4)? `None`
+/// when it speaks of a representation that is not stored: the request has to be sent again
+/// without conditions, and nothing is updated.
+pub fn freshened_by(response: &Response, stored: &[&StoredHead]) -> Option<usize> {
+    let tag = response.fields.only(FieldName::ETag).and_then(ETag::parse);
+    let modified = response.fields.only(FieldName::LastModified).and_then(Timestamp::parse_http_date);
+    let newest = |matches: &dyn Fn(&StoredHead) -> bool| {
+        let candidates = stored.iter().enumerate().filter(|(_, head)| matches(head));
+        candidates.max_by_key(|(_, head)| (head.date(), head.times.response_time)).map(|(index, _)| index)
+    };
+    match (&tag, modified) {
+        // "If the new response contains one or more strong validators, […] If none of the stored
+        // responses contains at least one of those strong validators, then the cache MUST NOT use
+        // the new response to update any stored responses."
+        (Some(tag), _) if !tag.is_weak() => {
+            newest(&|head| head.etag().is_some_and(|known| known.strong_eq(tag)))
+        }
+        // "If the new response contains no strong validators but does contain one or more weak
+        // validators, and those validators correspond to one of the cache's stored responses,
+        // then the most recent of those matching stored responses is identified for update."
+        (Some(tag), _) => newest(&|head| head.etag().is_some_and(|known| known.weak_eq(tag))),
+        (None, Some(date)) => newest(&|head| head.last_modified() == Some(date)),
+        // "If the new response does not include any form of validator […], and there is only one
+        // stored response, and that stored response also lacks a validator". Larder only asks
+        // with validators; an origin that repeats none of them can still only have meant the
+        // one response that it was asked about.
+        (None, None) => (stored.len() == 1).then_some(0),
+    }
+}
+
+/// What a 200 response to HEAD does to a stored response to GET (§4.3.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadEffect {
+    /// It is freshened: [`StoredHead::freshen`].
+    Freshen,
+    /// The origin has another representation now: it is stale, and Larder drops it.
+    Invalidate,
+    /// The response to HEAD says nothing about it.
+    None,
+}
+
+// "For each of the stored responses that could have been chosen, if the stored response and HEAD
+// response have matching values for any received validator fields (ETag and Last-Modified) and,
+// if the HEAD response has a Content-Length header field, the value of Content-Length matches
+// that of the stored response, the cache SHOULD update the stored response […]; otherwise, the
+// cache SHOULD consider the stored response to be stale."
+/// What `response` to HEAD does to `stored`, whose complete content has so many octets.
+pub fn freshened_by_head(stored: &StoredHead, response: &Response, content_length: u64) -> HeadEffect {
+    if response.status != 200 || stored.status != 200 {
+        return HeadEffect::None;
+    }
+    let matches = |id| {
+        let received = response.fields.first(id);
+        received.is_none() || received == stored.fields.first(id)
+    };
+    let length = response.fields.first(FieldName::ContentLength);
+    let same_length = length.is_none_or(|text| exact_decimal(text) == Some(content_length));
+    if matches(FieldName::ETag) && matches(FieldName::LastModified) && same_length {
+        HeadEffect::Freshen
+    } else {
+        HeadEffect::Invalidate
+    }
+}

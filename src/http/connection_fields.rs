@@ -1,0 +1,99 @@
+//! Fields that belong to one connection and end there (RFC 9110 §7.6.1).
+
+use super::{Field, FieldName, Fields};
+
+/// What the `Connection` field says.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionOptions<'a> {
+    fields: &'a Fields,
+    present: bool,
+}
+
+impl<'a> ConnectionOptions<'a> {
+    /// The options in a message's fields.
+    pub fn of(fields: &'a Fields) -> ConnectionOptions<'a> {
+        ConnectionOptions { fields, present: fields.contains(FieldName::Connection) }
+    }
+
+    /// The sender closes the connection behind this message.
+    pub fn close(&self) -> bool {
+        self.names(b"close")
+    }
+
+    /// An HTTP/1.0 sender keeps it open.
+    pub fn keep_alive(&self) -> bool {
+        self.names(b"keep-alive")
+    }
+
+    /// The `Upgrade` field is meant for the next recipient.
+    pub fn upgrade(&self) -> bool {
+        self.names(b"upgrade")
+    }
+
+    /// Whether an option with this name is there.
+    pub fn names(&self, option: &[u8]) -> bool {
+        self.present
+            && self.fields.members(FieldName::Connection).any(|member| member.eq_ignore_ascii_case(option))
+    }
+
+    /// Whether a request's field ends at Larder.
+    pub fn ends_request_field(&self, field: &Field<'_>) -> bool {
+        // Whatever begins with "Proxy-" speaks to a proxy; none of it is an origin's business.
+        self.ends_field(field) || has_prefix(field.name, b"proxy-")
+    }
+
+    /// Whether a response's field ends at Larder. `Proxy-Status` is for everybody behind a
+    /// proxy (RFC 9209 §2) and goes on; a challenge by an origin in the name of a proxy would
+    /// make clients hand over the credentials meant for Larder, and does not.
+    pub fn ends_response_field(&self, field: &Field<'_>) -> bool {
+        let of_a_proxy = matches!(
+            field.id,
+            FieldName::ProxyAuthenticate | FieldName::ProxyAuthenticationInfo | FieldName::ProxyAuthorization
+        );
+        self.ends_field(field) || of_a_proxy
+    }
+
+    fn ends_field(&self, field: &Field<'_>) -> bool {
+        field.id.is_connection_specific() || (!field.id.is_protected() && self.names(field.name))
+    }
+}
+
+/// Fields that may not stand in a trailer section (RFC 9110 §6.5.1): framing, routing, request
+/// modifiers, authentication, response control data, and content handling.
+pub fn is_forbidden_trailer(field: &Field<'_>) -> bool {
+    use FieldName as N;
+    field.id.is_connection_specific()
+        || field.id.is_protected()
+        || has_prefix(field.name, b"proxy-")
+        || has_prefix(field.name, b"content-")
+        || has_prefix(field.name, b"if-")
+        || matches!(
+            field.id,
+            N::Expect
+                | N::MaxForwards
+                | N::Pragma
+                | N::WwwAuthenticate
+                | N::SetCookie2
+                | N::Expires
+                | N::Location
+                | N::Warning
+                | N::Forwarded
+                | N::XForwardedHost
+                | N::XForwardedPort
+                | N::XForwardedProto
+                | N::XForwardedScheme
+                | N::XHost
+                | N::XOriginalUrl
+                | N::XRewriteUrl
+                | N::MethodOverride
+                | N::MethodOverrideShort
+                | N::MethodOverridePlain
+                | N::CacheStatus
+                | N::ETag
+                | N::LastModified
+        )
+}
+
+fn has_prefix(name: &[u8], prefix: &[u8]) -> bool {
+    name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+}

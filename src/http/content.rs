@@ -1,0 +1,246 @@
+//! Content as it comes off a connection, whatever its framing, in pieces and never whole.
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::chunked::{Chunk, ChunkError, ChunkLimits, ChunkedDecoder};
+use super::head::{
+    HeadError, HeadLimits, HeadScanner, HeadSpan, RequestLine, may_be_request, parse_request, parse_response,
+};
+use super::{BodyLength, Fields, Method, Request, Response};
+
+/// The reading side of a connection with the octets that were read too far.
+#[derive(Debug)]
+pub struct Reader<R> {
+    io: R,
+    buffer: BytesMut,
+    /// How much room the next read gets; grows while a peer fills it.
+    room: usize,
+}
+
+/// Room for a first read, in octets: a head and a small body come with one system call.
+const ROOM_MIN: usize = 8 * 1024;
+/// Room once a peer keeps filling it: fewer system calls for bulk, bounded memory per connection.
+const ROOM_MAX: usize = 256 * 1024;
+
+/// Why no head could be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadHeadError {
+    /// The peer closed before the first octet of a head.
+    #[error("the connection was closed")]
+    Closed,
+    /// The peer closed within a head.
+    #[error("the connection was closed within a head")]
+    Truncated,
+    #[error(transparent)]
+    Malformed(#[from] HeadError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Why content ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ContentError {
+    #[error("the connection was closed before the end of the content")]
+    Truncated,
+    #[error("the chunked coding is malformed: {0}")]
+    Malformed(#[from] ChunkError),
+    #[error("reading the content failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl<R: AsyncRead + Unpin> Reader<R> {
+    /// Reads from `io`.
+    pub fn new(io: R) -> Reader<R> {
+        Reader { io, buffer: BytesMut::new(), room: ROOM_MIN }
+    }
+
+    /// What is read from.
+    pub fn io(&self) -> &R {
+        &self.io
+    }
+
+    /// Octets that were read but belong to nothing yet.
+    pub fn buffered(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Takes the connection apart; the octets read too far belong to what follows.
+    pub fn into_parts(self) -> (R, Bytes) {
+        (self.io, self.buffer.freeze())
+    }
+
+    /// Reads a request head. Waits without a limit of its own.
+    pub async fn request_head(&mut self, limits: &HeadLimits) -> Result<Request, ReadHeadError> {
+        let mut scanner = HeadScanner::request();
+        loop {
+            if let Some(span) = scanner.scan(&self.buffer, limits)? {
+                return Ok(parse_request(&self.take_head(span), span, limits)?);
+            }
+            if !may_be_request(&self.buffer) {
+                return Err(HeadError::NotHttp.into());
+            }
+            if let Some(line) = scanner.first_line(&self.buffer) {
+                RequestLine::parse(line, limits)?;
+            }
+            self.more_of_a_head().await?;
+        }
+    }
+
+    /// Reads a response head to a request with this method.
+    pub async fn response_head(
+        &mut self,
+        method: &Method,
+        limits: &HeadLimits,
+    ) -> Result<Response, ReadHeadError> {
+        let mut scanner = HeadScanner::response();
+        loop {
+            if let Some(span) = scanner.scan(&self.buffer, limits)? {
+                return Ok(parse_response(&self.take_head(span), span, method)?);
+            }
+            self.more_of_a_head().await?;
+        }
+    }
+
+    /// Waits until something was read, or the peer has closed (`false`). Nothing is consumed.
+    pub async fn wait_for_octets(&mut self) -> io::Result<bool> {
+        if self.buffer.is_empty() {
+            // An idle connection holds no buffer.
+            self.buffer = BytesMut::new();
+            return Ok(self.fill().await? > 0);
+        }
+        Ok(true)
+    }
+
+    fn take_head(&mut self, span: HeadSpan) -> Bytes {
+        self.buffer.split_to(span.end).freeze()
+    }
+
+    async fn more_of_a_head(&mut self) -> Result<(), ReadHeadError> {
+        match self.fill().await? {
+            0 if self.buffer.is_empty() => Err(ReadHeadError::Closed),
+            0 => Err(ReadHeadError::Truncated),
+            _ => Ok(()),
+        }
+    }
+
+    async fn fill(&mut self) -> io::Result<usize> {
+        self.buffer.reserve(self.room);
+        let room = self.buffer.capacity() - self.buffer.len();
+        let length = self.io.read_buf(&mut self.buffer).await?;
+        self.room = if length == room { (room * 2).min(ROOM_MAX) } else { self.room };
+        Ok(length)
+    }
+}
+
+/// Pieces that are taken at once.
+const PIECES_MAX: usize = 14;
+
+#[derive(PartialEq, Eq)]
+enum Taken {
+    Nothing,
+    /// Pieces, or the end.
+    Something,
+}
+
+/// The state of reading one message's content.
+#[derive(Debug)]
+pub struct Content {
+    framing: Framing,
+    trailers: Fields,
+}
+
+#[derive(Debug)]
+enum Framing {
+    Exact(u64),
+    Chunked(Box<ChunkedDecoder>),
+    UntilClose,
+    Done,
+}
+
+impl Content {
+    /// Content of this length, from its first octet.
+    pub fn new(length: BodyLength, limits: &ChunkLimits) -> Content {
+        let framing = match length {
+            BodyLength::None | BodyLength::Exact(0) => Framing::Done,
+            BodyLength::Exact(length) => Framing::Exact(length),
+            BodyLength::Chunked => Framing::Chunked(Box::new(ChunkedDecoder::new(limits))),
+            BodyLength::UntilClose => Framing::UntilClose,
+        };
+        Content { framing, trailers: Fields::default() }
+    }
+
+    /// Whether all of it was read.
+    pub fn is_done(&self) -> bool {
+        matches!(self.framing, Framing::Done)
+    }
+
+    /// The trailer fields, once all was read.
+    pub fn trailers(&self) -> &Fields {
+        &self.trailers
+    }
+
+    /// Appends the next pieces to `pieces`: waits for one, then takes what else is there.
+    /// [`Content::is_done`] tells whether they were the last ones. Waits without a limit of its
+    /// own. Dropping the future loses nothing.
+    pub async fn next<R: AsyncRead + Unpin>(
+        &mut self,
+        reader: &mut Reader<R>,
+        pieces: &mut Vec<Bytes>,
+    ) -> Result<(), ContentError> {
+        while self.take_buffered(reader, pieces)? == Taken::Nothing {
+            if reader.fill().await? > 0 {
+                continue;
+            }
+            return match self.framing {
+                Framing::UntilClose => {
+                    self.framing = Framing::Done;
+                    Ok(())
+                }
+                _ => Err(ContentError::Truncated),
+            };
+        }
+        Ok(())
+    }
+
+    /// Appends what was read already, up to a limit that one vectored write can carry.
+    fn take_buffered<R>(&mut self, reader: &mut Reader<R>, pieces: &mut Vec<Bytes>) -> Result<Taken, ContentError> {
+        let before = pieces.len();
+        while pieces.len() < before + PIECES_MAX {
+            match self.decode(&mut reader.buffer)? {
+                Some(Some(piece)) => pieces.push(piece),
+                Some(None) => return Ok(Taken::Something),
+                None => break,
+            }
+        }
+        Ok(if pieces.len() > before { Taken::Something } else { Taken::Nothing })
+    }
+
+    /// What the buffer holds of the content: `None` when more must be read first.
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Option<Bytes>>, ContentError> {
+        match &mut self.framing {
+            Framing::Done => Ok(Some(None)),
+            Framing::Exact(_) | Framing::UntilClose if buffer.is_empty() => Ok(None),
+            Framing::Exact(left) => {
+                let length = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
+                *left -= length as u64;
+                if *left == 0 {
+                    self.framing = Framing::Done;
+                }
+                Ok(Some(Some(buffer.split_to(length).freeze())))
+            }
+            Framing::UntilClose => Ok(Some(Some(buffer.split().freeze()))),
+            Framing::Chunked(decoder) => match decoder.decode(buffer)? {
+                Chunk::Data(data) => Ok(Some(Some(data))),
+                Chunk::NeedMore => Ok(None),
+                Chunk::End(trailers) => {
+                    self.trailers = trailers;
+                    self.framing = Framing::Done;
+                    Ok(Some(None))
+                }
+            },
+        }
+    }
+}

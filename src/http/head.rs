@@ -1,0 +1,388 @@
+//! From octets to checked heads (RFC 9112 §2–§6).
+//!
+//! [`HeadScanner`] finds where a head ends, looks at each octet once however the peer splits
+//! them, and refuses a bare LF, an endless line or too many of them as soon as it sees them.
+//! [`parse_request`] and [`parse_response`] then judge the whole head. What they accept has one
+//! reading; repairs are made only on responses and only where RFC 9112 tells a proxy to.
+
+use bytes::Bytes;
+
+use super::framing::{request_length, response_length};
+use super::grammar::{is_tchar, is_token};
+use super::{
+    Authority, ConnectionOptions, FieldName, Fields, Method, Request, Response, Target, TargetError, Version,
+};
+
+/// Limits on a head, in octets and lines.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// The whole head; default 64 KiB.
+    pub head: usize,
+    /// One line; default 16 KiB.
+    pub line: usize,
+    /// The request target; default 8 KiB.
+    pub uri: usize,
+    /// Field lines; default 128.
+    pub fields: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> HeadLimits {
+        HeadLimits { head: 64 * 1024, line: 16 * 1024, uri: 8 * 1024, fields: FIELDS_MAX }
+    }
+}
+
+/// The most field lines that any setting allows.
+pub const FIELDS_MAX: usize = 128;
+
+/// A method longer than this is no method that anybody implements. Arbitrary.
+const METHOD_LENGTH_MAX: usize = 64;
+
+/// Empty lines that are skipped in front of a request line (RFC 9112 §2.2 asks for at least
+/// one). Arbitrary and small.
+const EMPTY_LINES_MAX: usize = 8;
+
+/// Why a head was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    #[error("a line ends in a bare LF")]
+    BareLf,
+    #[error("the message does not begin with a request line")]
+    NotHttp,
+    #[error("the request line is malformed")]
+    RequestLine,
+    #[error("the status line is malformed")]
+    StatusLine,
+    #[error("the method is too long to be one")]
+    Method,
+    #[error("the request target is too long")]
+    UriTooLong,
+    #[error("the head is too large or has too many fields")]
+    TooLarge,
+    #[error("the HTTP version is not 1.x")]
+    Version,
+    #[error("a field line is malformed")]
+    Field,
+    #[error("{0}")]
+    Target(#[from] TargetError),
+    #[error("the form of the request target does not fit the method")]
+    TargetForm,
+    #[error("Host is missing, repeated or malformed")]
+    Host,
+    #[error("Content-Length is repeated or not a number")]
+    ContentLength,
+    #[error("Content-Length and Transfer-Encoding contradict each other")]
+    LengthConflict,
+    #[error("the transfer coding is not one chunked")]
+    TransferEncoding,
+    #[error("Transfer-Encoding in an HTTP/1.0 message")]
+    TransferEncodingInHttp10,
+    #[error("the method takes no content")]
+    UnexpectedContent,
+    #[error("the expectation is not 100-continue")]
+    Expectation,
+}
+
+impl HeadError {
+    /// The status code that tells a client so.
+    pub const fn status(self) -> u16 {
+        match self {
+            HeadError::UriTooLong => 414,
+            HeadError::TooLarge => 431,
+            HeadError::Version => 505,
+            HeadError::Method => 501,
+            HeadError::Expectation => 417,
+            _ => 400,
+        }
+    }
+}
+
+/// Where a head stands in the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadSpan {
+    /// Octets of empty lines in front of it.
+    pub start: usize,
+    /// One past its last octet, the empty line included.
+    pub end: usize,
+    /// Where its first line ends, CRLF excluded.
+    pub first_line_end: usize,
+    /// Field lines.
+    pub fields: usize,
+}
+
+/// Finds the end of a head in a buffer that grows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadScanner {
+    start: usize,
+    line_start: usize,
+    scanned: usize,
+    lines: usize,
+    empty_lines: usize,
+    first_line_end: usize,
+    skip_empty_lines: bool,
+    section_only: bool,
+}
+
+impl HeadScanner {
+    /// For a request: a few empty lines may stand in front of it.
+    pub fn request() -> HeadScanner {
+        HeadScanner { skip_empty_lines: true, ..HeadScanner::default() }
+    }
+
+    /// For a response: nothing stands in front of it.
+    pub fn response() -> HeadScanner {
+        HeadScanner::default()
+    }
+
+    /// For a trailer section: field lines without a first line, possibly none.
+    pub fn trailers() -> HeadScanner {
+        HeadScanner { section_only: true, ..HeadScanner::default() }
+    }
+
+    /// Looks at what is new in `buffer`. `None`: more octets are needed.
+    pub fn scan(&mut self, buffer: &[u8], limits: &HeadLimits) -> Result<Option<HeadSpan>, HeadError> {
+        while let Some(unseen) = buffer.get(self.scanned..).filter(|rest| !rest.is_empty()) {
+            let Some(at) = memchr::memchr(b'\n', unseen) else {
+                self.scanned = buffer.len();
+                break;
+            };
+            let end = self.scanned + at;
+            self.scanned = end + 1;
+            let line = buffer.get(self.line_start..end).unwrap_or_default();
+            let line = line.strip_suffix(b"\r").ok_or(HeadError::BareLf)?;
+            if let Some(span) = self.end_of_line(line.len(), limits)? {
+                return Ok(Some(span));
+            }
+        }
+        self.check_open_line(buffer.len(), limits)?;
+        Ok(None)
+    }
+
+    /// The first line, once it is complete, so that a request line can be refused before the
+    /// rest of its head arrives.
+    pub fn first_line<'a>(&self, buffer: &'a [u8]) -> Option<&'a [u8]> {
+        (self.lines == 1).then(|| buffer.get(self.start..self.first_line_end)).flatten()
+    }
+
+    fn end_of_line(&mut self, length: usize, limits: &HeadLimits) -> Result<Option<HeadSpan>, HeadError> {
+        let line_start = std::mem::replace(&mut self.line_start, self.scanned);
+        if length > limits.line {
+            return Err(self.too_long());
+        }
+        if length > 0 {
+            self.lines += 1;
+            if self.lines == 1 {
+                self.start = line_start;
+                self.first_line_end = line_start + length;
+            }
+            let fields = self.lines - usize::from(!self.section_only);
+            return if fields > limits.fields { Err(HeadError::TooLarge) } else { Ok(None) };
+        }
+        if self.lines == 0 && !self.section_only {
+            self.empty_lines += 1;
+            let refused = !self.skip_empty_lines || self.empty_lines > EMPTY_LINES_MAX;
+            return if refused { Err(HeadError::NotHttp) } else { Ok(None) };
+        }
+        let (start, end) = (self.start, self.scanned);
+        if end - start > limits.head {
+            return Err(HeadError::TooLarge);
+        }
+        let fields = self.lines - usize::from(!self.section_only);
+        Ok(Some(HeadSpan { start, end, first_line_end: self.first_line_end, fields }))
+    }
+
+    fn check_open_line(&self, length: usize, limits: &HeadLimits) -> Result<(), HeadError> {
+        if length - self.line_start > limits.line {
+            return Err(self.too_long());
+        }
+        if length - self.start > limits.head { Err(HeadError::TooLarge) } else { Ok(()) }
+    }
+
+    fn too_long(&self) -> HeadError {
+        let in_request_line = self.lines == 0 && self.skip_empty_lines;
+        if in_request_line { HeadError::UriTooLong } else { HeadError::TooLarge }
+    }
+}
+
+/// Parses a request head that [`HeadScanner`] found; `head` is exactly the octets of its span.
+pub fn parse_request(head: &Bytes, span: HeadSpan, limits: &HeadLimits) -> Result<Request, HeadError> {
+    let head = head.slice(span.start..);
+    let line_end = span.first_line_end - span.start;
+    let line = RequestLine::parse(head.get(..line_end).unwrap_or_default(), limits)?;
+    let method = Method::of(head.slice_ref(line.method));
+    let raw_target = head.slice_ref(line.target);
+    let target = match method {
+        Method::Connect => Target::parse_connect(&raw_target)?,
+        _ => Target::parse(&raw_target)?,
+    };
+    if target == Target::Asterisk && method != Method::Options {
+        return Err(HeadError::TargetForm);
+    }
+    let fields = parse_fields(&head, line_end + 2, span.fields)?;
+    check_host(&fields, line.version)?;
+    check_expectation(&fields)?;
+    let length = request_length(&method, line.version, &fields)?;
+    Ok(Request { method, target, version: line.version, fields, length, head_bytes: span.end as u64 })
+}
+
+/// A request line cut into its parts (RFC 9112 §3).
+#[derive(Clone, Copy, Debug)]
+pub struct RequestLine<'a> {
+    method: &'a [u8],
+    target: &'a [u8],
+    version: Version,
+}
+
+impl<'a> RequestLine<'a> {
+    /// Cuts and checks a request line without its CRLF.
+    pub fn parse(line: &'a [u8], limits: &HeadLimits) -> Result<RequestLine<'a>, HeadError> {
+        let mut parts = line.split(|&byte| byte == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(HeadError::RequestLine);
+        };
+        if !is_token(method) || target.is_empty() {
+            return Err(HeadError::RequestLine);
+        }
+        if method.len() > METHOD_LENGTH_MAX {
+            return Err(HeadError::Method);
+        }
+        if target.len() > limits.uri {
+            return Err(HeadError::UriTooLong);
+        }
+        Ok(RequestLine {
+            method,
+            target,
+            version: parse_version(version).map_err(|bad| bad.unwrap_or(HeadError::RequestLine))?,
+        })
+    }
+}
+
+/// Whether a buffer can become a request at all; false for a TLS handshake sent to a plain port.
+pub fn may_be_request(buffer: &[u8]) -> bool {
+    buffer.first().is_none_or(|&byte| is_tchar(byte) || byte == b'\r' || byte == b'\n')
+}
+
+/// Parses a response head to a request with this method.
+pub fn parse_response(head: &Bytes, span: HeadSpan, method: &Method) -> Result<Response, HeadError> {
+    let line = head.get(..span.first_line_end).unwrap_or_default();
+    let (version, rest) = line.split_at_checked(8).ok_or(HeadError::StatusLine)?;
+    let version = parse_version(version).map_err(|bad| bad.unwrap_or(HeadError::StatusLine))?;
+    let (status, reason) = match rest {
+        // RFC 9112 §4 wants the space behind the status code even when no reason follows;
+        // several servers leave it out, and nothing can be misread from that.
+        [b' ', a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', reason @ ..]
+            if reason.is_empty() || reason.starts_with(b" ") =>
+        {
+            let digit = |byte: &u8| u16::from(byte - b'0');
+            (digit(a) * 100 + digit(b) * 10 + digit(c), reason.get(1..).unwrap_or_default())
+        }
+        _ => return Err(HeadError::StatusLine),
+    };
+    if reason.iter().any(|&byte| byte < b' ' && byte != b'\t' || byte == 0x7f) {
+        return Err(HeadError::StatusLine);
+    }
+    let fields = parse_response_fields(head, span)?;
+    let framing = response_length(method, status, version, &fields)?;
+    let options = ConnectionOptions::of(&fields);
+    let keep_alive =
+        framing.may_persist && !options.close() && (version == Version::Http11 || options.keep_alive());
+    Ok(Response {
+        status,
+        reason: head.slice_ref(reason),
+        version,
+        fields,
+        length: framing.length,
+        keep_alive,
+    })
+}
+
+/// Parses a trailer section that a [`HeadScanner::trailers`] found.
+pub(super) fn parse_trailers(section: &Bytes, fields: usize) -> Result<Fields, HeadError> {
+    parse_fields(section, 0, fields)
+}
+
+/// `Err(Some(_))` for a version of HTTP that is not 1.x, `Err(None)` for no version at all.
+fn parse_version(text: &[u8]) -> Result<Version, Option<HeadError>> {
+    match text {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        // RFC 9110 §2.5: a higher minor version is read as the highest one known.
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => Ok(Version::Http11),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Some(HeadError::Version)),
+        _ => Err(None),
+    }
+}
+
+fn parse_fields(head: &Bytes, from: usize, lines: usize) -> Result<Fields, HeadError> {
+    let text = head.get(from..).unwrap_or_default();
+    let mut few = [httparse::EMPTY_HEADER; 24];
+    let mut many;
+    // Most heads are small: clearing room for 128 lines would cost more than parsing ten.
+    let room: &mut [httparse::Header<'_>] = if lines <= few.len() {
+        &mut few
+    } else {
+        many = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        &mut many
+    };
+    match httparse::parse_headers(text, room) {
+        Ok(httparse::Status::Complete((_, parsed))) => Ok(to_fields(head, parsed)),
+        _ => Err(HeadError::Field),
+    }
+}
+
+/// RFC 9112 §5.1: "A proxy MUST remove any such whitespace [between name and colon] from a
+/// response message before forwarding".
+fn parse_response_fields(head: &Bytes, span: HeadSpan) -> Result<Fields, HeadError> {
+    if let Ok(fields) = parse_fields(head, span.first_line_end + 2, span.fields) {
+        return Ok(fields);
+    }
+    let mut room = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut response = httparse::Response::new(&mut room);
+    // A status line of our own, because the one at hand may have a version httparse refuses.
+    let text = [b"HTTP/1.1 200 OK\r\n", head.get(span.first_line_end + 2..).unwrap_or_default()].concat();
+    let mut config = httparse::ParserConfig::default();
+    config.allow_spaces_after_header_name_in_responses(true);
+    match config.parse_response(&mut response, &text) {
+        Ok(httparse::Status::Complete(_)) => {
+            Ok(response.headers.iter().map(|field| (field.name.as_bytes(), field.value)).collect())
+        }
+        _ => Err(HeadError::Field),
+    }
+}
+
+fn to_fields(head: &Bytes, parsed: &[httparse::Header<'_>]) -> Fields {
+    let base = head.as_ptr() as usize;
+    let mut fields = Fields::with_capacity(head.clone(), parsed.len());
+    for field in parsed {
+        let name = field.name.as_ptr() as usize - base;
+        // httparse leaves whitespace at the end of a value in place.
+        let value = super::grammar::trim(field.value);
+        // An empty value may point anywhere.
+        let at = if value.is_empty() { 0 } else { value.as_ptr() as usize - base };
+        fields.push_range(name..name + field.name.len(), at..at + value.len());
+    }
+    fields
+}
+
+/// RFC 9112 §3.2: 400 for a request without Host (from HTTP/1.1 on), with several, or with one
+/// that is no host. Its value is not used: the target URI says where a request goes.
+fn check_host(fields: &Fields, version: Version) -> Result<(), HeadError> {
+    let mut values = fields.all(FieldName::Host);
+    match (values.next(), values.next()) {
+        (None, _) if version == Version::Http10 => Ok(()),
+        (Some(value), None) => Authority::parse(&Bytes::copy_from_slice(value), Some(80))
+            .map(drop)
+            .map_err(|_malformed| HeadError::Host),
+        _ => Err(HeadError::Host),
+    }
+}
+
+/// RFC 9110 §10.1.1: an expectation that is not understood may be answered with 417; forwarding
+/// it would promise what nobody keeps.
+fn check_expectation(fields: &Fields) -> Result<(), HeadError> {
+    let all_known =
+        fields.members(FieldName::Expect).all(|member| member.eq_ignore_ascii_case(b"100-continue"));
+    if all_known { Ok(()) } else { Err(HeadError::Expectation) }
+}

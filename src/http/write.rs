@@ -1,0 +1,106 @@
+//! Putting messages on a connection: heads into one buffer, content beside them in one vectored
+//! write, never copied.
+
+use std::io::{self, IoSlice, Write};
+
+use bytes::Bytes;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+
+use super::{FieldName, Fields, is_forbidden_trailer, reason_phrase};
+
+/// Appends `HTTP/1.1 status reason CRLF`. An empty reason becomes the registered phrase.
+pub fn status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    decimal(out, u64::from(status));
+    out.push(b' ');
+    let phrase = if reason.is_empty() { reason_phrase(status).as_bytes() } else { reason };
+    out.extend_from_slice(phrase);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends one field line.
+pub fn field_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends one field line with a listed name.
+pub fn field(out: &mut Vec<u8>, name: FieldName, value: impl AsRef<[u8]>) {
+    field_line(out, name.as_str().as_bytes(), value.as_ref());
+}
+
+/// Appends one field line whose value is a number.
+pub fn number_field(out: &mut Vec<u8>, name: FieldName, value: u64) {
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    decimal(out, value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a number in decimal.
+pub fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [b'0'; 20];
+    let mut used = 0;
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+        used += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
+}
+
+/// Writes a head and the pieces of content behind it with as few system calls as the kernel
+/// allows: one, when the socket has room. Either may be empty.
+pub async fn write_all<W: AsyncWrite + Unpin>(io: &mut W, head: &[u8], pieces: &[Bytes]) -> io::Result<()> {
+    // The head and 15 pieces a call; Linux takes up to 1,024, but a socket's buffer does not.
+    let mut head = head;
+    let mut pieces = pieces;
+    while !head.is_empty() || !pieces.is_empty() {
+        let (group, rest) = pieces.split_at(pieces.len().min(15));
+        let mut slices = [IoSlice::new(&[]); 16];
+        let all = std::iter::once(head).chain(group.iter().map(|piece| &piece[..]));
+        let all = all.filter(|bytes| !bytes.is_empty());
+        let mut used = 0;
+        for (slice, bytes) in slices.iter_mut().zip(all) {
+            *slice = IoSlice::new(bytes);
+            used += 1;
+        }
+        write_slices(io, slices.get_mut(..used).unwrap_or_default()).await?;
+        head = &[];
+        pieces = rest;
+    }
+    Ok(())
+}
+
+/// Appends the line in front of a chunk.
+pub fn chunk_size_line(out: &mut Vec<u8>, size: u64) {
+    // Writing to a Vec does not fail.
+    let _infallible = write!(out, "{size:x}\r\n");
+}
+
+/// Appends what ends a chunked body: the last chunk, and those trailer fields that may be
+/// forwarded (RFC 9110 §6.5.1).
+pub fn last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
+    out.extend_from_slice(b"0\r\n");
+    for field in trailers.iter().filter(|field| !is_forbidden_trailer(field)) {
+        field_line(out, field.name, field.value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+async fn write_slices<W: AsyncWrite + Unpin>(io: &mut W, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+    let mut left = slices;
+    while !left.is_empty() {
+        let written = io.write_vectored(left).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        IoSlice::advance_slices(&mut left, written);
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! Who may use Larder, and what may be reached through it.
+//!
+//! A [`Policy`] is immutable and built whole; whoever holds it swaps it for another on a reload
+//! or a run-time block. It sees the very objects that are used: the canonical host, the target
+//! URI, and the address that is dialled. Rules by time, user or method are deliberately not here
+//! yet, and nothing in this room but `runtime.rs` touches a file.
+
+mod address;
+mod config;
+mod judge;
+mod list;
+mod networks;
+mod pattern;
+mod ports;
+mod refusal;
+mod rules;
+mod runtime;
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use judge::{ListenerScope, Policy};
+pub use pattern::{Network, Pattern, PatternError};
+pub use ports::{Ports, PortsError};
+pub use refusal::{Refusal, RefusalReason};
+pub use rules::TooLarge as PolicyError;
+pub use runtime::{RuntimeBlocks, RuntimeError};
+
+/// Something in a list that is ignored, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// `FILE:LINE`, or what else a person needs to find it.
+    pub place: String,
+    pub message: String,
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}

@@ -1,0 +1,283 @@
+//! The patterns that `[access] block`, list files and `larder block` share, and the networks
+//! that stand beside them. Four kinds, told apart by their spelling alone:
+//!
+//! | spelling                                   | kind                                             |
+//! |--------------------------------------------|--------------------------------------------------|
+//! | `ads.example`                              | a host and every name below it                   |
+//! | `*.ads.example`, `ad?.*.example`           | a wildcard over the host                         |
+//! | contains `://`                             | a regular expression, searched in the target URI |
+//! | `203.0.113.0/24`, `203.0.113.7`, `2001::1` | the addresses of destinations                    |
+//!
+//! A pattern that parsed is valid: nothing behind this file meets a bad expression or network.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use crate::http::{Host, HostError};
+
+use super::address::canonical_network;
+
+/// Longer patterns are a mistake; the number is arbitrary.
+const LENGTH_MAX: usize = 4096;
+
+/// One valid pattern in its canonical spelling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(pub(super) Kind);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The host and every name below it.
+    Host(Host),
+    /// `*.domain`: every name below the domain, and not the domain.
+    Below(Host),
+    /// Any other wildcard, in lower case.
+    Glob(String),
+    /// A regular expression that was seen to compile.
+    Url(String),
+    Network(Network),
+}
+
+/// A network in CIDR notation; a single address is a network of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Network(pub(super) IpNet);
+
+/// Why a text is no pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    #[error("the pattern is empty")]
+    Empty,
+    #[error("the pattern is longer than {LENGTH_MAX} bytes")]
+    TooLong,
+    #[error("{0}")]
+    Host(#[from] HostError),
+    #[error("a wildcard has only letters, digits, '-', '_', '.', '*' and '?'")]
+    Wildcard,
+    #[error("addresses are written as a network, like 203.0.113.0/24, not with '*' or '?'")]
+    AddressWildcard,
+    #[error("not an address or a network like 203.0.113.0/24")]
+    Network,
+    #[error("not a network; a pattern for URLs contains '://', like 'https?://ads\\.example/banner'")]
+    Path,
+    #[error("bad regular expression: {0}")]
+    Expression(String),
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Pattern, PatternError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(PatternError::Empty);
+        }
+        if text.len() > LENGTH_MAX {
+            return Err(PatternError::TooLong);
+        }
+        if text.contains("://") {
+            return expression(text).map(Pattern);
+        }
+        if text.contains(['*', '?']) {
+            return wildcard(text).map(Pattern);
+        }
+        if text.contains('/') {
+            let network = text.parse().map_err(|_not_a_network: PatternError| PatternError::Path)?;
+            return Ok(Pattern(Kind::Network(network)));
+        }
+        // A leading dot is how other proxies write "and every name below".
+        let host = Host::parse_text(text.strip_prefix('.').unwrap_or(text))?;
+        Ok(Pattern(match host.ip() {
+            Some(ip) => Kind::Network(Network::single(ip)),
+            None => Kind::Host(host),
+        }))
+    }
+}
+
+fn expression(text: &str) -> Result<Kind, PatternError> {
+    match expressions([text]) {
+        Ok(_valid) => Ok(Kind::Url(text.to_owned())),
+        // The message of `regex` draws the place over several lines; its last line says what is wrong.
+        Err(error) => {
+            let message = error.to_string();
+            let last = message.lines().last().unwrap_or_default();
+            Err(PatternError::Expression(last.trim_start_matches("error: ").to_owned()))
+        }
+    }
+}
+
+/// The one way in which expressions are compiled. Byte-wise, since a URI is bytes: Unicode
+/// classes would cost memory and match nothing more.
+pub(super) fn expressions<'a>(
+    patterns: impl IntoIterator<Item = &'a str>,
+) -> Result<regex::bytes::RegexSet, regex::Error> {
+    /// Room for some ten thousand expressions; the number is arbitrary.
+    const COMPILED_SIZE_MAX: usize = 64 << 20;
+    regex::bytes::RegexSetBuilder::new(patterns).unicode(false).size_limit(COMPILED_SIZE_MAX).build()
+}
+
+fn wildcard(text: &str) -> Result<Kind, PatternError> {
+    if let Some(domain) = text.strip_prefix("*.").filter(|domain| !domain.contains(['*', '?'])) {
+        let domain = Host::parse_text(domain)?;
+        return if domain.ip().is_some() {
+            Err(PatternError::AddressWildcard)
+        } else {
+            Ok(Kind::Below(domain))
+        };
+    }
+    let text = text.strip_suffix('.').unwrap_or(text);
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.*?".contains(&byte);
+    if !text.bytes().all(known) {
+        return Err(PatternError::Wildcard);
+    }
+    if text.starts_with('.') || text.contains("..") {
+        return Err(HostError::EmptyLabel.into());
+    }
+    let numeric = text.bytes().any(|byte| byte.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_digit() || b".*?".contains(&byte));
+    if numeric { Err(PatternError::AddressWildcard) } else { Ok(Kind::Glob(text.to_ascii_lowercase())) }
+}
+
+/// The expression that matches the hosts that `glob` matches: `*` is any run of characters, dots
+/// included, and `?` one character that is no dot.
+pub(super) fn glob_expression(glob: &str) -> String {
+    let mut out = String::with_capacity(glob.len() * 2 + 2);
+    out.push('^');
+    for character in glob.chars() {
+        match character {
+            '*' => out.push_str(".*"),
+            '?' => out.push_str("[^.]"),
+            '.' | '-' => {
+                out.push('\\');
+                out.push(character);
+            }
+            other => out.push(other),
+        }
+    }
+    out.push('$');
+    out
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Host(host) => f.write_str(host.as_str()),
+            Kind::Below(domain) => write!(f, "*.{}", domain.as_str()),
+            Kind::Glob(text) | Kind::Url(text) => f.write_str(text),
+            Kind::Network(network) => network.fmt(f),
+        }
+    }
+}
+
+impl Network {
+    fn single(ip: IpAddr) -> Network {
+        Network(canonical_network(IpNet::from(ip)))
+    }
+
+    /// Whether `ip` lies in this network.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        self.0.contains(&ip)
+    }
+}
+
+impl FromStr for Network {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Network, PatternError> {
+        let text = text.trim();
+        if let Ok(network) = text.parse::<IpNet>() {
+            return Ok(Network(canonical_network(network)));
+        }
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        bare.parse().map(Network::single).map_err(|_malformed| PatternError::Network)
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
+        parsed(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Network, D::Error> {
+        parsed(deserializer)
+    }
+}
+
+/// A string parsed where it stands, so that the error carries its place in the file.
+fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: FromStr<Err = PatternError>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|error| serde::de::Error::custom(format_args!("{text:?}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings() {
+        let cases: &[(&str, Result<&str, PatternError>)] = &[
+            ("ads.example", Ok("host ads.example")),
+            (" Ads.Example. ", Ok("host ads.example")),
+            (".ads.example", Ok("host ads.example")),
+            ("bücher.example", Ok("host xn--bcher-kva.example")),
+            ("*.Ads.example", Ok("below *.ads.example")),
+            ("*.bücher.example", Ok("below *.xn--bcher-kva.example")),
+            ("ad?.*.Example", Ok("glob ad?.*.example")),
+            ("*", Ok("glob *")),
+            ("https?://ads\\.example/", Ok("url https?://ads\\.example/")),
+            ("203.0.113.7", Ok("network 203.0.113.7")),
+            ("203.0.113.7/24", Ok("network 203.0.113.0/24")),
+            ("2001:db8::/32", Ok("network 2001:db8::/32")),
+            ("[2001:db8::1]", Ok("network 2001:db8::1")),
+            ("::ffff:10.0.0.0/104", Ok("network 10.0.0.0/8")),
+            ("::ffff:10.0.0.1", Ok("network 10.0.0.1")),
+            ("", Err(PatternError::Empty)),
+            ("ads example", Err(PatternError::Host(HostError::BadCharacter))),
+            ("0x7f.0.0.1", Err(PatternError::Host(HostError::NonCanonicalIpv4))),
+            ("ads..example", Err(PatternError::Host(HostError::EmptyLabel))),
+            ("ads..*", Err(PatternError::Host(HostError::EmptyLabel))),
+            ("*.10.0.0.1", Err(PatternError::AddressWildcard)),
+            ("10.*", Err(PatternError::AddressWildcard)),
+            ("ads.*/x", Err(PatternError::Wildcard)),
+            ("203.0.113.0/33", Err(PatternError::Path)),
+            ("ads.example/banner", Err(PatternError::Path)),
+            ("http://(", Err(PatternError::Expression("unclosed group".into()))),
+        ];
+        for (input, expected) in cases {
+            let found = input.parse::<Pattern>().map(|pattern| {
+                let kind = match &pattern.0 {
+                    Kind::Host(_) => "host",
+                    Kind::Below(_) => "below",
+                    Kind::Glob(_) => "glob",
+                    Kind::Url(_) => "url",
+                    Kind::Network(_) => "network",
+                };
+                format!("{kind} {pattern}")
+            });
+            assert_eq!(found.as_deref(), expected.as_deref(), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn a_canonical_spelling_parses_to_itself() {
+        for text in
+            ["ads.example", "*.ads.example", "ad?.*.example", "10.0.0.0/8", "10.0.0.1", "::1", "x://y"]
+        {
+            assert_eq!(text.parse::<Pattern>().map(|pattern| pattern.to_string()).as_deref(), Ok(text));
+        }
+    }
+}

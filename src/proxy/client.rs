@@ -1,0 +1,55 @@
+//! The client's side of an exchange.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use crate::http::{ConnectionOptions, Reader, Request, Version};
+use crate::policy::ListenerScope;
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Client {
+    pub reader: Reader<OwnedReadHalf>,
+    pub writer: OwnedWriteHalf,
+    pub peer: SocketAddr,
+    /// What the listener it came in on admits.
+    pub scope: ListenerScope,
+    /// Set while the proxy drains: the response says that the connection ends.
+    pub last_request: bool,
+    /// Where heads are put together; kept between requests for its memory.
+    pub(super) scratch: Vec<u8>,
+}
+
+/// What becomes of a client's connection behind an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It waits for the next request.
+    KeepOpen,
+    /// It is closed in order: what was sent arrives.
+    Close,
+    /// It is reset: the client must see that what it got is not whole.
+    Reset,
+    /// A tunnel used it up; both ends have closed.
+    Gone,
+}
+
+impl Client {
+    /// Takes a connection over.
+    pub fn new(stream: TcpStream, peer: SocketAddr, scope: ListenerScope) -> Client {
+        let (reader, writer) = stream.into_split();
+        Client { reader: Reader::new(reader), writer, peer, scope, last_request: false, scratch: Vec::new() }
+    }
+
+    /// Whether the client and Larder both keep the connection open behind this request
+    /// (RFC 9112 §9.3).
+    pub(super) fn keeps_open(&self, request: &Request) -> bool {
+        let options = ConnectionOptions::of(&request.fields);
+        let by_client = match request.version {
+            Version::Http11 => !options.close(),
+            Version::Http10 => options.keep_alive(),
+        };
+        by_client && !options.close() && !self.last_request
+    }
+}

@@ -1,0 +1,111 @@
+//! A request's whole story on one page.
+
+use super::admit::{Admitted, admit};
+use super::collapse::Role;
+use super::fetch::{Plan, fetch};
+use super::record::Record;
+use super::{Client, Interrupted, Next, Proxy, deliver, local, refuse, stored, tunnel};
+use crate::caching::{Decision, ForwardReason, Handled, Outcome, cacheable_request, decide};
+use crate::error::{ErrorType, Failure, Fault};
+use crate::http::{Request, TargetUri};
+
+/// Answers one request, and logs what became of it.
+pub async fn exchange(proxy: &Proxy, client: &mut Client, request: Request) -> Next {
+    let mut record = Record::begin(&proxy.shared, client, &request);
+    let next = match story(proxy, client, &request, &mut record).await {
+        Ok(next) => next,
+        Err(Interrupted::Failed(failure)) => refuse::refuse(proxy, client, &request, failure, &mut record).await,
+        Err(Interrupted::Cut(failure)) => record.cut(failure),
+        Err(Interrupted::ClientGone(error)) => record.client_gone(&error),
+    };
+    record.finish(&proxy.shared, &request);
+    next
+}
+
+async fn story(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    record: &mut Record,
+) -> Result<Next, Interrupted> {
+    let uri = match admit(&proxy.shared, client, request, record)? {
+        Admitted::Forward(uri) => uri,
+        Admitted::Tunnel(authority) => return tunnel::connect(proxy, client, request, &authority, record).await,
+        Admitted::Local(answer) => return local::respond(proxy, client, request, answer, record).await,
+    };
+    if let Err(reason) = cacheable_request(request) {
+        return fetch(proxy, client, request, &uri, Plan::forward(reason), record).await;
+    }
+    // Each turn but the last follows another exchange with the same origin resource; after two
+    // of them, asking alone is quicker than waiting again.
+    for may_follow in [true, true, false] {
+        let plan = match look_up(proxy, client, request, &uri, record).await? {
+            Looked::Answered(next) => return Ok(next),
+            Looked::Forward(plan) => plan,
+        };
+        if !may_follow || !plan.may_collapse(request) {
+            return fetch(proxy, client, request, &uri, plan, record).await;
+        }
+        match proxy.shared.flights.join(&proxy.shared.store, &uri, proxy.shared.clock.now()) {
+            Role::Alone => return fetch(proxy, client, request, &uri, plan, record).await,
+            Role::Lead(lead) => return fetch(proxy, client, request, &uri, plan.leading(lead), record).await,
+            Role::Follow(flight) => {
+                record.note("collapse", "waits for the exchange that is under way");
+                match deliver::follow(proxy, client, request, &flight, plan.reason, record).await? {
+                    deliver::Followed::Delivered(next) => return Ok(next),
+                    deliver::Followed::LookAgain => {}
+                    deliver::Followed::Alone => {
+                        return fetch(proxy, client, request, &uri, plan, record).await;
+                    }
+                }
+            }
+        }
+    }
+    fetch(proxy, client, request, &uri, Plan::forward(ForwardReason::Miss), record).await
+}
+
+enum Looked {
+    Answered(Next),
+    Forward(Plan),
+}
+
+/// What the store has for this request (RFC 9111 §4).
+async fn look_up(
+    proxy: &Proxy,
+    client: &mut Client,
+    request: &Request,
+    uri: &TargetUri,
+    record: &mut Record,
+) -> Result<Looked, Interrupted> {
+    let shared = &proxy.shared;
+    let variants = shared.store.variants(uri);
+    let objects = variants.as_deref().unwrap_or_default();
+    let decision = match objects {
+        [only] => decide(request, &[&only.head], shared.clock.now(), &shared.cache_policy),
+        _ => {
+            let heads: Vec<_> = objects.iter().map(|object| &object.head).collect();
+            decide(request, &heads, shared.clock.now(), &shared.cache_policy)
+        }
+    };
+    record.decided(&decision);
+    match decision {
+        Decision::Reuse { index, age, ttl } => {
+            let Some(object) = objects.get(index) else {
+                return Ok(Looked::Forward(Plan::forward(ForwardReason::Miss)));
+            };
+            let outcome = Outcome { ttl: Some(ttl), ..Outcome::new(Handled::Hit) };
+            stored::deliver(proxy, client, request, object, age, outcome, record).await.map(Looked::Answered)
+        }
+        Decision::Validate { index, reason } => Ok(Looked::Forward(match objects.get(index) {
+            Some(object) => Plan::validate(reason, object.clone(), objects),
+            None => Plan::forward(reason),
+        })),
+        Decision::Forward(reason) => Ok(Looked::Forward(Plan::forward(reason))),
+        // RFC 9111 §5.2.1.7: "a cache SHOULD either respond using a stored response […] or
+        // respond with a 504".
+        Decision::GatewayTimeout => {
+            let public = "The request asked for a stored response only, and none can be used";
+            Err(Failure::new(ErrorType::ProxyInternalResponse, Fault::Client, 504, public).into())
+        }
+    }
+}

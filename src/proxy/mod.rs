@@ -1,0 +1,154 @@
+//! One request's story: from a head that was read to an outcome that was logged.
+//!
+//! [`exchange`] is the table of contents; each step it names is a file beside it. No step keeps
+//! state between requests: what outlives a request is in [`Shared`] (all threads) or in the
+//! origin connections of a worker.
+
+mod admit;
+mod client;
+mod collapse;
+mod deliver;
+mod exchange;
+mod fetch;
+mod fill;
+mod forward;
+mod local;
+mod record;
+mod refuse;
+mod render;
+mod sender;
+mod splice;
+mod stored;
+mod tunnel;
+mod upload;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+pub use client::{Client, Next};
+pub use exchange::exchange;
+pub use record::Counters;
+pub use refuse::{refuse_connection, refuse_head};
+
+use crate::caching::CachePolicy;
+use crate::clock::Clock;
+use crate::error::Failure;
+use crate::http::{ChunkLimits, HeadLimits};
+use crate::log::AccessLog;
+use crate::origin::Origins;
+use crate::policy::Policy;
+use crate::store::Store;
+
+/// What all requests on all threads share.
+#[derive(Debug)]
+pub struct Shared {
+    pub clock: Clock,
+    pub store: Store,
+    /// Swapped whole when the configuration or the run-time blocks change.
+    pub policy: ArcSwap<Policy>,
+    pub cache_policy: CachePolicy,
+    pub log: AccessLog,
+    pub limits: Limits,
+    /// The pseudonym that this instance has in `Via` (RFC 9110 §7.6.3).
+    pub pseudonym: String,
+    /// Larder's own listeners, which are never destinations.
+    pub own: Vec<SocketAddr>,
+    pub counters: Counters,
+    flights: collapse::Flights,
+    requests: AtomicU64,
+}
+
+/// Limits on an exchange, each with its default in [`Limits::default`].
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub head: HeadLimits,
+    pub chunks: ChunkLimits,
+    /// Interim responses to one request; default 16.
+    pub interim: usize,
+    /// Silence of a peer within a message; default 60 s.
+    pub idle: Duration,
+    /// Between a request and the head of its response; default 120 s.
+    pub response: Duration,
+    /// Silence in both directions of a tunnel; default 10 min.
+    pub tunnel_idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            head: HeadLimits::default(),
+            chunks: ChunkLimits::default(),
+            interim: 16,
+            idle: Duration::from_secs(60),
+            response: Duration::from_secs(120),
+            tunnel_idle: Duration::from_secs(600),
+        }
+    }
+}
+
+/// What a [`Shared`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    pub clock: Clock,
+    pub store: Store,
+    pub policy: Policy,
+    pub cache_policy: CachePolicy,
+    pub log: AccessLog,
+    pub limits: Limits,
+    /// Random; tells instances apart in `Via`.
+    pub instance: u32,
+    pub own: Vec<SocketAddr>,
+}
+
+impl Shared {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Shared {
+        Shared {
+            clock: parts.clock,
+            store: parts.store,
+            policy: ArcSwap::from_pointee(parts.policy),
+            cache_policy: parts.cache_policy,
+            log: parts.log,
+            limits: parts.limits,
+            pseudonym: format!("larder-{:08x}", parts.instance),
+            own: parts.own,
+            counters: Counters::default(),
+            flights: collapse::Flights::default(),
+            requests: AtomicU64::new(u64::from(parts.instance) << 32),
+        }
+    }
+
+    /// A number for the next request, unique within this instance.
+    pub fn next_request_id(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// A worker's view: what it shares, and its own origin connections.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    pub shared: Arc<Shared>,
+    pub origins: Rc<Origins>,
+}
+
+/// Why an exchange ended before its end.
+#[derive(Debug)]
+enum Interrupted {
+    /// Nothing of a response was sent: an error response tells the client.
+    Failed(Failure),
+    /// A response was under way: only cutting the connection tells the client.
+    Cut(Failure),
+    /// The client is gone: nobody is left to be told.
+    ClientGone(std::io::Error),
+}
+
+impl From<Failure> for Interrupted {
+    fn from(failure: Failure) -> Interrupted {
+        Interrupted::Failed(failure)
+    }
+}

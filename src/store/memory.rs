@@ -1,0 +1,258 @@
+//! Stored responses in RAM: sharded, byte-accounted, evicted by size and popularity.
+//!
+//! Eviction is sampled GDSF (greedy dual size frequency; Cherkasova 1998): the value of a slot is
+//! `age + frequency / bytes`, sixteen slots are compared and the least one goes, and its value
+//! becomes the shard's age, so that what was popular long ago loses against what is popular now.
+//! A plain mutex a shard: it is held for one look-up.
+//!
+//! Invariant: stored responses and fills together stay within the budget. A fill that does not
+//! fit evicts stored responses, never another fill.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Object;
+use crate::http::TargetUri;
+
+/// Arbitrary; more than threads will ever meet in.
+const SHARDS: usize = 16;
+/// Slots that an eviction compares.
+const CANDIDATES: usize = 16;
+/// What a slot costs beside its objects, in octets: table, key, bookkeeping.
+const SLOT_BYTES: u64 = 200;
+
+/// The stored responses of one cache key; a request selects among them (RFC 9111 §4.1).
+pub type Variants = Arc<[Arc<Object>]>;
+
+/// The RAM store.
+#[derive(Debug)]
+pub struct Memory {
+    shards: Box<[Mutex<Shard>]>,
+    limit: u64,
+    object_max: u64,
+    stored: AtomicU64,
+    filling: AtomicU64,
+    objects: AtomicU64,
+    evictions: AtomicU64,
+    random: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    places: HashMap<u128, usize, BuildHasherDefault<KeyIsHash>>,
+    slots: Vec<Slot>,
+    /// The value of the last slot that was evicted.
+    age: f64,
+}
+
+#[derive(Debug)]
+struct Slot {
+    hash: u128,
+    uri: TargetUri,
+    variants: Variants,
+    bytes: u64,
+    frequency: f64,
+    value: f64,
+}
+
+/// What the store holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Octets of stored responses, metadata included.
+    pub stored_bytes: u64,
+    /// Octets of fills under way.
+    pub filling_bytes: u64,
+    /// Stored responses.
+    pub objects: u64,
+    /// Cache keys evicted so far.
+    pub evictions: u64,
+}
+
+impl Memory {
+    /// A store of at most `limit` octets, of which one object may take `object_max`.
+    pub fn new(limit: u64, object_max: u64, seed: u64) -> Memory {
+        Memory {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            limit,
+            object_max,
+            stored: AtomicU64::new(0),
+            filling: AtomicU64::new(0),
+            objects: AtomicU64::new(0),
+            evictions: AtomicU64::new(0),
+            random: AtomicU64::new(seed | 1),
+        }
+    }
+
+    /// The most that one object may take, in octets.
+    pub fn object_max(&self) -> u64 {
+        self.object_max
+    }
+
+    /// What the store holds.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            stored_bytes: self.stored.load(Ordering::Relaxed),
+            filling_bytes: self.filling.load(Ordering::Relaxed),
+            objects: self.objects.load(Ordering::Relaxed),
+            evictions: self.evictions.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The stored responses of this key, which this counts as a use.
+    pub fn variants(&self, hash: u128, uri: &TargetUri) -> Option<Variants> {
+        let mut shard = self.shard(hash);
+        let Shard { places, slots, age } = &mut *shard;
+        let slot = slots.get_mut(*places.get(&hash)?)?;
+        // The whole key is compared, so that a collision is a miss.
+        if slot.uri != *uri {
+            return None;
+        }
+        slot.frequency += 1.0;
+        slot.value = *age + slot.frequency / slot.bytes as f64;
+        Some(slot.variants.clone())
+    }
+
+    /// Replaces this key's stored responses by what `change` makes of them; none at all removes
+    /// the key. Evicts what the budget demands.
+    pub fn update(&self, hash: u128, uri: &TargetUri, change: impl FnOnce(&[Arc<Object>]) -> Vec<Arc<Object>>) {
+        let mut shard = self.shard(hash);
+        let place = shard.places.get(&hash).copied();
+        let same_key = place.and_then(|at| shard.slots.get(at)).filter(|slot| slot.uri == *uri);
+        let objects = change(same_key.map_or(&[], |slot| &slot.variants));
+        let frequency = same_key.map_or(1.0, |slot| slot.frequency);
+        if let Some(at) = place {
+            let removed = shard.remove(at);
+            self.forget(removed.as_ref());
+        }
+        if objects.is_empty() {
+            return;
+        }
+        let bytes = SLOT_BYTES + objects.iter().map(|object| object.memory_bytes()).sum::<u64>();
+        self.stored.fetch_add(bytes, Ordering::Relaxed);
+        self.objects.fetch_add(objects.len() as u64, Ordering::Relaxed);
+        let value = shard.age + frequency / bytes as f64;
+        shard.insert(Slot { hash, uri: uri.clone(), variants: objects.into(), bytes, frequency, value });
+        drop(shard);
+        self.evict_to_fit();
+    }
+
+    /// Takes `bytes` for a fill. False when fills alone would go past the budget.
+    pub(super) fn reserve(&self, bytes: u64) -> bool {
+        if self.filling.fetch_add(bytes, Ordering::Relaxed) + bytes > self.limit {
+            return false;
+        }
+        self.evict_to_fit();
+        true
+    }
+
+    /// Gives back what a fill took.
+    pub(super) fn release(&self, bytes: u64) {
+        self.filling.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn evict_to_fit(&self) {
+        let mut at = self.next_random() as usize;
+        // Shards are of about equal size, so that a random one is as good as the best one.
+        while self.stored.load(Ordering::Relaxed) + self.filling.load(Ordering::Relaxed) > self.limit
+            && self.objects.load(Ordering::Relaxed) > 0
+        {
+            at = at.wrapping_add(1);
+            let Some(shard) = self.shards.get(at % SHARDS) else { return };
+            let mut shard = lock(shard);
+            let evicted = shard.evict_one(self.next_random());
+            if evicted.is_some() {
+                self.evictions.fetch_add(1, Ordering::Relaxed);
+            }
+            self.forget(evicted.as_ref());
+        }
+    }
+
+    fn forget(&self, removed: Option<&Slot>) {
+        if let Some(slot) = removed {
+            self.stored.fetch_sub(slot.bytes, Ordering::Relaxed);
+            self.objects.fetch_sub(slot.variants.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn shard(&self, hash: u128) -> MutexGuard<'_, Shard> {
+        // SHARDS is a power of two: the index is always there.
+        let index = (hash >> 64) as usize % SHARDS;
+        match self.shards.get(index) {
+            Some(shard) => lock(shard),
+            None => unreachable!("an index below SHARDS"),
+        }
+    }
+
+    /// Xorshift (Marsaglia 2003): picks victims, guards nothing. A lost update between threads
+    /// repeats a number, which does no harm.
+    fn next_random(&self) -> u64 {
+        let mut state = self.random.load(Ordering::Relaxed);
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        self.random.store(state, Ordering::Relaxed);
+        state
+    }
+}
+
+impl Shard {
+    fn insert(&mut self, slot: Slot) {
+        self.places.insert(slot.hash, self.slots.len());
+        self.slots.push(slot);
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Slot> {
+        if at >= self.slots.len() {
+            return None;
+        }
+        let removed = self.slots.swap_remove(at);
+        self.places.remove(&removed.hash);
+        if let Some(moved) = self.slots.get(at) {
+            self.places.insert(moved.hash, at);
+        }
+        Some(removed)
+    }
+
+    fn evict_one(&mut self, random: u64) -> Option<Slot> {
+        let length = self.slots.len();
+        let start = random as usize % length.max(1);
+        // An odd stride visits different slots without a random number for each.
+        let stride = ((random >> 32) as usize | 1) % length.max(1);
+        let victim = (0..CANDIDATES.min(length))
+            .map(|step| (start + step.wrapping_mul(stride.max(1))) % length)
+            .min_by(|&a, &b| self.value(a).total_cmp(&self.value(b)))?;
+        self.age = self.value(victim);
+        self.remove(victim)
+    }
+
+    fn value(&self, at: usize) -> f64 {
+        self.slots.get(at).map_or(f64::MAX, |slot| slot.value)
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    // No code panics between the two halves of a change.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The keys are keyed hashes already: hashing them again would only cost time.
+#[derive(Debug, Default)]
+struct KeyIsHash(u64);
+
+impl Hasher for KeyIsHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}

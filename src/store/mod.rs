@@ -1,0 +1,167 @@
+//! Stored responses: what is kept, where, and for how long.
+//!
+//! The store knows nothing of freshness or of requests: it holds objects under the target URI as
+//! cache key (RFC 9111 §2) and gives all variants of a key to whoever asks. Only complete
+//! responses are ever in it; those still arriving are [`Fill`]s, which readers share.
+//! A tier on disk is planned behind the same interface.
+
+mod fill;
+mod memory;
+
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+pub use fill::{Aborted, Fill, FillReader, FillWriter, Finished};
+pub use memory::{Memory, Usage, Variants};
+
+use crate::caching::StoredHead;
+use crate::http::TargetUri;
+
+/// A complete stored response.
+#[derive(Debug)]
+pub struct Object {
+    /// What caching decides by.
+    pub head: StoredHead,
+    /// Status line and field lines as every hit sends them, without the empty line.
+    pub rendered: Bytes,
+    /// The content.
+    pub content: StoredContent,
+}
+
+/// Content in pieces that are shared with every reader.
+#[derive(Clone, Debug, Default)]
+pub struct StoredContent {
+    pieces: Arc<[Bytes]>,
+    length: u64,
+}
+
+impl StoredContent {
+    /// Content that consists of these pieces.
+    pub fn new(pieces: Vec<Bytes>) -> StoredContent {
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        StoredContent { pieces: pieces.into(), length }
+    }
+
+    /// Octets.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// All pieces in order.
+    pub fn pieces(&self) -> &[Bytes] {
+        &self.pieces
+    }
+
+    /// The octets from `first` to `last`, both included, without copying them.
+    pub fn range(&self, first: u64, last: u64) -> Vec<Bytes> {
+        let mut at = 0;
+        let mut out = Vec::new();
+        for piece in self.pieces.iter() {
+            let (start, end) = (at, at + piece.len() as u64);
+            at = end;
+            if end <= first || start > last {
+                continue;
+            }
+            // Both lie within the piece, whose length is a usize.
+            let from = first.saturating_sub(start) as usize;
+            let to = (last + 1 - start).min(piece.len() as u64) as usize;
+            out.push(piece.slice(from..to));
+        }
+        out
+    }
+}
+
+impl Object {
+    /// Octets of memory that the object takes.
+    pub fn memory_bytes(&self) -> u64 {
+        let pieces: usize = self.content.pieces.iter().map(|piece| piece.len() + size_of::<Bytes>()).sum();
+        (size_of::<Object>() + self.head.memory_bytes() + self.rendered.len() + pieces) as u64
+    }
+}
+
+/// Sizes of a store, in octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// Memory for stored responses and fills; default 256 MiB.
+    pub memory: u64,
+    /// The largest object; default a quarter of the memory.
+    pub object_max: u64,
+}
+
+impl Default for StoreSettings {
+    fn default() -> StoreSettings {
+        StoreSettings { memory: 256 << 20, object_max: 64 << 20 }
+    }
+}
+
+/// The store that all threads share.
+#[derive(Debug)]
+pub struct Store {
+    memory: Arc<Memory>,
+    /// Secret: who could compute the hash could fill one bucket.
+    hash_key: [u64; 2],
+}
+
+impl Store {
+    /// An empty store. `random` keys its hash and seeds eviction.
+    pub fn new(settings: StoreSettings, random: [u64; 3]) -> Store {
+        let [k0, k1, seed] = random;
+        Store { memory: Arc::new(Memory::new(settings.memory, settings.object_max, seed)), hash_key: [k0, k1] }
+    }
+
+    /// All stored responses of a cache key; `None` when there is none.
+    pub fn variants(&self, uri: &TargetUri) -> Option<Variants> {
+        self.memory.variants(self.hash(uri), uri)
+    }
+
+    /// Starts a fill for a response whose content is `expected` octets long, if that is known.
+    /// `None` when it is known to be larger than any object may be.
+    pub fn fill(&self, expected: Option<u64>) -> Option<FillWriter> {
+        let fits = expected.is_none_or(|length| length <= self.memory.object_max());
+        fits.then(|| FillWriter::new(self.memory.clone(), expected))
+    }
+
+    /// Stores an object in place of those that `replaces` picks. At most
+    /// [`VARIANTS_MAX`] stay, the newest ones.
+    pub fn insert(&self, uri: &TargetUri, object: Object, replaces: impl Fn(&Object) -> bool) {
+        self.memory.update(self.hash(uri), uri, |stored| {
+            let others = stored.iter().filter(|other| !replaces(other)).cloned();
+            std::iter::once(Arc::new(object)).chain(others).take(VARIANTS_MAX).collect()
+        });
+    }
+
+    /// Puts `new` in the place of `old`, if that is still stored: what freshening does.
+    pub fn replace(&self, uri: &TargetUri, old: &Arc<Object>, new: Arc<Object>) {
+        self.memory.update(self.hash(uri), uri, |stored| {
+            let swap = |object: &Arc<Object>| if Arc::ptr_eq(object, old) { new.clone() } else { object.clone() };
+            stored.iter().map(swap).collect()
+        });
+    }
+
+    /// Removes all stored responses of a cache key (RFC 9111 §4.4).
+    pub fn invalidate(&self, uri: &TargetUri) {
+        self.memory.update(self.hash(uri), uri, |_stored| Vec::new());
+    }
+
+    /// What the store holds.
+    pub fn usage(&self) -> Usage {
+        self.memory.usage()
+    }
+
+    fn hash(&self, uri: &TargetUri) -> u128 {
+        let mut hasher = SipHasher13::new_with_keys(self.hash_key[0], self.hash_key[1]);
+        let host = uri.authority.host.as_str().as_bytes();
+        // Lengths in front, so that no two keys are one string of octets.
+        hasher.write_u32((uri.scheme as u32) << 24 | u32::from(uri.authority.port));
+        hasher.write_usize(host.len());
+        hasher.write(host);
+        hasher.write(&uri.path_and_query);
+        hasher.finish128().as_u128()
+    }
+}
+
+/// Variants of one key; more would make each look-up slow.
+const VARIANTS_MAX: usize = 16;

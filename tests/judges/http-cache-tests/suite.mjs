@@ -1,0 +1,78 @@
+// Fetches the suite and the little it needs, at pinned versions, without running any install script.
+//
+// The suite lists a whole package manager and a template engine among its dependencies; its client needs
+// only node-fetch. So each package is packed by name and version, checked against its pinned digest and
+// unpacked by hand. The digests below are what makes two runs comparable.
+
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import fs from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+export const VERSION = '0.4.5'
+
+const SUITE = {
+  spec: `http-cache-tests@${VERSION}`,
+  integrity: 'sha512-DjuwN9nUZXLTW+wav1LRESCZNVxl8SshwOy4z1pxuWbWt5/ay6sM9QQ1lebBaDO6P1IMBoK6mdf+PuVP/QNL8A=='
+}
+
+const LIBRARIES = [
+  {
+    spec: 'node-fetch@2.7.0',
+    integrity: 'sha512-c4FRfUm/dbcWZ7U+1Wq0AwCyFL+3nt2bEw05wfxSz+DWpWsitgmSgYmy2dQdWyKC1694ELPqMs/YzUSNozLt8A=='
+  },
+  {
+    spec: 'whatwg-url@5.0.0',
+    integrity: 'sha512-saE57nupxk6v3HY35+jzBwYa0rKSy0XR8JSxZPwgLr7ys0IBzhGviA1/TUGJLmSVqs8pb9AnvICXEuOHLprYTw=='
+  },
+  {
+    spec: 'tr46@0.0.3',
+    integrity: 'sha512-N3WMsuqV66lT30CrXNbEjx4GEwlow3v6rr4mCcv6prnfwhS01rkgyFdjPNBYd9br7LpXV1+Emh01fHnq2Gdgrw=='
+  },
+  {
+    spec: 'webidl-conversions@3.0.1',
+    integrity: 'sha512-2JAn3z8AR6rjK8Sm8orRC0h/bcl/DqL7tRPdGZ4I1CjdF+EaMLmYxBHyXuKL849eucPFhvBoxMsflfOb8kxaeQ=='
+  }
+]
+
+const REPOSITORY_ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+
+/** Returns the folder of the unpacked suite, fetching it on the first call. */
+export function install () {
+  const judges = path.join(process.env.CARGO_TARGET_DIR || path.join(REPOSITORY_ROOT, 'target'), 'judges')
+  const home = path.join(judges, `http-cache-tests-${VERSION}`)
+  if (!fs.existsSync(home)) {
+    fs.mkdirSync(judges, { recursive: true })
+    const unfinished = fs.mkdtempSync(path.join(judges, 'unfinished-'))
+    try {
+      unpack(SUITE, path.join(unfinished, 'suite'), unfinished)
+      for (const library of LIBRARIES) {
+        unpack(library, path.join(unfinished, 'node_modules', library.spec.split('@')[0]), unfinished)
+      }
+      // One rename makes the folder appear whole or not at all, even when two runs start together.
+      if (!fs.existsSync(home)) fs.renameSync(unfinished, home)
+    } finally {
+      fs.rmSync(unfinished, { recursive: true, force: true })
+    }
+  }
+  return path.join(home, 'suite')
+}
+
+/** All tests, in the order in which the suite's own command line runs them. */
+export async function loadTests (suite) {
+  const load = async file => (await import(pathToFileURL(path.join(suite, file)))).default
+  const groups = [...await load('tests/index.mjs')]
+  groups.push(await load('tests/surrogate-control.mjs'))
+  return groups
+}
+
+function unpack ({ spec, integrity }, folder, workFolder) {
+  const options = { cwd: workFolder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }
+  const tarball = path.join(workFolder, execFileSync('npm', ['pack', '--silent', spec], options).trim())
+  const found = 'sha512-' + createHash('sha512').update(fs.readFileSync(tarball)).digest('base64')
+  if (found !== integrity) throw new Error(`${spec} is not what was pinned: its digest is ${found}`)
+  fs.mkdirSync(folder, { recursive: true })
+  execFileSync('tar', ['-xzf', tarball, '-C', folder, '--strip-components=1'])
+  fs.rmSync(tarball)
+}

@@ -1,0 +1,2 @@
+// The second script of the page; app.js looks at what it leaves behind.
+globalThis.moreLoaded = true;
