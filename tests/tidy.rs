@@ -81,6 +81,11 @@ fn nothing_names_a_machine() {
 }
 
 #[test]
+fn no_merge_is_left_half_done() {
+    refuse(texts().iter().flat_map(conflicts));
+}
+
+#[test]
 fn every_dependency_says_why() {
     refuse(unexplained(&fs::read_to_string(root("Cargo.toml")).expect("Cargo.toml")));
 }
@@ -182,6 +187,12 @@ fn machine_names(source: &Source) -> Vec<String> {
         .filter(|(_, line)| wrong(line))
         .map(|(number, _)| format!("{}:{number}: names somebody's machine", source.path))
         .collect()
+}
+
+fn conflicts(source: &Source) -> Vec<String> {
+    let is_mark = |line: &&str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
+    let marks = numbered(source).filter(|(_, line)| is_mark(line));
+    marks.map(|(number, _)| format!("{}:{number}: the mark of a merge conflict", source.path)).collect()
 }
 
 /// Entries of `[dependencies]` without a comment on the line above. A crate of the same family,
@@ -324,20 +335,26 @@ fn rule_texts() {
     let to_do = concat!("TO", "DO");
     let work = concat!("/wo", "rk/x");
     let lan = concat!(".la", "n");
-    type Rule = fn(&Source) -> Vec<String>;
-    let cases: &[(Rule, String, usize)] = &[
-        (nameless_to_dos, format!("// {to_do}: later"), 1),
-        (nameless_to_dos, format!("// {to_do}(#12): later"), 0),
-        (nameless_to_dos, format!("// {to_do}(#): later"), 1),
-        (nameless_to_dos, format!("// {to_do}(#1): a\n// {to_do}: b"), 1),
-        (machine_names, format!("cd {work}"), 1),
-        (machine_names, format!("\"{work}\""), 1),
-        (machine_names, format!("http://a.example{work}"), 0),
-        (machine_names, format!("ssh build{lan}"), 1),
-        (machine_names, format!("x{lan}guage() {lan}"), 0),
+    let to_dos = [
+        (format!("// {to_do}: later"), 1),
+        (format!("// {to_do}(#12): later"), 0),
+        (format!("// {to_do}(#): later"), 1),
+        (format!("// {to_do}(#1): a\n// {to_do}: b"), 1),
     ];
-    for (rule, text, expected) in cases {
-        assert_eq!(rule(&Source::new("x", text)).len(), *expected, "{text}");
+    for (text, expected) in to_dos {
+        assert_eq!(nameless_to_dos(&Source::new("x", &text)).len(), expected, "{text}");
+    }
+    assert_eq!(conflicts(&Source::new("x", "a\n<<<<<<< HEAD\nb\n=======\nc\n>>>>>>> other\n")).len(), 2);
+    assert_eq!(conflicts(&Source::new("x", "Title\n=======\n")).len(), 0);
+    let machines = [
+        (format!("cd {work}"), 1),
+        (format!("\"{work}\""), 1),
+        (format!("http://a.example{work}"), 0),
+        (format!("ssh build{lan}"), 1),
+        (format!("x{lan}guage() {lan}"), 0),
+    ];
+    for (text, expected) in machines {
+        assert_eq!(machine_names(&Source::new("x", &text)).len(), expected, "{text}");
     }
 }
 
