@@ -25,7 +25,9 @@ pub use record::{AccessRecord, CacheCode, Ending, Hierarchy, LoggedUrl};
 /// What the access log is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
+    /// Where the lines go.
     pub access: Target,
+    /// How a line looks.
     pub format: Format,
 }
 
@@ -34,6 +36,7 @@ pub struct LogSettings {
 pub enum Target {
     /// Nowhere: records are not even formatted.
     None,
+    /// To standard output.
     Stdout,
     /// Appended to; created with mode 0640 where it does not exist, since URLs are private.
     File(PathBuf),
@@ -84,10 +87,18 @@ impl Format {
 /// Why an access log could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
+    /// The file could not be opened for appending.
     #[error("the access log {} can't be opened: {source}", path.display())]
-    Open { path: PathBuf, source: std::io::Error },
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Standard output is closed.
     #[error("the access log can't be written to standard output: {0}")]
     Stdout(std::io::Error),
+    /// The system has no thread left.
     #[error("the access log's thread can't be started: {0}")]
     Thread(std::io::Error),
 }

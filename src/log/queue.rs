@@ -36,6 +36,8 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct State {
     lines: Vec<u8>,
+    /// How many lines those are.
+    count: u64,
     /// Bytes that the writer has taken and not yet written.
     writing: usize,
     /// The time of the newest record.
@@ -71,6 +73,8 @@ pub struct LogCounters {
 pub(super) struct Batch {
     /// Whole lines.
     pub(super) lines: Vec<u8>,
+    /// How many.
+    pub(super) count: u64,
     /// Where in `lines` to reopen the file.
     pub(super) reopen_at: Option<usize>,
     /// The time of the newest record.
@@ -84,6 +88,7 @@ impl Queue {
     pub(super) fn new(bytes_max: usize) -> Queue {
         let state = State {
             lines: Vec::new(),
+            count: 0,
             writing: 0,
             latest: Timestamp(0),
             reopen_at: None,
@@ -102,6 +107,7 @@ impl Queue {
             return;
         }
         state.lines.extend_from_slice(line);
+        state.count += 1;
         state.latest = state.latest.max(time);
         let full = before < BATCH_BYTES && state.lines.len() >= BATCH_BYTES;
         drop(state);
@@ -157,8 +163,9 @@ impl Queue {
         }
         let lines = std::mem::replace(&mut state.lines, spare);
         state.writing = lines.len();
+        let count = std::mem::take(&mut state.count);
         let reopen_at = state.reopen_at.take();
-        Some(Batch { lines, reopen_at, latest: state.latest, dropped: state.counters.dropped })
+        Some(Batch { lines, count, reopen_at, latest: state.latest, dropped: state.counters.dropped })
     }
 
     /// For the writer: what became of the batch it took last.

@@ -18,11 +18,13 @@ pub struct AccessRecord<'a> {
     pub finished_millis: u16,
     /// From the first byte of the request to `finished`.
     pub duration_ms: u64,
+    /// The peer of the connection.
     pub client: SocketAddr,
     /// Whom the client authenticated as.
     pub user: Option<&'a str>,
     /// Empty when no request could be read.
     pub method: &'a str,
+    /// What the request was for.
     pub url: LoggedUrl<'a>,
     /// The version of the request; `None` when none could be read.
     pub version: Option<Version>,
@@ -36,8 +38,11 @@ pub struct AccessRecord<'a> {
     pub bytes_from_origin: u64,
     /// The value of `Cache-Status` (RFC 9211); empty when there is none.
     pub cache_status: &'a str,
+    /// How the cache took part.
     pub code: CacheCode,
+    /// How the exchange with the client ended.
     pub ending: Ending,
+    /// Where the response came from, beyond the cache.
     pub hierarchy: Hierarchy,
     /// `Content-Type` of the response.
     pub content_type: Option<&'a [u8]>,
@@ -49,6 +54,7 @@ pub struct AccessRecord<'a> {
     pub request_id: u64,
     /// The name of the rule that decided.
     pub rule: Option<&'a str>,
+    /// Why the request failed, when it did.
     pub error: Option<ErrorType>,
     /// More about `error`, for the operator. The caller keeps secrets out of it.
     pub detail: Option<&'a str>,

@@ -1,4 +1,5 @@
 //! The formats as tables, and the log as a whole against real files.
+#![expect(clippy::disallowed_methods, reason = "what is on the disk is what is tested")]
 
 use std::fs;
 use std::io::Read;
