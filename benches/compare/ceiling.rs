@@ -23,8 +23,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// A pass-through response is small, so that its row measures requests and not bytes.
 const PASS_BODY_BYTES: usize = 64;
 
-const USAGE: &str =
-    "usage: ceiling fixed PORT BODY_BYTES | relay PORT ORIGIN_PORT | origin PORT HTTP_DATE";
+const USAGE: &str = "usage: ceiling fixed PORT BODY_BYTES | relay PORT ORIGIN_PORT | origin PORT HTTP_DATE";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,9 +31,7 @@ fn main() -> Result<()> {
         return Err(Error::other(USAGE));
     };
     let port = number(port)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     match mode.as_str() {
         "fixed" => runtime.block_on(fixed(port, number(detail)?)),
         "relay" => runtime.block_on(relay(port, number(detail)?)),
@@ -44,19 +41,14 @@ fn main() -> Result<()> {
 }
 
 fn number<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T> {
-    text.parse()
-        .map_err(|error| Error::other(format!("{text}: {error}; {USAGE}")))
+    text.parse().map_err(|error| Error::other(format!("{text}: {error}; {USAGE}")))
 }
 
 async fn fixed(port: u16, body_bytes: usize) -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     // The date is never looked at; it stands there so that the head is as long as a real one.
-    let canned: Arc<[u8]> = response(
-        "Thu, 01 Jan 1970 00:00:00 GMT",
-        "max-age=86400",
-        &filler(body_bytes),
-    )
-    .into();
+    let canned: Arc<[u8]> =
+        response("Thu, 01 Jan 1970 00:00:00 GMT", "max-age=86400", &filler(body_bytes)).into();
     loop {
         let mut client = accept(&listener).await?;
         let canned = Arc::clone(&canned);
@@ -108,9 +100,7 @@ async fn serve(mut client: TcpStream, site: Arc<Site>) -> Result<()> {
     while let Some(head) = read_head(&mut client, &mut buffer).await {
         if head.starts_with(b"GET /count ") {
             let asked = site.asked.load(Ordering::Relaxed).to_string();
-            client
-                .write_all(&response(&site.date, "no-store", asked.as_bytes()))
-                .await?;
+            client.write_all(&response(&site.date, "no-store", asked.as_bytes())).await?;
             continue;
         }
         site.asked.fetch_add(1, Ordering::Relaxed);

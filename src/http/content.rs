@@ -206,7 +206,11 @@ impl Content {
     }
 
     /// Appends what was read already, up to a limit that one vectored write can carry.
-    fn take_buffered<R>(&mut self, reader: &mut Reader<R>, pieces: &mut Vec<Bytes>) -> Result<Taken, ContentError> {
+    fn take_buffered<R>(
+        &mut self,
+        reader: &mut Reader<R>,
+        pieces: &mut Vec<Bytes>,
+    ) -> Result<Taken, ContentError> {
         let before = pieces.len();
         while pieces.len() < before + PIECES_MAX {
             match self.decode(&mut reader.buffer)? {

@@ -81,12 +81,15 @@ fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 
 fn failure(error: &io::Error) -> Failure {
     let (kind, public) = match error.kind() {
-        io::ErrorKind::ConnectionRefused => (ErrorType::ConnectionRefused, "The server refused the connection"),
+        io::ErrorKind::ConnectionRefused => {
+            (ErrorType::ConnectionRefused, "The server refused the connection")
+        }
         io::ErrorKind::TimedOut => return timeout(),
         // RFC 9209 has no type for running out of descriptors; the limit is on this side.
         _ if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => {
             let public = "The proxy has too many connections open";
-            return Failure::new(ErrorType::ConnectionLimitReached, Fault::Proxy, 503, public).with_internal(error);
+            return Failure::new(ErrorType::ConnectionLimitReached, Fault::Proxy, 503, public)
+                .with_internal(error);
         }
         _ => (ErrorType::DestinationUnavailable, "The server can't be reached"),
     };

@@ -104,7 +104,11 @@ impl Origins {
     }
 
     /// A new connection to this host and port.
-    pub async fn connect(&self, authority: &Authority, judge: &impl AddressJudge) -> Result<Connection, Failure> {
+    pub async fn connect(
+        &self,
+        authority: &Authority,
+        judge: &impl AddressJudge,
+    ) -> Result<Connection, Failure> {
         let (stream, peer) = self.dial(authority, judge).await?;
         Ok(Connection::new(stream, peer))
     }
@@ -121,7 +125,11 @@ impl Origins {
         self.pool.borrow_mut().expire(self.clock.monotonic_ms());
     }
 
-    async fn dial(&self, authority: &Authority, judge: &impl AddressJudge) -> Result<(TcpStream, SocketAddr), Failure> {
+    async fn dial(
+        &self,
+        authority: &Authority,
+        judge: &impl AddressJudge,
+    ) -> Result<(TcpStream, SocketAddr), Failure> {
         let resolving = self.clock.timeout(self.limits.dns_timeout, self.resolver.addresses(&authority.host));
         let addresses = resolving.await.unwrap_or_else(|_| Err(dns_timeout()))?;
         let mut admitted = Vec::with_capacity(addresses.len());

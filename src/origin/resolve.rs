@@ -49,7 +49,8 @@ impl Resolver {
             Resolver::Table(table) => table.get(name).cloned().ok_or_else(|| not_found(name)),
             Resolver::System(resolver) => {
                 // The trailing dot keeps search domains out: the client named this host.
-                let found = resolver.lookup_ip(format!("{name}.")).await.map_err(|error| failure(name, &error))?;
+                let found =
+                    resolver.lookup_ip(format!("{name}.")).await.map_err(|error| failure(name, &error))?;
                 Ok(found.iter().collect())
             }
         }
@@ -65,5 +66,6 @@ fn failure(name: &str, error: &hickory_resolver::net::NetError) -> Failure {
 }
 
 fn not_found(name: &str) -> Failure {
-    Failure::new(ErrorType::DnsError, Fault::Origin, 502, "The host's name does not exist").with_internal(name)
+    Failure::new(ErrorType::DnsError, Fault::Origin, 502, "The host's name does not exist")
+        .with_internal(name)
 }

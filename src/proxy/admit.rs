@@ -80,8 +80,11 @@ fn refuse_loop(shared: &Shared, request: &Request) -> Result<(), Failure> {
     let mut hops = 0;
     for member in request.fields.members(FieldName::Via) {
         hops += 1;
-        let received_by = member.split(|byte| byte.is_ascii_whitespace()).filter(|part| !part.is_empty()).nth(1);
-        if received_by.is_some_and(|name| name.eq_ignore_ascii_case(shared.pseudonym.as_bytes())) || hops > VIA_MAX {
+        let received_by =
+            member.split(|byte| byte.is_ascii_whitespace()).filter(|part| !part.is_empty()).nth(1);
+        if received_by.is_some_and(|name| name.eq_ignore_ascii_case(shared.pseudonym.as_bytes()))
+            || hops > VIA_MAX
+        {
             let public = "The request has come back to this proxy";
             return Err(Failure::new(ErrorType::ProxyLoopDetected, Fault::Client, 508, public));
         }

@@ -19,7 +19,6 @@ use crate::caching::StoredHead;
 use crate::http::{TargetUri, Timestamp};
 use crate::store::Fill;
 
-
 /// Locks that flights are spread over; arbitrary.
 const SHARDS: usize = 16;
 /// Places to remember uncacheable keys in; a collision costs a collapse, nothing else.

@@ -50,12 +50,14 @@ pub(super) async fn follow(
     // A range needs the complete length, which answer() must not be told wrongly; may_collapse
     // keeps ranges out, so that only a 304 can come here beside the whole.
     if answer(request, &filling.head, filling.length.unwrap_or(u64::MAX)) == Answer::NotModified {
-        return not_modified(proxy, client, request, &filling, outcome, record).await.map(Followed::Delivered);
+        return not_modified(proxy, client, request, &filling, outcome, record)
+            .await
+            .map(Followed::Delivered);
     }
     match filling.fill.reader() {
-        Some(reader) => {
-            from_fill(proxy, client, request, &filling, reader, outcome, record).await.map(Followed::Delivered)
-        }
+        Some(reader) => from_fill(proxy, client, request, &filling, reader, outcome, record)
+            .await
+            .map(Followed::Delivered),
         None => Ok(Followed::Alone),
     }
 }

@@ -14,7 +14,9 @@ pub async fn exchange(proxy: &Proxy, client: &mut Client, request: Request) -> N
     let mut record = Record::begin(&proxy.shared, client, &request);
     let next = match story(proxy, client, &request, &mut record).await {
         Ok(next) => next,
-        Err(Interrupted::Failed(failure)) => refuse::refuse(proxy, client, &request, failure, &mut record).await,
+        Err(Interrupted::Failed(failure)) => {
+            refuse::refuse(proxy, client, &request, failure, &mut record).await
+        }
         Err(Interrupted::Cut(failure)) => record.cut(failure),
         Err(Interrupted::ClientGone(error)) => record.client_gone(&error),
     };
@@ -30,7 +32,9 @@ async fn story(
 ) -> Result<Next, Interrupted> {
     let uri = match admit(&proxy.shared, client, request, record)? {
         Admitted::Forward(uri) => uri,
-        Admitted::Tunnel(authority) => return tunnel::connect(proxy, client, request, &authority, record).await,
+        Admitted::Tunnel(authority) => {
+            return tunnel::connect(proxy, client, request, &authority, record).await;
+        }
         Admitted::Local(answer) => return local::respond(proxy, client, request, answer, record).await,
     };
     if let Err(reason) = cacheable_request(request) {

@@ -8,8 +8,9 @@ use super::forward::{self, Extra, Reply};
 use super::record::Record;
 use super::{Client, Interrupted, Next, Proxy, deliver, fill, stored, upload};
 use crate::caching::{
-    ForwardReason, Handled, HeadEffect, Lifetime, Outcome, StoredHead, Times, freshened_by, freshened_by_head,
-    invalidated, is_error_for_stale, may_serve_stale_on_error, may_store, storable_request, validation_fields,
+    ForwardReason, Handled, HeadEffect, Lifetime, Outcome, StoredHead, Times, freshened_by,
+    freshened_by_head, invalidated, is_error_for_stale, may_serve_stale_on_error, may_store,
+    storable_request, validation_fields,
 };
 use crate::error::Failure;
 use crate::http::{FieldName, Method, Request, Response, TargetUri};
@@ -79,7 +80,9 @@ pub(super) async fn fetch(
             return after_reply(proxy, client, request, uri, plan, reply, record).await;
         };
         match validated(&object.head, &reply, extra.validation.is_empty()) {
-            Validated::Unmodified => return freshen(proxy, client, request, uri, plan, &object, reply, record).await,
+            Validated::Unmodified => {
+                return freshen(proxy, client, request, uri, plan, &object, reply, record).await;
+            }
             Validated::Modified => {
                 let failed = is_error_for_stale(reply.response.status);
                 if failed && may_be_stale(proxy, request, &object) {
@@ -105,7 +108,11 @@ fn validated(head: &StoredHead, reply: &Reply, unconditional: bool) -> Validated
     if reply.response.status != 304 || unconditional {
         return Validated::Modified;
     }
-    if freshened_by(&reply.response, &[head]).is_some() { Validated::Unmodified } else { Validated::OfAnother }
+    if freshened_by(&reply.response, &[head]).is_some() {
+        Validated::Unmodified
+    } else {
+        Validated::OfAnother
+    }
 }
 
 /// RFC 9111 §4.3.4: the stored response is updated, and answers.
@@ -131,7 +138,8 @@ async fn freshen(
         lead.look_again();
     }
     deliver::keep(proxy, uri, reply.response.keep_alive, reply.connection);
-    let outcome = Outcome { fwd_status: Some(304), stored: true, ttl, ..Outcome::new(Handled::Forwarded(plan.reason)) };
+    let outcome =
+        Outcome { fwd_status: Some(304), stored: true, ttl, ..Outcome::new(Handled::Forwarded(plan.reason)) };
     stored::deliver(proxy, client, request, &fresh, age, outcome, record).await
 }
 
@@ -210,7 +218,8 @@ async fn after_reply(
     let head = StoredHead::new(request, &reply.response, reply.times);
     outcome.ttl = ttl(proxy, &head);
     outcome.stored = true;
-    record.note("store", format_args!("stores {uri} with {:?}", head.freshness_lifetime(&shared.cache_policy)));
+    record
+        .note("store", format_args!("stores {uri} with {:?}", head.freshness_lifetime(&shared.cache_policy)));
     let start = fill::Start { uri, request: &request.fields, head, reply, lead: plan.lead, writer };
     let filling = fill::start(proxy, start);
     deliver::filling(proxy, client, request, &filling, outcome, record).await
@@ -255,7 +264,9 @@ pub(super) fn ttl(proxy: &Proxy, head: &StoredHead) -> Option<i64> {
     let seconds = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let age = seconds(head.current_age(proxy.shared.clock.now()));
     match head.freshness_lifetime(&proxy.shared.cache_policy) {
-        Lifetime::Explicit(lifetime) | Lifetime::Heuristic(lifetime) => Some(seconds(lifetime).saturating_sub(age)),
+        Lifetime::Explicit(lifetime) | Lifetime::Heuristic(lifetime) => {
+            Some(seconds(lifetime).saturating_sub(age))
+        }
         Lifetime::None => None,
     }
 }

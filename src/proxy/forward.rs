@@ -116,7 +116,10 @@ pub(super) async fn ask(
         match send_and_wait(proxy, client, request, &mut connection, head, record).await {
             Ok(response) => return Ok(reply(proxy, response, connection, request_time)),
             Err(Unanswered::Stale(error)) if request.method.is_idempotent() => {
-                record.note("origin", format_args!("the reused connection was closed ({error}); asks once more"));
+                record.note(
+                    "origin",
+                    format_args!("the reused connection was closed ({error}); asks once more"),
+                );
             }
             Err(Unanswered::Stale(error)) => return Err(no_answer(&error).into()),
             Err(Unanswered::Interrupted(interrupted)) => return Err(interrupted),
@@ -131,7 +134,12 @@ pub(super) async fn ask(
     }
 }
 
-fn reply(proxy: &Proxy, response: Response, connection: Connection, request_time: crate::http::Timestamp) -> Reply {
+fn reply(
+    proxy: &Proxy,
+    response: Response,
+    connection: Connection,
+    request_time: crate::http::Timestamp,
+) -> Reply {
     let times = Times { request_time, response_time: proxy.shared.clock.now() };
     Reply { response, connection, times }
 }

@@ -90,10 +90,8 @@ fn received(request: &Request) -> Vec<u8> {
     }
     out.extend_from_slice(format!(" HTTP/{}\r\n", request.version.as_str()).as_bytes());
     for line in request.fields.iter() {
-        let secret = matches!(
-            line.id,
-            FieldName::Authorization | FieldName::ProxyAuthorization | FieldName::Cookie
-        );
+        let secret =
+            matches!(line.id, FieldName::Authorization | FieldName::ProxyAuthorization | FieldName::Cookie);
         if !secret {
             field_line(&mut out, line.name, line.value);
         }

@@ -51,7 +51,8 @@ pub(super) async fn refuse(
 /// Answers a connection whose request head was refused.
 pub async fn refuse_head(proxy: &Proxy, client: &mut Client, error: HeadError) -> Next {
     let public = error.to_string();
-    let failure = Failure::new(ErrorType::HttpRequestError, Fault::Client, error.status(), capitalised(&public));
+    let failure =
+        Failure::new(ErrorType::HttpRequestError, Fault::Client, error.status(), capitalised(&public));
     refuse_connection(proxy, client, failure).await
 }
 
@@ -78,7 +79,8 @@ fn proxy_status(failure: &Failure) -> String {
     let mut out = format!("larder; error={}", failure.error.as_str());
     if let Some(rule) = &failure.rule {
         let printable = rule.chars().filter(|c| (' '..='~').contains(c));
-        let escaped: String = printable.flat_map(|c| matches!(c, '"' | '\\').then_some('\\').into_iter().chain([c])).collect();
+        let escaped: String =
+            printable.flat_map(|c| matches!(c, '"' | '\\').then_some('\\').into_iter().chain([c])).collect();
         // Writing to a String does not fail.
         let _infallible = write!(out, "; details=\"rule {escaped}\"");
     }

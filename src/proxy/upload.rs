@@ -71,7 +71,8 @@ pub(super) async fn exchange(
         let Connection { reader: from_origin, writer: to_origin, .. } = &mut connection;
         let mut upload = pin!(upload(proxy, request, &head, &mut client.reader, to_origin));
         let to = Towards { writer: &mut client.writer, scratch: &mut client.scratch, keep_open };
-        let step = Answering { proxy, request, uri, reason, may_switch: extra.upgrade.is_some(), started: &started };
+        let step =
+            Answering { proxy, request, uri, reason, may_switch: extra.upgrade.is_some(), started: &started };
         let mut answer = pin!(step.run(to, from_origin, record));
         loop {
             tokio::select! {
@@ -103,7 +104,12 @@ fn has_content(request: &Request) -> bool {
     !matches!(request.length, BodyLength::None | BodyLength::Exact(0))
 }
 
-async fn connect(proxy: &Proxy, client: &Client, request: &Request, uri: &TargetUri) -> Result<Connection, Failure> {
+async fn connect(
+    proxy: &Proxy,
+    client: &Client,
+    request: &Request,
+    uri: &TargetUri,
+) -> Result<Connection, Failure> {
     let judge = Judge { shared: &proxy.shared, scope: client.scope };
     // What may be repeated, Larder would have to repeat; with content it can't.
     let may_reuse = !request.method.is_idempotent();
@@ -187,11 +193,19 @@ fn content_failure(error: ContentError) -> Interrupted {
 }
 
 fn upload_timeout() -> Failure {
-    Failure::new(ErrorType::HttpRequestError, Fault::Client, 408, "The request's content did not arrive in time")
+    Failure::new(
+        ErrorType::HttpRequestError,
+        Fault::Client,
+        408,
+        "The request's content did not arrive in time",
+    )
 }
 
 enum Answered {
-    Whole { keep_alive: bool, until_close: bool },
+    Whole {
+        keep_alive: bool,
+        until_close: bool,
+    },
     /// 101: both sides speak another protocol from here on.
     Switched(Response),
 }

@@ -116,7 +116,12 @@ impl Memory {
 
     /// Replaces this key's stored responses by what `change` makes of them; none at all removes
     /// the key. Evicts what the budget demands.
-    pub fn update(&self, hash: u128, uri: &TargetUri, change: impl FnOnce(&[Arc<Object>]) -> Vec<Arc<Object>>) {
+    pub fn update(
+        &self,
+        hash: u128,
+        uri: &TargetUri,
+        change: impl FnOnce(&[Arc<Object>]) -> Vec<Arc<Object>>,
+    ) {
         let mut shard = self.shard(hash);
         let place = shard.places.get(&hash).copied();
         let same_key = place.and_then(|at| shard.slots.get(at)).filter(|slot| slot.uri == *uri);

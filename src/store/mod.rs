@@ -109,7 +109,10 @@ impl Store {
     /// An empty store. `random` keys its hash and seeds eviction.
     pub fn new(settings: StoreSettings, random: [u64; 3]) -> Store {
         let [k0, k1, seed] = random;
-        Store { memory: Arc::new(Memory::new(settings.memory, settings.object_max, seed)), hash_key: [k0, k1] }
+        Store {
+            memory: Arc::new(Memory::new(settings.memory, settings.object_max, seed)),
+            hash_key: [k0, k1],
+        }
     }
 
     /// All stored responses of a cache key; `None` when there is none.
@@ -136,7 +139,8 @@ impl Store {
     /// Puts `new` in the place of `old`, if that is still stored: what freshening does.
     pub fn replace(&self, uri: &TargetUri, old: &Arc<Object>, new: Arc<Object>) {
         self.memory.update(self.hash(uri), uri, |stored| {
-            let swap = |object: &Arc<Object>| if Arc::ptr_eq(object, old) { new.clone() } else { object.clone() };
+            let swap =
+                |object: &Arc<Object>| if Arc::ptr_eq(object, old) { new.clone() } else { object.clone() };
             stored.iter().map(swap).collect()
         });
     }
