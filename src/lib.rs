@@ -3,6 +3,7 @@
 //! The rooms below import only rooms with a lower number (see ARCHITECTURE.md and
 //! `tests/tidy.rs`). A request's whole story is the function `proxy::exchange`.
 
+pub mod config;
 pub mod error;
 pub mod http;
 pub mod policy;
