@@ -85,7 +85,7 @@ fn summary(settings: &Settings, policy: &Policy) -> Vec<String> {
     };
     let disk = match settings.cache.disk {
         DiskSize::Auto => "10 GiB, or 10 % of the free space if less".to_owned(),
-        DiskSize::Bytes(bytes) => mebibytes(bytes),
+        DiskSize::Bytes(bytes) => in_units(bytes),
         DiskSize::Percent(percent) => format!("{percent} %"),
     };
     vec![
@@ -94,13 +94,16 @@ fn summary(settings: &Settings, policy: &Policy) -> Vec<String> {
         format!("listen         {}", listen.join(", ")),
         format!("admin          {admin}"),
         format!("cache          {}", settings.cache_dir.display()),
-        format!("memory, disk   {}, {disk}", mebibytes(settings.cache.memory)),
+        format!("memory, disk   {}, {disk}", in_units(settings.cache.memory)),
         format!("block rules    {}", policy.rule_count()),
     ]
 }
 
-fn mebibytes(bytes: u64) -> String {
-    format!("{} MiB", bytes >> 20)
+fn in_units(bytes: u64) -> String {
+    match bytes {
+        0..0x10_0000 => format!("{bytes} bytes"),
+        _ => format!("{} MiB", bytes >> 20),
+    }
 }
 
 /// Prints lines. A reader that has seen enough (`larder blocked | head`) is no failure.

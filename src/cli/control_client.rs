@@ -1,11 +1,11 @@
 //! The client of the control socket: one request, one answer.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use crate::admin::control::{ControlRequest, ControlResponse, REQUEST_LENGTH_MAX, SOCKET_NAME};
 
@@ -23,8 +23,12 @@ pub(super) fn ask(cache_dir: &Path, request: &ControlRequest) -> anyhow::Result<
         bail!("too many patterns for one call; put them into a file and name it in [access] lists");
     }
     let path = cache_dir.join(SOCKET_NAME);
-    let stream = UnixStream::connect(&path).with_context(|| {
-        format!("no larder is running with the cache folder {} (see --cache-dir)", cache_dir.display())
+    let stream = UnixStream::connect(&path).with_context(|| format!("can't open {}", path.display()));
+    let stream = stream.map_err(|error| match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+        Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            anyhow!("no larder is running with the cache folder {} (see --cache-dir)", cache_dir.display())
+        }
+        _ => error,
     })?;
     exchange(stream, &line).with_context(|| format!("no answer on {}", path.display()))
 }

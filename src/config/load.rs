@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::check::Finding;
 use super::error::{ConfigError, Diagnosis};
 use super::settings::{Config, Settings};
-use super::values::{AccessLog, Admin, DiskSize, LogFormat, LogLevel};
+use super::{AccessLog, Admin, DiskSize, LogFormat, LogLevel};
 
 /// A larger configuration file is some other file.
 const FILE_SIZE_MAX: u64 = 4 << 20;

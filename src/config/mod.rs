@@ -3,6 +3,7 @@
 //! its place. Reading is `load.rs` alone; which settings take effect on a reload is the server's.
 
 mod check;
+mod choices;
 mod error;
 mod load;
 mod settings;
@@ -10,6 +11,7 @@ mod settings;
 mod tests;
 mod values;
 
+pub use choices::{LogFormat, LogLevel, SetCookie};
 pub use error::{ConfigError, Diagnosis};
 pub use load::{Folders, Overrides, load, load_without_lists, parse};
 pub use settings::{
@@ -17,8 +19,7 @@ pub use settings::{
     Settings,
 };
 pub use values::{
-    AccessLog, Admin, DEFAULT_PORT, DiskSize, LogFormat, LogLevel, SetCookie, ValueError, parse_duration,
-    parse_listen, parse_size,
+    AccessLog, Admin, DEFAULT_PORT, DiskSize, ValueError, parse_duration, parse_listen, parse_size,
 };
 
 /// The exit code for a configuration that can't be used (`EX_CONFIG` of sysexits.h).

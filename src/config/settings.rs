@@ -11,10 +11,8 @@ use serde::Deserialize;
 
 use crate::policy;
 
-use super::values::{
-    AccessLog, Admin, DEFAULT_PORT, DiskSize, LogFormat, LogLevel, SetCookie, duration, listen, size,
-    some_size,
-};
+use super::values::{DEFAULT_PORT, duration, listen, size, some_size};
+use super::{AccessLog, Admin, DiskSize, LogFormat, LogLevel, SetCookie};
 
 /// The file as typed: any table and any key may be missing.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]

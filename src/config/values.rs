@@ -16,7 +16,7 @@ pub const DEFAULT_PORT: u16 = 3128;
 /// A value that is not what its key takes; the message says what it takes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct ValueError(&'static str);
+pub struct ValueError(pub(super) &'static str);
 
 /// Where the admin pages are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,39 +43,6 @@ pub enum AccessLog {
     File(PathBuf),
 }
 
-/// How a line of the access log looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    Squid,
-    Common,
-    Combined,
-    Json,
-}
-
-/// How much the diagnostics say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    Off,
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-/// Which responses with `Set-Cookie` may be stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SetCookie {
-    /// Those that are marked for shared caches.
-    Shared,
-    /// All that RFC 9111 allows.
-    Rfc,
-    Never,
-}
-
 impl DiskSize {
     /// The size in bytes, where `free` bytes are free or already the cache's.
     pub fn resolve(self, free: u64) -> u64 {
@@ -83,32 +50,6 @@ impl DiskSize {
             DiskSize::Auto => (10 << 30).min(free / 10),
             DiskSize::Bytes(bytes) => bytes,
             DiskSize::Percent(percent) => free / 100 * u64::from(percent),
-        }
-    }
-}
-
-impl LogFormat {
-    /// The name in the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            LogFormat::Squid => "squid",
-            LogFormat::Common => "common",
-            LogFormat::Combined => "combined",
-            LogFormat::Json => "json",
-        }
-    }
-}
-
-impl LogLevel {
-    /// The name in the configuration, which is also a filter directive.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            LogLevel::Off => "off",
-            LogLevel::Error => "error",
-            LogLevel::Warn => "warn",
-            LogLevel::Info => "info",
-            LogLevel::Debug => "debug",
-            LogLevel::Trace => "trace",
         }
     }
 }
@@ -217,26 +158,6 @@ impl FromStr for AccessLog {
             "-" => Ok(AccessLog::Stdout),
             path => Ok(AccessLog::File(path.into())),
         }
-    }
-}
-
-impl FromStr for LogFormat {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<LogFormat, ValueError> {
-        let all = [LogFormat::Squid, LogFormat::Common, LogFormat::Combined, LogFormat::Json];
-        let found = all.into_iter().find(|format| format.as_str() == text);
-        found.ok_or(ValueError("a format is one of squid, common, combined and json"))
-    }
-}
-
-impl FromStr for LogLevel {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<LogLevel, ValueError> {
-        use LogLevel::{Debug, Error, Info, Off, Trace, Warn};
-        let found = [Off, Error, Warn, Info, Debug, Trace].into_iter().find(|level| level.as_str() == text);
-        found.ok_or(ValueError("a level is one of off, error, warn, info, debug and trace"))
     }
 }
 
