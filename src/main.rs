@@ -1,1 +1,18 @@
-fn main() {}
+//! The binary: arguments to a command, the command's result to an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use larder::cli::{self, Args, Command};
+
+fn main() -> ExitCode {
+    let result = match Args::parse().into_command() {
+        Command::Serve(args) => cli::serve(&args),
+        Command::Check(args) => cli::check(&args),
+        Command::Reload(args) => cli::reload(&args),
+        Command::Block(args) => cli::block(&args),
+        Command::Unblock(args) => cli::unblock(&args),
+        Command::Blocked(args) => cli::blocked(&args),
+    };
+    result.unwrap_or_else(|error| cli::failed(&error))
+}

@@ -62,6 +62,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         &self.io
     }
 
+    /// What was read from, without the octets that were read too far.
+    pub fn into_io(self) -> R {
+        self.io
+    }
+
     /// Octets that were read but belong to nothing yet.
     pub fn buffered(&self) -> &[u8] {
         &self.buffer

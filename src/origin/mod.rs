@@ -125,6 +125,11 @@ impl Origins {
         self.pool.borrow_mut().expire(self.clock.monotonic_ms());
     }
 
+    /// Closes all idle connections: descriptors are short.
+    pub fn close_all_idle(&self) {
+        *self.pool.borrow_mut() = pool::Pool::new(self.limits.pool);
+    }
+
     async fn dial(
         &self,
         authority: &Authority,

@@ -23,7 +23,7 @@ pub use judge::{ListenerScope, Policy};
 pub use pattern::{Network, Pattern, PatternError};
 pub use ports::{Ports, PortsError};
 pub use refusal::{Refusal, RefusalReason};
-pub use rules::TooLarge as PolicyError;
+pub use rules::PolicyError;
 pub use runtime::{RuntimeBlocks, RuntimeError};
 
 /// Something in a list that is ignored, and where.

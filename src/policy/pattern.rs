@@ -11,6 +11,7 @@
 //! A pattern that parsed is valid: nothing behind this file meets a bad expression or network.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -213,14 +214,27 @@ impl<'de> Deserialize<'de> for Network {
     }
 }
 
-/// A string parsed where it stands, so that the error carries its place in the file.
+/// A string parsed while it is visited, so that an error carries the place of this very string.
 fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: FromStr<Err = PatternError>,
 {
-    let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|error| serde::de::Error::custom(format_args!("{text:?}: {error}")))
+    struct Visitor<T>(PhantomData<T>);
+
+    impl<T: FromStr<Err = PatternError>> serde::de::Visitor<'_> for Visitor<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+            text.parse().map_err(|error| E::custom(format_args!("{text:?}: {error}")))
+        }
+    }
+
+    deserializer.deserialize_str(Visitor(PhantomData))
 }
 
 #[cfg(test)]

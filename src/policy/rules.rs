@@ -44,7 +44,7 @@ struct Expressions {
 /// All patterns of a policy together are more than what an automaton may take.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the wildcards and URL patterns are too many or too large together: {0}")]
-pub struct TooLarge(String);
+pub struct PolicyError(String);
 
 impl Rules {
     /// Names a place that patterns come from: a file, or a key of the configuration.
@@ -70,7 +70,7 @@ impl Rules {
     }
 
     /// Compiles what has been added.
-    pub(super) fn compile(mut self) -> Result<Rules, TooLarge> {
+    pub(super) fn compile(mut self) -> Result<Rules, PolicyError> {
         self.globs.compile(glob_expression)?;
         self.urls.compile(str::to_owned)?;
         self.hosts.shrink_to_fit();
@@ -149,13 +149,13 @@ impl Rules {
 }
 
 impl Expressions {
-    fn compile(&mut self, expression: impl Fn(&str) -> String) -> Result<(), TooLarge> {
+    fn compile(&mut self, expression: impl Fn(&str) -> String) -> Result<(), PolicyError> {
         if self.patterns.is_empty() {
             return Ok(());
         }
         let sources: Vec<String> = self.patterns.iter().map(|(pattern, _)| expression(pattern)).collect();
         let set = expressions(sources.iter().map(String::as_str));
-        self.set = Some(set.map_err(|error| TooLarge(error.to_string()))?);
+        self.set = Some(set.map_err(|error| PolicyError(error.to_string()))?);
         Ok(())
     }
 

@@ -1,0 +1,200 @@
+//! The arguments, their environment variables and their help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{
+    AccessLog, Admin, ConfigError, DiskSize, Folders, LogFormat, LogLevel, Overrides, Settings, load,
+    load_without_lists, parse_listen, parse_size,
+};
+use crate::policy::Pattern;
+
+const EXAMPLES: &str = "\
+Examples:
+  larder                                    listen on 127.0.0.1:3128, with no configuration at all
+  larder --listen 8080 --access-log -       another port, and each request on the standard output
+  larder --listen 192.168.1.5:3128          serve a private network
+  larder --config /etc/larder/larder.toml   with a configuration file
+  larder block ads.example '*.tracker.example' 203.0.113.0/24
+  curl -x http://127.0.0.1:3128 http://example.com/";
+
+const BLOCK_EXAMPLES: &str = "\
+Patterns:
+  ads.example               the host and every name below it
+  '*.ads.example'           every name below it
+  'ad?.*.example'           a wildcard over the host
+  'https?://ads\\.example/'  a regular expression, found in the URI
+  203.0.113.0/24            destinations with such an address";
+
+/// Larder, a shared caching proxy for HTTP and HTTPS.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "larder", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+impl Args {
+    /// What is to be done; without a command: serve.
+    pub fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
+    }
+}
+
+/// What Larder can be told to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Serve clients until told to stop (the default)
+    #[command(after_help = EXAMPLES)]
+    Serve(ServeArgs),
+    /// Say whether the configuration can be used: 0 if it can, 78 and what is wrong if not
+    Check(ServeArgs),
+    /// Let the running larder read its configuration and lists again
+    Reload(ClientArgs),
+    /// Block sites or addresses in the running larder, at once and over restarts
+    #[command(after_help = BLOCK_EXAMPLES)]
+    Block(PatternArgs),
+    /// Undo `larder block`
+    Unblock(PatternArgs),
+    /// List what `larder block` has blocked
+    Blocked(ClientArgs),
+}
+
+/// How to serve. What is left out here comes from the environment, then the configuration file.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ServeArgs {
+    /// Where clients connect; repeat it for more. A port alone is one of 127.0.0.1 [default: 127.0.0.1:3128]
+    #[arg(long, env = "LARDER_LISTEN", hide_env_values = true, value_name = "ADDR[:PORT]|PORT")]
+    #[arg(value_delimiter = ',', value_parser = parse_listen)]
+    pub listen: Vec<SocketAddr>,
+    /// Where the admin pages are served, or "off" [default: 127.0.0.1:3129]
+    #[arg(long, env = "LARDER_ADMIN", hide_env_values = true, value_name = "ADDR:PORT|off")]
+    pub admin: Option<Admin>,
+    /// Where the cache is kept [default: the user's folder for caches]
+    #[arg(long, env = "LARDER_CACHE_DIR", hide_env_values = true, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// Memory for stored responses, like 512MiB [default: 256MiB]
+    #[arg(long, env = "LARDER_MEMORY", hide_env_values = true, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
+    /// Disk for stored responses, like 20GiB or 5% [default: 10GiB, or 10% of the free space if less]
+    #[arg(long, env = "LARDER_DISK", hide_env_values = true, value_name = "SIZE")]
+    pub disk: Option<DiskSize>,
+    /// The configuration file [default: /etc/larder/larder.toml, else ~/.config/larder/larder.toml]
+    #[arg(long, env = "LARDER_CONFIG", hide_env_values = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where each request is written down; - is the standard output, "off" is nowhere [default: off]
+    #[arg(long, env = "LARDER_ACCESS_LOG", hide_env_values = true, value_name = "FILE|-")]
+    pub access_log: Option<AccessLog>,
+    /// How: squid, common, combined or json [default: squid]
+    #[arg(long, env = "LARDER_LOG_FORMAT", hide_env_values = true, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// Diagnostics on the standard error: off, error, warn, info, debug or trace [default: info]
+    #[arg(long, env = "LARDER_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
+    /// Look into HTTPS (not in this version)
+    #[arg(long)]
+    pub intercept: bool,
+}
+
+/// How to find the running larder.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ClientArgs {
+    /// The configuration file that it runs with
+    #[arg(long, env = "LARDER_CONFIG", hide_env_values = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The cache folder that it runs with
+    #[arg(long, env = "LARDER_CACHE_DIR", hide_env_values = true, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// Patterns for the running larder.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PatternArgs {
+    /// What to block: a host, a wildcard, a regular expression with "://", an address or a network
+    #[arg(required = true, value_name = "PATTERN")]
+    pub patterns: Vec<Pattern>,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+impl ServeArgs {
+    /// The settings that these arguments lead to, with the list files read.
+    pub fn load(&self) -> Result<Settings, ConfigError> {
+        load(self.config.as_deref(), &self.overrides(), &Folders::of_process())
+    }
+
+    fn overrides(&self) -> Overrides {
+        let ServeArgs { listen, admin, cache_dir, memory, disk, config: _, access_log, .. } = self.clone();
+        let ServeArgs { log_format, log_level, intercept, .. } = *self;
+        Overrides { listen, admin, cache_dir, memory, disk, access_log, log_format, log_level, intercept }
+    }
+}
+
+impl ClientArgs {
+    /// The cache folder of the larder that is meant. The configuration is read only where it
+    /// has to be: a bad one must not keep anybody from blocking a site.
+    pub fn cache_dir(&self) -> Result<PathBuf, ConfigError> {
+        if let Some(dir) = &self.cache_dir {
+            return Ok(dir.clone());
+        }
+        let settings =
+            load_without_lists(self.config.as_deref(), &Overrides::default(), &Folders::of_process())?;
+        Ok(settings.cache_dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(line: &str) -> Result<Command, clap::error::ErrorKind> {
+        let words = std::iter::once("larder").chain(line.split_whitespace());
+        Args::try_parse_from(words).map(Args::into_command).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_needs_no_command() {
+        for line in ["--listen 8080 --listen [::1]:9090", "serve --listen 8080,[::1]:9090"] {
+            let Ok(Command::Serve(serve)) = command(line) else { unreachable!("{line}") };
+            let listen: Vec<String> = serve.listen.iter().map(ToString::to_string).collect();
+            assert_eq!(listen, ["127.0.0.1:8080", "[::1]:9090"], "{line}");
+        }
+        let line =
+            "--admin off --cache-dir /c --memory 1GiB --disk 5% --config f --access-log - --log-format json";
+        let Ok(Command::Serve(serve)) = command(line) else { unreachable!("{line}") };
+        let overrides = serve.overrides();
+        assert_eq!((overrides.admin, overrides.memory), (Some(Admin::Off), Some(1 << 30)));
+        assert_eq!(
+            (overrides.disk, overrides.access_log),
+            (Some(DiskSize::Percent(5)), Some(AccessLog::Stdout))
+        );
+    }
+
+    #[test]
+    fn bad_usage() {
+        use clap::error::ErrorKind;
+        let cases: &[(&str, ErrorKind)] = &[
+            ("--listen", ErrorKind::InvalidValue),
+            ("--listen a.example:80", ErrorKind::ValueValidation),
+            ("--memory 12XB", ErrorKind::ValueValidation),
+            ("--log-level loud", ErrorKind::ValueValidation),
+            ("--listn 80", ErrorKind::UnknownArgument),
+            ("block", ErrorKind::MissingRequiredArgument),
+            ("block ads.example/x", ErrorKind::ValueValidation),
+            ("blok ads.example", ErrorKind::InvalidSubcommand),
+            ("--listen 80 reload", ErrorKind::ArgumentConflict),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(command(line).err(), Some(*expected), "{line}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The commands that are not `serve`, one function each.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::admin::control::{ControlRequest, ControlResponse};
+use crate::config::{Admin, DiskSize, EXIT_BAD_CONFIG, Settings};
+use crate::policy::{Pattern, Policy};
+
+use super::args::{ClientArgs, PatternArgs, ServeArgs};
+use super::control_client::ask;
+
+/// `larder check`: whether the configuration can be used, and what it comes to.
+pub fn check(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let settings = match args.load() {
+        Ok(settings) => settings,
+        Err(error) => return Ok(bad_config(&error)),
+    };
+    let (policy, warnings) = match Policy::build(&settings.access, settings.lists.clone(), &[]) {
+        Ok(built) => built,
+        Err(error) => return Ok(bad_config(&error)),
+    };
+    for warning in warnings {
+        writeln!(io::stderr(), "larder: {warning}")?;
+    }
+    print(&summary(&settings, &policy))
+}
+
+/// `larder reload`.
+pub fn reload(args: &ClientArgs) -> anyhow::Result<ExitCode> {
+    tell(args, &ControlRequest::Reload)
+}
+
+/// `larder block`.
+pub fn block(args: &PatternArgs) -> anyhow::Result<ExitCode> {
+    tell(&args.client, &ControlRequest::Block { patterns: texts(&args.patterns) })
+}
+
+/// `larder unblock`.
+pub fn unblock(args: &PatternArgs) -> anyhow::Result<ExitCode> {
+    tell(&args.client, &ControlRequest::Unblock { patterns: texts(&args.patterns) })
+}
+
+/// `larder blocked`: one pattern a line and nothing else, for scripts.
+pub fn blocked(args: &ClientArgs) -> anyhow::Result<ExitCode> {
+    let cache_dir = match args.cache_dir() {
+        Ok(cache_dir) => cache_dir,
+        Err(error) => return Ok(bad_config(&error)),
+    };
+    match ask(&cache_dir, &ControlRequest::Blocked)? {
+        ControlResponse::Done { patterns, .. } => print(&patterns),
+        ControlResponse::Failed { message } => Err(anyhow::Error::msg(message)),
+    }
+}
+
+/// Says what is wrong with the configuration; the exit code for it.
+pub fn bad_config(error: &(impl std::error::Error + ?Sized)) -> ExitCode {
+    // Where the standard error can't be written to, the exit code has to do.
+    let _unwritable = writeln!(io::stderr(), "larder: bad configuration: {error}").is_err();
+    ExitCode::from(EXIT_BAD_CONFIG)
+}
+
+/// Says what has failed; the exit code for it.
+pub fn failed(error: &anyhow::Error) -> ExitCode {
+    let _unwritable = writeln!(io::stderr(), "larder: {error:#}").is_err();
+    ExitCode::FAILURE
+}
+
+fn tell(args: &ClientArgs, request: &ControlRequest) -> anyhow::Result<ExitCode> {
+    let cache_dir = match args.cache_dir() {
+        Ok(cache_dir) => cache_dir,
+        Err(error) => return Ok(bad_config(&error)),
+    };
+    match ask(&cache_dir, request)? {
+        ControlResponse::Done { message, .. } => print(&[message]),
+        ControlResponse::Failed { message } => Err(anyhow::Error::msg(message)),
+    }
+}
+
+fn texts(patterns: &[Pattern]) -> Vec<String> {
+    patterns.iter().map(ToString::to_string).collect()
+}
+
+fn summary(settings: &Settings, policy: &Policy) -> Vec<String> {
+    let file =
+        settings.file.as_ref().map_or("no file, the defaults".to_owned(), |file| file.display().to_string());
+    let listen: Vec<String> = settings.server.listen.iter().map(ToString::to_string).collect();
+    let admin = match settings.server.admin {
+        Admin::Off => "off".to_owned(),
+        Admin::At(address) => address.to_string(),
+    };
+    let disk = match settings.cache.disk {
+        DiskSize::Auto => "10 GiB, or 10 % of the free space if less".to_owned(),
+        DiskSize::Bytes(bytes) => in_units(bytes),
+        DiskSize::Percent(percent) => format!("{percent} %"),
+    };
+    vec![
+        "ok".to_owned(),
+        format!("configuration  {file}"),
+        format!("listen         {}", listen.join(", ")),
+        format!("admin          {admin}"),
+        format!("cache          {}", settings.cache_dir.display()),
+        format!("memory, disk   {}, {disk}", in_units(settings.cache.memory)),
+        format!("block rules    {}", policy.rule_count()),
+    ]
+}
+
+fn in_units(bytes: u64) -> String {
+    match bytes {
+        0..0x10_0000 => format!("{bytes} bytes"),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
+/// Prints lines. A reader that has seen enough (`larder blocked | head`) is no failure.
+fn print(lines: &[String]) -> anyhow::Result<ExitCode> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let written = lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

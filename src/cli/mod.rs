@@ -1,0 +1,14 @@
+//! The command line: what was typed becomes a [`Command`], and each command but `serve` is a
+//! function here.
+//!
+//! Exit codes: 0, 1 for a failure, 2 for bad usage, 78 for a bad configuration.
+
+mod args;
+mod commands;
+mod control_client;
+mod running;
+mod serve;
+
+pub use args::{Args, ClientArgs, Command, PatternArgs, ServeArgs};
+pub use commands::{bad_config, block, blocked, check, failed, reload, unblock};
+pub use serve::serve;

@@ -1,0 +1,107 @@
+//! What can be changed while Larder runs: the run-time blocks, the access rules, the log file.
+
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::args::ServeArgs;
+use crate::admin::control::{ControlRequest, ControlResponse};
+use crate::config::Settings;
+use crate::policy::{Policy, RuntimeBlocks, RuntimeError};
+use crate::proxy::Shared;
+
+/// The running Larder, as the control socket and signals see it.
+pub(super) struct Running {
+    args: ServeArgs,
+    settings: Settings,
+    blocks: RuntimeBlocks,
+    shared: Arc<Shared>,
+}
+
+impl Running {
+    pub(super) fn new(
+        args: ServeArgs,
+        settings: Settings,
+        blocks: RuntimeBlocks,
+        shared: Arc<Shared>,
+    ) -> Running {
+        Running { args, settings, blocks, shared }
+    }
+
+    /// Does what the control socket asks for.
+    pub(super) fn answer(&mut self, request: ControlRequest) -> ControlResponse {
+        let result = match request {
+            ControlRequest::Block { patterns } => self.change("blocked", |blocks| blocks.block(&patterns)),
+            ControlRequest::Unblock { patterns } => {
+                self.change("unblocked", |blocks| blocks.unblock(&patterns))
+            }
+            ControlRequest::Blocked => Ok((String::new(), self.blocks.patterns())),
+            ControlRequest::Reload => self.reload().map(|message| (message, Vec::new())),
+        };
+        match result {
+            Ok((message, patterns)) => ControlResponse::Done { message, patterns },
+            Err(message) => ControlResponse::Failed { message },
+        }
+    }
+
+    /// Changes the run-time blocks: in force at once, and on disk before the answer.
+    fn change(
+        &mut self,
+        verb: &str,
+        change: impl FnOnce(&mut RuntimeBlocks) -> Result<Vec<String>, RuntimeError>,
+    ) -> Result<(String, Vec<String>), String> {
+        let changed = change(&mut self.blocks).map_err(|error| error.to_string())?;
+        let policy = self.shared.policy.load().with_runtime(&self.blocks.patterns());
+        let (policy, warnings) = policy.map_err(|error| error.to_string())?;
+        self.shared.policy.store(Arc::new(policy));
+        for warning in warnings {
+            warn!("{warning}");
+        }
+        self.blocks.save().map_err(|error| format!("{verb}, but only until the next start: {error}"))?;
+        let message = match changed.as_slice() {
+            [] => "nothing to change".to_owned(),
+            patterns => format!("{verb} {}", patterns.join(", ")),
+        };
+        info!("{message}");
+        Ok((message, changed))
+    }
+
+    /// Reads the configuration and the lists again. What is wrong with them leaves the old ones
+    /// in force.
+    pub(super) fn reload(&mut self) -> Result<String, String> {
+        let settings = self.args.load().map_err(|error| format!("not reloaded: {error}"))?;
+        let built = Policy::build(&settings.access, settings.lists.clone(), &self.blocks.patterns());
+        let (policy, warnings) = built.map_err(|error| format!("not reloaded: {error}"))?;
+        for warning in warnings {
+            warn!("{warning}");
+        }
+        let rules = policy.rule_count();
+        self.shared.policy.store(Arc::new(policy));
+        let mut message = format!("reloaded: {rules} block rules");
+        let waiting = self.waiting(&settings);
+        if !waiting.is_empty() {
+            message = format!("{message}; changes of {} take effect at the next start", waiting.join(", "));
+        }
+        self.settings.access = settings.access;
+        self.settings.lists = settings.lists;
+        Ok(message)
+    }
+
+    /// The tables that differ from what Larder was started with, and can't change while it runs.
+    fn waiting(&self, new: &Settings) -> Vec<&'static str> {
+        let old = &self.settings;
+        let changed = [
+            ("[server]", old.server != new.server),
+            ("[limits]", old.limits != new.limits),
+            ("[cache]", old.cache != new.cache || old.cache_dir != new.cache_dir),
+            ("[log]", old.log != new.log),
+        ];
+        changed.into_iter().filter_map(|(table, changed)| changed.then_some(table)).collect()
+    }
+
+    /// Opens the access log anew.
+    pub(super) fn reopen_log(&self) {
+        self.shared.log.reopen();
+        info!("the access log was reopened");
+    }
+}

@@ -1,0 +1,265 @@
+//! `larder serve`: puts the rooms together, and runs until told to stop.
+//!
+//! The main thread has an event loop of its own, for signals and the control socket; clients
+//! are the workers' business.
+
+use std::cell::RefCell;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+use super::args::ServeArgs;
+use super::commands::bad_config;
+use super::running::Running;
+use crate::admin::control::{SOCKET_NAME, bind_control, serve_control};
+use crate::caching::{CachePolicy, SetCookie};
+use crate::clock::Clock;
+use crate::config::{self, Settings};
+use crate::http::{ChunkLimits, FIELDS_MAX, HeadLimits};
+use crate::log::{AccessLog, Format, LogSettings, Target};
+use crate::origin::{OriginLimits, PoolLimits, Resolver};
+use crate::policy::{Policy, RuntimeBlocks};
+use crate::proxy::{Limits, Parts, Shared};
+use crate::server::{Server, ServerLimits, bind, raise_descriptor_limit};
+use crate::store::{Store, StoreSettings};
+
+/// Serves until SIGTERM or SIGINT.
+pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let settings = match args.load() {
+        Ok(settings) => settings,
+        Err(error) => return Ok(bad_config(&error)),
+    };
+    diagnostics(settings.log.level.as_str());
+    let folder = &settings.cache_dir;
+    make_folder(folder).with_context(|| format!("the cache folder {} can't be used", folder.display()))?;
+    let (blocks, mut warnings) = RuntimeBlocks::load(folder)?;
+    let policy = match Policy::build(&settings.access, settings.lists.clone(), &blocks.patterns()) {
+        Ok((policy, more)) => {
+            warnings.extend(more);
+            policy
+        }
+        Err(error) => return Ok(bad_config(&error)),
+    };
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    let descriptors = raise_descriptor_limit();
+    let bound = bind(&settings.server.listen, workers(&settings))?;
+    let own = own_addresses(bound.addresses(), &settings);
+    let log = AccessLog::open(&log_settings(&settings))?;
+    let parts = Parts {
+        clock: Clock::system(),
+        store: store(&settings)?,
+        policy,
+        cache_policy: cache_policy(&settings),
+        log,
+        limits: limits(&settings),
+        instance: random::<1>()?[0] as u32,
+        own,
+    };
+    let shared = Arc::new(Shared::new(parts));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    let result = local.block_on(&runtime, async {
+        // Before the first client: who else uses this folder?
+        let control = bind_control(&folder.join(SOCKET_NAME))?;
+        let resolver: Arc<crate::server::ResolverSource> = Arc::new(resolver);
+        let server = Server::start(bound, &shared, server_limits(&settings, descriptors), &resolver)?;
+        welcome(&server, &settings);
+        let running =
+            Rc::new(RefCell::new(Running::new(args.clone(), settings.clone(), blocks, shared.clone())));
+        let handler = running.clone();
+        let serving = serve_control(control, move |request| handler.borrow_mut().answer(request));
+        let serving = tokio::task::spawn_local(serving);
+        let stopped = until_told_to_stop(&server, &running, settings.server.drain).await;
+        serving.abort();
+        server.stop();
+        stopped
+    });
+    shared.log.close();
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// SIGHUP reloads, SIGUSR1 reopens the log, SIGTERM and SIGINT drain, a second one ends at once.
+async fn until_told_to_stop(
+    server: &Server,
+    running: &Rc<RefCell<Running>>,
+    drain: Duration,
+) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut usr1 = signal(SignalKind::user_defined1())?;
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => match running.borrow_mut().reload() {
+                Ok(message) => info!("{message}"),
+                Err(message) => error!("{message}; the old configuration stays in force"),
+            },
+            _ = usr1.recv() => running.borrow().reopen_log(),
+            () = either(&mut term, &mut int) => break,
+        }
+    }
+    info!("stopping: {} connections may finish within {} s", server.connections(), drain.as_secs());
+    server.drain();
+    let finished = async {
+        while !server.is_finished() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = finished => info!("stopped"),
+        () = tokio::time::sleep(drain) => warn!("stopped with {} connections open", server.connections()),
+        () = either(&mut term, &mut int) => warn!("stopped at once with {} connections open", server.connections()),
+    }
+    Ok(())
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}
+
+/// Says where it listens and how to use it.
+fn welcome(server: &Server, settings: &Settings) {
+    let mut out = io::stderr().lock();
+    let listening: Vec<_> = server.addresses().iter().map(ToString::to_string).collect();
+    let first = listening.first().cloned().unwrap_or_default();
+    let file = settings.file.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
+    let text = format!(
+        "Larder {} listens on {}\n\
+         \x20 memory  {} MiB    configuration  {file}    folder  {}\n\
+         \x20 try     curl -x http://{first} http://example.com/\n\
+         \x20 use     export http_proxy=http://{first} https_proxy=http://{first}\n",
+        env!("CARGO_PKG_VERSION"),
+        listening.join(", "),
+        settings.cache.memory >> 20,
+        settings.cache_dir.display(),
+    );
+    // Where the standard error is closed there is nobody to welcome.
+    let _unread = out.write_all(text.as_bytes());
+}
+
+fn diagnostics(level: &str) {
+    use tracing_subscriber::EnvFilter;
+    // Larder at the level asked for, libraries at warnings; RUST_LOG says otherwise.
+    let default = || EnvFilter::new(format!("warn,larder={level}"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| default());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+#[expect(clippy::disallowed_methods, reason = "the folder that the store and the control socket live in")]
+fn make_folder(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)?;
+    Ok(())
+}
+
+/// The addresses that are never destinations: the proxy's and the admin pages'.
+fn own_addresses(listening: &[std::net::SocketAddr], settings: &Settings) -> Vec<std::net::SocketAddr> {
+    let admin = match settings.server.admin {
+        config::Admin::At(address) => Some(address),
+        config::Admin::Off => None,
+    };
+    listening.iter().copied().chain(admin).collect()
+}
+
+fn workers(settings: &Settings) -> usize {
+    match settings.server.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    }
+}
+
+fn log_settings(settings: &Settings) -> LogSettings {
+    let access = match &settings.log.access {
+        config::AccessLog::Off => Target::None,
+        config::AccessLog::Stdout => Target::Stdout,
+        config::AccessLog::File(path) => Target::File(path.clone()),
+    };
+    LogSettings { access, format: Format::of(settings.log.format.as_str()).unwrap_or(Format::Squid) }
+}
+
+fn store(settings: &Settings) -> anyhow::Result<Store> {
+    let memory = settings.cache.memory;
+    // One object may take a quarter: fewer would turn the store over too often.
+    let object_max = settings.cache.max_object.unwrap_or(memory / 4).min(memory);
+    Ok(Store::new(StoreSettings { memory, object_max }, random()?))
+}
+
+fn cache_policy(settings: &Settings) -> CachePolicy {
+    let set_cookie = match settings.cache.set_cookie {
+        config::SetCookie::Shared => SetCookie::Shared,
+        config::SetCookie::Rfc => SetCookie::Rfc,
+        config::SetCookie::Never => SetCookie::Never,
+    };
+    CachePolicy { set_cookie, ..CachePolicy::default() }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let size = |octets: u64| usize::try_from(octets).unwrap_or(usize::MAX);
+    let of = &settings.limits;
+    Limits {
+        head: HeadLimits {
+            head: size(of.head),
+            line: size(of.line),
+            uri: size(of.uri),
+            fields: of.fields.min(FIELDS_MAX),
+        },
+        chunks: ChunkLimits { extensions: size(of.chunk_extensions), trailers: size(of.trailers) },
+        interim: of.interim,
+        idle: settings.server.idle_timeout,
+        response: settings.server.origin_timeout,
+        tunnel_idle: settings.server.tunnel_idle_timeout,
+    }
+}
+
+fn server_limits(settings: &Settings, descriptors: u64) -> ServerLimits {
+    // A client may need a connection to an origin; some descriptors are Larder's own.
+    let by_descriptors = usize::try_from(descriptors.saturating_sub(64) / 2).unwrap_or(usize::MAX);
+    let server = &settings.server;
+    ServerLimits {
+        connections_max: server.connections_max.min(by_descriptors),
+        connections_per_client_max: server.connections_per_client_max,
+        header_timeout: server.header_timeout,
+        idle_timeout: server.idle_timeout,
+        origin: OriginLimits {
+            dns_timeout: server.dns_timeout,
+            connect_timeout: server.connect_timeout,
+            pool: PoolLimits::default(),
+        },
+    }
+}
+
+/// The machine's resolver; without one, addresses still work.
+fn resolver() -> Resolver {
+    Resolver::system().unwrap_or_else(|error| {
+        warn!("no name can be resolved: {error}");
+        Resolver::Table(Arc::default())
+    })
+}
+
+/// Random numbers from the system.
+fn random<const N: usize>() -> anyhow::Result<[u64; N]> {
+    let mut numbers = [0; N];
+    for number in &mut numbers {
+        let mut octets = [0; 8];
+        rustix::rand::getrandom(&mut octets, rustix::rand::GetRandomFlags::empty())?;
+        *number = u64::from_ne_bytes(octets);
+    }
+    Ok(numbers)
+}

@@ -1,0 +1,97 @@
+//! What two values of a configuration must be to each other, and the bounds of the plain
+//! numbers. Each finding names the key that is best changed.
+
+use super::settings::Config;
+
+/// A value that is well-formed and can't be meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) key: &'static str,
+    pub(super) message: String,
+}
+
+/// The most field lines that the codec takes, whatever is configured.
+const FIELDS_MAX: usize = 128;
+
+impl Config {
+    /// The first thing that is wrong, in the order of the file's tables.
+    pub(super) fn check(&self) -> Result<(), Finding> {
+        self.check_server()?;
+        self.check_limits()?;
+        if self.intercept.enabled {
+            return refuse("intercept.enabled", "looking into HTTPS is not in this version; it is tunnelled");
+        }
+        Ok(())
+    }
+
+    fn check_server(&self) -> Result<(), Finding> {
+        let server = &self.server;
+        if server.listen.is_empty() {
+            return refuse("server.listen", "there is no address to listen on");
+        }
+        for (index, address) in server.listen.iter().enumerate() {
+            if address.port() != 0 && server.listen.iter().skip(index + 1).any(|other| other == address) {
+                return refuse("server.listen", format!("{address} stands there twice"));
+            }
+        }
+        if let super::Admin::At(admin) = server.admin
+            && admin.port() != 0
+            && server.listen.contains(&admin)
+        {
+            return refuse("server.admin", format!("{admin} is an address of [server] listen too"));
+        }
+        if server.workers > 1024 {
+            return refuse("server.workers", "at most 1024");
+        }
+        if server.connections_max == 0 {
+            return refuse("server.connections_max", "at least 1");
+        }
+        if server.connections_per_client_max == 0 {
+            return refuse("server.connections_per_client_max", "at least 1");
+        }
+        let waits = [
+            ("server.header_timeout_s", server.header_timeout),
+            ("server.idle_timeout_s", server.idle_timeout),
+            ("server.dns_timeout_s", server.dns_timeout),
+            ("server.connect_timeout_s", server.connect_timeout),
+            ("server.origin_timeout_s", server.origin_timeout),
+            ("server.tunnel_idle_timeout_s", server.tunnel_idle_timeout),
+        ];
+        match waits.into_iter().find(|(_, wait)| wait.is_zero()) {
+            Some((key, _)) => refuse(key, "longer than 0"),
+            None => Ok(()),
+        }
+    }
+
+    fn check_limits(&self) -> Result<(), Finding> {
+        const HEAD_MIN: u64 = 1 << 10;
+        const HEAD_MAX: u64 = 1 << 20;
+        let limits = &self.limits;
+        if !(HEAD_MIN..=HEAD_MAX).contains(&limits.head) {
+            return refuse("limits.head", "from 1KiB to 1MiB");
+        }
+        if limits.line == 0 || limits.line > limits.head {
+            return refuse("limits.line", format!("from 1 to {}, the limit of the whole head", limits.head));
+        }
+        if limits.uri == 0 || limits.uri > limits.line {
+            return refuse("limits.uri", format!("from 1 to {}, the limit of a line", limits.line));
+        }
+        if !(1..=FIELDS_MAX).contains(&limits.fields) {
+            return refuse("limits.fields", format!("from 1 to {FIELDS_MAX}"));
+        }
+        if limits.trailers > HEAD_MAX {
+            return refuse("limits.trailers", "at most 1MiB");
+        }
+        if limits.chunk_extensions > HEAD_MAX {
+            return refuse("limits.chunk_extensions", "at most 1MiB");
+        }
+        if limits.interim > 1000 {
+            return refuse("limits.interim", "at most 1000");
+        }
+        Ok(())
+    }
+}
+
+fn refuse(key: &'static str, message: impl Into<String>) -> Result<(), Finding> {
+    Err(Finding { key, message: message.into() })
+}

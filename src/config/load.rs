@@ -1,0 +1,197 @@
+//! Reads the configuration file and the list files, and puts file, environment and command line
+//! together. The only place outside the store that reads files of the user's choosing.
+
+#![allow(clippy::disallowed_methods, reason = "this is the configuration loader")]
+
+use std::env;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::check::Finding;
+use super::error::{ConfigError, Diagnosis};
+use super::settings::{Config, Settings};
+use super::{AccessLog, Admin, DiskSize, LogFormat, LogLevel};
+
+/// A larger configuration file is some other file.
+const FILE_SIZE_MAX: u64 = 4 << 20;
+
+/// Room for some ten million hosts; the number is arbitrary.
+const LIST_SIZE_MAX: u64 = 256 << 20;
+
+/// What the command line or the environment says, and what therefore the file does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Empty: not said.
+    pub listen: Vec<SocketAddr>,
+    pub admin: Option<Admin>,
+    pub cache_dir: Option<PathBuf>,
+    pub memory: Option<u64>,
+    pub disk: Option<DiskSize>,
+    pub access_log: Option<AccessLog>,
+    pub log_format: Option<LogFormat>,
+    pub log_level: Option<LogLevel>,
+    pub intercept: bool,
+}
+
+/// The folders of the user that Larder runs as.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folders {
+    pub home: Option<PathBuf>,
+    pub xdg_cache: Option<PathBuf>,
+    pub xdg_config: Option<PathBuf>,
+    pub is_root: bool,
+    /// Where the configuration of the machine is.
+    pub etc: PathBuf,
+}
+
+impl Folders {
+    /// Those of this process.
+    pub fn of_process() -> Folders {
+        // The XDG specification: a relative path is to be ignored.
+        let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        Folders {
+            home: absolute("HOME"),
+            xdg_cache: absolute("XDG_CACHE_HOME"),
+            xdg_config: absolute("XDG_CONFIG_HOME"),
+            is_root: rustix::process::geteuid().is_root(),
+            etc: "/etc".into(),
+        }
+    }
+
+    fn cache_dir(&self) -> Result<PathBuf, ConfigError> {
+        if let Some(cache) = &self.xdg_cache {
+            return Ok(cache.join("larder"));
+        }
+        if self.is_root {
+            return Ok("/var/cache/larder".into());
+        }
+        self.home.as_ref().map(|home| home.join(".cache/larder")).ok_or(ConfigError::NoCacheDir)
+    }
+
+    /// Where a configuration file is looked for when none is named.
+    fn config_files(&self) -> impl Iterator<Item = PathBuf> {
+        let xdg = self.xdg_config.clone().or_else(|| Some(self.home.as_ref()?.join(".config")));
+        [Some(self.etc.clone()), xdg].into_iter().flatten().map(|folder| folder.join("larder/larder.toml"))
+    }
+}
+
+/// Loads everything: the file (`file`, else the first one that exists), what overrides it, the
+/// defaults below both, and the list files that it names.
+pub fn load(file: Option<&Path>, overrides: &Overrides, folders: &Folders) -> Result<Settings, ConfigError> {
+    let (settings, text) = load_file(file, overrides, folders)?;
+    let lists = settings.access.lists.iter().map(|path| match read(path, LIST_SIZE_MAX) {
+        Ok(text) => Ok((path.display().to_string(), text)),
+        Err(error) => Err(at_key(settings.file.as_deref(), &text, "access.lists", error)),
+    });
+    let lists = lists.collect::<Result<_, ConfigError>>()?;
+    Ok(Settings { lists, ..settings })
+}
+
+/// Loads everything but the list files: enough to find a running Larder.
+pub fn load_without_lists(
+    file: Option<&Path>,
+    overrides: &Overrides,
+    folders: &Folders,
+) -> Result<Settings, ConfigError> {
+    load_file(file, overrides, folders).map(|(settings, _)| settings)
+}
+
+fn load_file(
+    file: Option<&Path>,
+    overrides: &Overrides,
+    folders: &Folders,
+) -> Result<(Settings, String), ConfigError> {
+    let (file, text) = match file {
+        Some(file) => (Some(file.to_owned()), read(file, FILE_SIZE_MAX)?),
+        None => first_file(folders)?,
+    };
+    let mut config = match &file {
+        Some(file) => parse(file, &text)?,
+        None => Config::default(),
+    };
+    apply(&mut config, overrides);
+    config.check().map_err(|Finding { key, message }| ConfigError::Value { key, message })?;
+    let cache_dir = match &config.cache.dir {
+        Some(dir) => dir.clone(),
+        None => folders.cache_dir()?,
+    };
+    Ok((Settings::new(file, cache_dir, config), text))
+}
+
+fn first_file(folders: &Folders) -> Result<(Option<PathBuf>, String), ConfigError> {
+    for path in folders.config_files() {
+        match read(&path, FILE_SIZE_MAX) {
+            Ok(text) => return Ok((Some(path), text)),
+            Err(ConfigError::Read { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((None, String::new()))
+}
+
+/// Parses the text of a configuration file; errors name the place in it.
+pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
+    let place = |diagnosis| ConfigError::Place(Box::new(diagnosis));
+    let mut config: Config =
+        toml::from_str(text).map_err(|error| place(Diagnosis::of(file, text, &error)))?;
+    config.check().map_err(|Finding { key, message }| {
+        match Diagnosis::of_key(file, text, key, &message) {
+            Some(diagnosis) => place(diagnosis),
+            // The default of a key clashes with another key of the file.
+            None => ConfigError::Value { key, message },
+        }
+    })?;
+    // A path in the file is relative to the file: the daemon's working folder is nobody's idea.
+    let folder = file.parent().unwrap_or(Path::new(""));
+    config.cache.dir = config.cache.dir.map(|dir| folder.join(dir));
+    config.access.lists = config.access.lists.iter().map(|list| folder.join(list)).collect();
+    if let AccessLog::File(path) = &mut config.log.access {
+        *path = folder.join(&*path);
+    }
+    Ok(config)
+}
+
+fn apply(config: &mut Config, overrides: &Overrides) {
+    let Overrides { listen, admin, cache_dir, memory, disk, access_log, log_format, log_level, intercept } =
+        overrides.clone();
+    if !listen.is_empty() {
+        config.server.listen = listen;
+    }
+    replace(&mut config.server.admin, admin);
+    replace(&mut config.cache.memory, memory);
+    replace(&mut config.cache.disk, disk);
+    replace(&mut config.log.access, access_log);
+    replace(&mut config.log.format, log_format);
+    replace(&mut config.log.level, log_level);
+    config.cache.dir = cache_dir.or_else(|| config.cache.dir.take());
+    config.intercept.enabled |= intercept;
+}
+
+fn replace<T>(value: &mut T, with: Option<T>) {
+    if let Some(with) = with {
+        *value = with;
+    }
+}
+
+/// A whole text file. What is not UTF-8 in it is replaced, and is then no valid value.
+fn read(path: &Path, max: u64) -> Result<String, ConfigError> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(max + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| ConfigError::Read { path: path.to_owned(), error })?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > max) {
+        return Err(ConfigError::TooLarge { path: path.to_owned(), max });
+    }
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+/// An error of a file that the configuration names, at the place where it does.
+fn at_key(file: Option<&Path>, text: &str, key: &str, error: ConfigError) -> ConfigError {
+    let diagnosis = file.and_then(|file| Diagnosis::of_key(file, text, key, &error.to_string()));
+    diagnosis.map_or(error, |diagnosis| ConfigError::Place(Box::new(diagnosis)))
+}

@@ -1,0 +1,225 @@
+//! The tables of the configuration file, one struct each, with every key's default. A value is
+//! valid as soon as it is here; what two values must be to each other is checked in `check.rs`.
+//!
+//! `docs/configuration.md` documents each key; a test compares the two.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::policy;
+
+use super::values::{DEFAULT_PORT, duration, listen, size, some_size};
+use super::{AccessLog, Admin, DiskSize, LogFormat, LogLevel, SetCookie};
+
+/// The file as typed: any table and any key may be missing.
+#[derive(Clone, Debug, PartialEq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub server: ServerSettings,
+    pub limits: LimitSettings,
+    pub cache: CacheSettings,
+    pub log: LogSettings,
+    pub access: policy::Config,
+    pub intercept: InterceptSettings,
+}
+
+/// The configuration as meant: the file, the environment and the command line in one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The file it came from, if there is one.
+    pub file: Option<PathBuf>,
+    /// Where the cache, the control socket and the run-time blocks are.
+    pub cache_dir: PathBuf,
+    pub server: ServerSettings,
+    pub limits: LimitSettings,
+    pub cache: CacheSettings,
+    pub log: LogSettings,
+    pub access: policy::Config,
+    /// The names and texts of the list files.
+    pub lists: Vec<(String, String)>,
+}
+
+impl Settings {
+    pub(super) fn new(file: Option<PathBuf>, cache_dir: PathBuf, config: Config) -> Settings {
+        let Config { server, limits, cache, log, access, intercept: _not_in_this_version } = config;
+        Settings { file, cache_dir, server, limits, cache, log, access, lists: Vec::new() }
+    }
+}
+
+/// `[server]`: where Larder listens, how many it serves, and how long it waits.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSettings {
+    #[serde(deserialize_with = "listen")]
+    pub listen: Vec<SocketAddr>,
+    pub admin: Admin,
+    /// 0: one per core.
+    pub workers: usize,
+    pub connections_max: usize,
+    pub connections_per_client_max: usize,
+    /// From the first byte of a request's head, or the handshake before it, to the last.
+    #[serde(rename = "header_timeout_s", deserialize_with = "duration")]
+    pub header_timeout: Duration,
+    /// Between two requests of a connection, and between two bytes of a body.
+    #[serde(rename = "idle_timeout_s", deserialize_with = "duration")]
+    pub idle_timeout: Duration,
+    #[serde(rename = "dns_timeout_s", deserialize_with = "duration")]
+    pub dns_timeout: Duration,
+    #[serde(rename = "connect_timeout_s", deserialize_with = "duration")]
+    pub connect_timeout: Duration,
+    /// From the end of a request to the head of the origin's response.
+    #[serde(rename = "origin_timeout_s", deserialize_with = "duration")]
+    pub origin_timeout: Duration,
+    #[serde(rename = "tunnel_idle_timeout_s", deserialize_with = "duration")]
+    pub tunnel_idle_timeout: Duration,
+    /// How long a stopping Larder lets requests finish.
+    #[serde(rename = "drain_s", deserialize_with = "duration")]
+    pub drain: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> ServerSettings {
+        ServerSettings {
+            listen: vec![(Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()],
+            admin: Admin::At((Ipv4Addr::LOCALHOST, 3129).into()),
+            workers: 0,
+            connections_max: 16_384,
+            connections_per_client_max: 4_096,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            dns_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(5),
+            origin_timeout: Duration::from_secs(60),
+            tunnel_idle_timeout: Duration::from_secs(600),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// `[limits]`: how large the parts of a message may be, in bytes where nothing else is said.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitSettings {
+    #[serde(deserialize_with = "size")]
+    pub head: u64,
+    #[serde(deserialize_with = "size")]
+    pub line: u64,
+    #[serde(deserialize_with = "size")]
+    pub uri: u64,
+    /// Field lines of a head.
+    pub fields: usize,
+    #[serde(deserialize_with = "size")]
+    pub trailers: u64,
+    /// Chunk extensions of a whole body.
+    #[serde(deserialize_with = "size")]
+    pub chunk_extensions: u64,
+    /// Interim (1xx) responses before a final one.
+    pub interim: usize,
+}
+
+impl Default for LimitSettings {
+    fn default() -> LimitSettings {
+        LimitSettings {
+            head: 64 << 10,
+            line: 16 << 10,
+            uri: 8 << 10,
+            fields: 128,
+            trailers: 8 << 10,
+            chunk_extensions: 4 << 10,
+            interim: 16,
+        }
+    }
+}
+
+/// `[cache]`: what is kept, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheSettings {
+    #[serde(deserialize_with = "size")]
+    pub memory: u64,
+    pub disk: DiskSize,
+    /// As typed; [`super::Settings::cache_dir`] is the folder that is meant.
+    pub dir: Option<PathBuf>,
+    /// `None`: whatever the store has room for.
+    #[serde(deserialize_with = "some_size")]
+    pub max_object: Option<u64>,
+    pub set_cookie: SetCookie,
+}
+
+impl Default for CacheSettings {
+    fn default() -> CacheSettings {
+        CacheSettings {
+            memory: 256 << 20,
+            disk: DiskSize::Auto,
+            dir: None,
+            max_object: None,
+            set_cookie: SetCookie::Shared,
+        }
+    }
+}
+
+/// `[log]`: what is written down.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    pub access: AccessLog,
+    pub format: LogFormat,
+    pub level: LogLevel,
+}
+
+impl Default for LogSettings {
+    fn default() -> LogSettings {
+        LogSettings { access: AccessLog::Off, format: LogFormat::Squid, level: LogLevel::Info }
+    }
+}
+
+/// `[intercept]`: looking into HTTPS, which this version doesn't.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InterceptSettings {
+    pub enabled: bool,
+    /// Hosts that are always tunnelled.
+    pub except: Vec<String>,
+}
+
+/// Every key of the file, for suggestions and for the tests of its documentation.
+pub const KNOWN_KEYS: &[&str] = &[
+    "server.listen",
+    "server.admin",
+    "server.workers",
+    "server.connections_max",
+    "server.connections_per_client_max",
+    "server.header_timeout_s",
+    "server.idle_timeout_s",
+    "server.dns_timeout_s",
+    "server.connect_timeout_s",
+    "server.origin_timeout_s",
+    "server.tunnel_idle_timeout_s",
+    "server.drain_s",
+    "limits.head",
+    "limits.line",
+    "limits.uri",
+    "limits.fields",
+    "limits.trailers",
+    "limits.chunk_extensions",
+    "limits.interim",
+    "cache.memory",
+    "cache.disk",
+    "cache.dir",
+    "cache.max_object",
+    "cache.set_cookie",
+    "log.access",
+    "log.format",
+    "log.level",
+    "access.clients",
+    "access.block",
+    "access.block_clients",
+    "access.allow_destinations",
+    "access.lists",
+    "access.connect_ports",
+    "intercept.enabled",
+    "intercept.except",
+];

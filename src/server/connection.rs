@@ -1,0 +1,88 @@
+//! One client connection: heads are read and answered in order until either side has had enough.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
+
+use super::{Phase, ServerLimits};
+use crate::clock::Clock;
+use crate::error::{ErrorType, Failure, Fault};
+use crate::http::ReadHeadError;
+use crate::proxy::{Client, Next, Proxy, exchange, refuse_connection, refuse_head};
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    proxy: &Proxy,
+    mut client: Client,
+    limits: &ServerLimits,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let clock = &proxy.shared.clock;
+    let mut next = Next::KeepOpen;
+    while next == Next::KeepOpen {
+        if !has_request(&mut client, clock, limits, &mut phase).await {
+            next = Next::Close;
+            break;
+        }
+        client.last_request = *phase.borrow() != Phase::Serving;
+        let head = client.reader.request_head(&proxy.shared.limits.head);
+        next = match clock.timeout(limits.header_timeout, head).await {
+            Ok(Ok(request)) => exchange(proxy, &mut client, request).await,
+            Ok(Err(ReadHeadError::Malformed(error))) => refuse_head(proxy, &mut client, error).await,
+            // Nobody is there to be answered.
+            Ok(Err(ReadHeadError::Closed | ReadHeadError::Truncated | ReadHeadError::Io(_))) => Next::Gone,
+            Err(_timed_out) => {
+                let public = "The request's head did not arrive in time";
+                let failure = Failure::new(ErrorType::HttpRequestError, Fault::Client, 408, public);
+                refuse_connection(proxy, &mut client, failure).await
+            }
+        };
+    }
+    close(client, next, clock).await;
+}
+
+/// Waits for the first octet of a request. False: the client has closed, has been silent for too
+/// long, or the proxy drains.
+async fn has_request(
+    client: &mut Client,
+    clock: &Clock,
+    limits: &ServerLimits,
+    phase: &mut watch::Receiver<Phase>,
+) -> bool {
+    let octets = clock.timeout(limits.idle_timeout, client.reader.wait_for_octets());
+    tokio::select! {
+        biased;
+        result = octets => matches!(result, Ok(Ok(true))),
+        _draining = phase.wait_for(|phase| *phase != Phase::Serving) => false,
+    }
+}
+
+/// Ends a connection so that the client sees the right thing.
+pub(super) async fn close(mut client: Client, next: Next, clock: &Clock) {
+    match next {
+        Next::Close => {
+            // What the client still sends would be answered with a reset, which may overtake
+            // the response: it is read and thrown away for a moment (RFC 9112 §9.6).
+            let lingering = async {
+                client.writer.shutdown().await?;
+                let mut rest = [0; 4096];
+                let mut reader = client.reader.into_io();
+                while reader.read(&mut rest).await? > 0 {}
+                Ok::<(), io::Error>(())
+            };
+            let _either_way = clock.timeout(LINGER, lingering).await;
+        }
+        Next::Reset => {
+            let socket = socket2::SockRef::from(client.reader.io().as_ref());
+            let _best_effort = socket.set_linger(Some(Duration::ZERO));
+            // Dropping it the usual way would end the stream in order first.
+            client.writer.forget();
+        }
+        Next::KeepOpen | Next::Gone => {}
+    }
+}
+
+/// Long enough for a response to cross any network.
+const LINGER: Duration = Duration::from_secs(2);

@@ -1,0 +1,96 @@
+//! Listening sockets.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that the kernel holds while no worker has taken them. Arbitrary; the system's
+/// own limit caps it.
+const BACKLOG: i32 = 4096;
+
+/// Listening sockets: for each worker one on every address.
+#[derive(Debug)]
+pub struct Bound {
+    pub(super) by_worker: Vec<Vec<TcpListener>>,
+    pub(super) addresses: Vec<SocketAddr>,
+}
+
+impl Bound {
+    /// Where they listen; port 0 has become a real one.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+}
+
+/// Why an address can't be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    #[error("{0} is in use by another program; choose another port with --listen")]
+    InUse(SocketAddr),
+    #[error("no right to listen on {0}; ports below 1024 are for root")]
+    Denied(SocketAddr),
+    #[error("{0} is no address of this machine")]
+    NotHere(SocketAddr),
+    #[error("can't listen on {0}: {1}")]
+    Other(SocketAddr, io::Error),
+}
+
+/// Binds every address once for each worker.
+pub fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Bound, BindError> {
+    let mut bound = Bound { by_worker: (0..workers).map(|_| Vec::new()).collect(), addresses: Vec::new() };
+    for &wanted in addresses {
+        let mut address = wanted;
+        if wanted.port() != 0 {
+            // SO_REUSEPORT would let a second Larder share the port in silence: a socket
+            // without it finds out whether the port is free.
+            drop(listen(wanted, Sharing::Alone).map_err(|error| explain(wanted, error))?);
+        }
+        for listeners in &mut bound.by_worker {
+            let listener = listen(address, Sharing::WithWorkers).map_err(|error| explain(wanted, error))?;
+            address = listener.local_addr().map_err(|error| explain(wanted, error))?;
+            listeners.push(listener);
+        }
+        bound.addresses.push(address);
+    }
+    Ok(bound)
+}
+
+/// Raises the soft limit on descriptors to the hard one; gives the limit in force.
+pub fn raise_descriptor_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if setrlimit(Resource::Nofile, raised).is_ok() {
+        return limit.maximum.unwrap_or(u64::MAX);
+    }
+    limit.current.unwrap_or(u64::MAX)
+}
+
+enum Sharing {
+    Alone,
+    WithWorkers,
+}
+
+fn listen(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if matches!(sharing, Sharing::WithWorkers) {
+        socket.set_reuse_port(true)?;
+    }
+    // Accepted connections inherit it on Linux, which saves a system call for each.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn explain(address: SocketAddr, error: io::Error) -> BindError {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse(address),
+        io::ErrorKind::PermissionDenied => BindError::Denied(address),
+        io::ErrorKind::AddrNotAvailable => BindError::NotHere(address),
+        _ => BindError::Other(address, error),
+    }
+}

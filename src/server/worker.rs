@@ -1,0 +1,181 @@
+//! One worker: an event loop that accepts and serves.
+
+use std::fs::File;
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use tokio::runtime::Builder;
+use tokio::sync::watch;
+use tokio::task::{JoinSet, LocalSet};
+
+use super::slots::{Full, Slots};
+use super::{Phase, ResolverSource, ServerLimits, connection};
+use crate::error::{ErrorType, Failure, Fault};
+use crate::origin::Origins;
+use crate::policy::ListenerScope;
+use crate::proxy::{Client, Proxy, Shared, refuse_connection};
+
+/// What a worker thread is started with.
+pub(super) struct Worker {
+    pub listeners: Vec<TcpListener>,
+    pub shared: Arc<Shared>,
+    pub limits: ServerLimits,
+    pub slots: Arc<Slots>,
+    pub phase: watch::Receiver<Phase>,
+    pub resolver: Arc<ResolverSource>,
+}
+
+impl Worker {
+    /// Serves until the server stops.
+    pub(super) fn run(self) {
+        let runtime = match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                tracing::error!("a worker can't start its event loop: {error}");
+                return;
+            }
+        };
+        let local = LocalSet::new();
+        local.block_on(&runtime, async {
+            let origins = Origins::new(self.shared.clock.clone(), (self.resolver)(), self.limits.origin);
+            let proxy = Proxy { shared: self.shared.clone(), origins: Rc::new(origins) };
+            let mut accepting = JoinSet::new();
+            let worker = Rc::new(Accepting {
+                proxy: proxy.clone(),
+                limits: self.limits,
+                slots: self.slots,
+                phase: self.phase,
+            });
+            for listener in self.listeners {
+                accepting.spawn_local(worker.clone().accept(listener));
+            }
+            let housekeeping = tokio::task::spawn_local(close_idle(proxy));
+            while let Some(ended) = accepting.join_next().await {
+                raise(ended);
+            }
+            housekeeping.abort();
+        });
+    }
+}
+
+/// A panic in a task is a defect: it ends the worker, and the test that looks at it.
+fn raise(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+async fn close_idle(proxy: Proxy) {
+    loop {
+        proxy.shared.clock.sleep(Duration::from_secs(5)).await;
+        proxy.origins.close_idle();
+    }
+}
+
+struct Accepting {
+    proxy: Proxy,
+    limits: ServerLimits,
+    slots: Arc<Slots>,
+    phase: watch::Receiver<Phase>,
+}
+
+impl Accepting {
+    /// Accepts on one listener until the server drains, then waits for its connections.
+    async fn accept(self: Rc<Accepting>, listener: TcpListener) {
+        let listener = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::error!("a listener can't be used: {error}"),
+        };
+        let scope = listener.local_addr().map_or(ListenerScope::Open, ListenerScope::of);
+        let mut phase = self.phase.clone();
+        let mut connections = JoinSet::new();
+        let mut reserve = Reserve::new();
+        while *phase.borrow_and_update() == Phase::Serving {
+            tokio::select! {
+                biased;
+                _changed = phase.changed() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        connections.spawn_local(self.clone().serve(Client::new(stream, peer, scope)));
+                    }
+                    Err(error) => self.accept_failed(&error, &mut reserve, &listener).await,
+                },
+                // Finished connections are taken off the set as they end.
+                Some(ended) = connections.join_next(), if !connections.is_empty() => raise(ended),
+            }
+        }
+        drop(listener);
+        while *phase.borrow_and_update() < Phase::Stopped && !connections.is_empty() {
+            tokio::select! {
+                _changed = phase.changed() => {}
+                Some(ended) = connections.join_next() => raise(ended),
+            }
+        }
+    }
+
+    async fn serve(self: Rc<Accepting>, mut client: Client) {
+        match self.slots.take(client.peer.ip()) {
+            Ok(_slot) => connection::serve(&self.proxy, client, &self.limits, self.phase.clone()).await,
+            Err(full) => {
+                let public = match full {
+                    Full::Total => "The proxy has too many connections",
+                    Full::Client => "This client has too many connections to the proxy",
+                };
+                let failure = Failure::new(ErrorType::ConnectionLimitReached, Fault::Proxy, 503, public);
+                let next = refuse_connection(&self.proxy, &mut client, failure).await;
+                connection::close(client, next, &self.proxy.shared.clock).await;
+            }
+        }
+    }
+
+    /// Out of descriptors: the waiting client is turned away on a descriptor kept for that, idle
+    /// origin connections are given up, and accepting pauses. Otherwise the kernel would hand
+    /// out the same failure in a circle.
+    async fn accept_failed(
+        &self,
+        error: &io::Error,
+        reserve: &mut Reserve,
+        listener: &tokio::net::TcpListener,
+    ) {
+        let out_of_descriptors = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+        if out_of_descriptors.contains(&error.raw_os_error()) {
+            reserve.turn_away(listener);
+            self.proxy.origins.close_all_idle();
+            tracing::warn!("out of file descriptors: a client was turned away");
+        } else {
+            tracing::debug!("accept: {error}");
+        }
+        self.proxy.shared.clock.sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A descriptor that is given up when there is no other.
+struct Reserve(Option<File>);
+
+impl Reserve {
+    fn new() -> Reserve {
+        Reserve(spare())
+    }
+
+    fn turn_away(&mut self, listener: &tokio::net::TcpListener) {
+        drop(self.0.take());
+        if let Ok(accepted) = rustix::net::accept(listener) {
+            drop(accepted);
+        }
+        self.0 = spare();
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a descriptor that stands for nothing, not a file that is read"
+)]
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
+}
