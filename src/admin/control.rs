@@ -6,7 +6,7 @@
 //! < {"result":"done","message":"1 pattern blocked","patterns":["ads.example"]}
 //! ```
 
-#![allow(clippy::disallowed_methods, reason = "a socket is a file, made and replaced here alone")]
+#![expect(clippy::disallowed_methods, reason = "a socket is a file, made and replaced here alone")]
 
 use std::fs::{self, Permissions};
 use std::io;

@@ -43,6 +43,7 @@ fn exchange(mut stream: UnixStream, line: &[u8]) -> anyhow::Result<ControlRespon
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the socket needs a folder of its own")]
 mod tests {
     use super::*;
     use crate::admin::control::{bind_control, serve_control};

@@ -1,7 +1,7 @@
 //! Reads the configuration file and the list files, and puts file, environment and command line
 //! together. The only place outside the store that reads files of the user's choosing.
 
-#![allow(clippy::disallowed_methods, reason = "this is the configuration loader")]
+#![expect(clippy::disallowed_methods, reason = "this is the configuration loader")]
 
 use std::env;
 use std::fs::File;

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::pattern::{Network, Pattern};
-use super::ports::Ports;
+use super::{Network, Pattern, Ports};
 
 /// Who may use Larder, and what nobody may reach through it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -85,7 +85,7 @@ impl Policy {
         Ok((Policy { runtime: Arc::new(rules.compile()?), ..self.clone() }, warnings))
     }
 
-    /// The number of different patterns that block.
+    /// The number of patterns that block.
     pub fn rule_count(&self) -> usize {
         self.configured.len() + self.runtime.len()
     }

@@ -20,7 +20,8 @@ mod tests;
 
 pub use config::Config;
 pub use judge::{ListenerScope, Policy};
-pub use pattern::{Network, Pattern, PatternError};
+pub use networks::Network;
+pub use pattern::{Pattern, PatternError};
 pub use ports::{Ports, PortsError};
 pub use refusal::{Refusal, RefusalReason};
 pub use rules::PolicyError;

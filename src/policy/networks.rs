@@ -1,12 +1,22 @@
-//! A set of networks with a value each. One hash table per prefix length, so that a list of a
-//! hundred thousand networks costs a lookup per length that occurs and not one per network.
+//! A network, and a set of networks with a value each. One hash table per prefix length, so that
+//! a list of a hundred thousand networks costs a lookup per length that occurs and not one per
+//! network.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use ipnet::IpNet;
+use serde::Deserialize;
 
-use super::pattern::Network;
+use super::PatternError;
+use super::address::canonical_network;
+use super::pattern::parsed;
+
+/// A network in CIDR notation; a single address is a network of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Network(pub(super) IpNet);
 
 /// Networks and what is known of each; the most specific one wins.
 #[derive(Clone, Debug)]
@@ -76,6 +86,42 @@ fn high_bits(ip: IpAddr, prefix: u8) -> u128 {
         IpAddr::V6(ip) => ip.to_bits(),
     };
     bits & u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
+}
+
+impl Network {
+    pub(super) fn single(ip: IpAddr) -> Network {
+        Network(canonical_network(IpNet::from(ip)))
+    }
+
+    /// Whether `ip` lies in this network.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        self.0.contains(&ip)
+    }
+}
+
+impl FromStr for Network {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Network, PatternError> {
+        let text = text.trim();
+        if let Ok(network) = text.parse::<IpNet>() {
+            return Ok(Network(canonical_network(network)));
+        }
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        bare.parse().map(Network::single).map_err(|_malformed| PatternError::Network)
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Network, D::Error> {
+        parsed(deserializer)
+    }
 }
 
 #[cfg(test)]

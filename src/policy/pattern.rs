@@ -1,5 +1,5 @@
-//! The patterns that `[access] block`, list files and `larder block` share, and the networks
-//! that stand beside them. Four kinds, told apart by their spelling alone:
+//! The patterns that `[access] block`, list files and `larder block` share. Four kinds, told
+//! apart by their spelling alone:
 //!
 //! | spelling                                   | kind                                             |
 //! |--------------------------------------------|--------------------------------------------------|
@@ -12,15 +12,13 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::IpAddr;
 use std::str::FromStr;
 
-use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::http::{Host, HostError};
 
-use super::address::canonical_network;
+use super::networks::Network;
 
 /// Longer patterns are a mistake; the number is arbitrary.
 const LENGTH_MAX: usize = 4096;
@@ -42,10 +40,6 @@ pub(super) enum Kind {
     Network(Network),
 }
 
-/// A network in CIDR notation; a single address is a network of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Network(pub(super) IpNet);
-
 /// Why a text is no pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
@@ -53,6 +47,8 @@ pub enum PatternError {
     Empty,
     #[error("the pattern is longer than {LENGTH_MAX} bytes")]
     TooLong,
+    #[error("a pattern has no control characters, and no '#', which begins a comment")]
+    BadCharacter,
     #[error("{0}")]
     Host(#[from] HostError),
     #[error("a wildcard has only letters, digits, '-', '_', '.', '*' and '?'")]
@@ -77,6 +73,10 @@ impl FromStr for Pattern {
         }
         if text.len() > LENGTH_MAX {
             return Err(PatternError::TooLong);
+        }
+        // Patterns are kept one a line; no URI has either.
+        if text.contains(|character: char| character == '#' || character.is_control()) {
+            return Err(PatternError::BadCharacter);
         }
         if text.contains("://") {
             return expression(text).map(Pattern);
@@ -172,50 +172,14 @@ impl fmt::Display for Pattern {
     }
 }
 
-impl Network {
-    fn single(ip: IpAddr) -> Network {
-        Network(canonical_network(IpNet::from(ip)))
-    }
-
-    /// Whether `ip` lies in this network.
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        self.0.contains(&ip)
-    }
-}
-
-impl FromStr for Network {
-    type Err = PatternError;
-
-    fn from_str(text: &str) -> Result<Network, PatternError> {
-        let text = text.trim();
-        if let Ok(network) = text.parse::<IpNet>() {
-            return Ok(Network(canonical_network(network)));
-        }
-        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-        bare.parse().map(Network::single).map_err(|_malformed| PatternError::Network)
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().fmt(f) } else { self.0.fmt(f) }
-    }
-}
-
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
         parsed(deserializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Network {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Network, D::Error> {
-        parsed(deserializer)
-    }
-}
-
 /// A string parsed while it is visited, so that an error carries the place of this very string.
-fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(super) fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: FromStr<Err = PatternError>,
@@ -260,6 +224,8 @@ mod tests {
             ("::ffff:10.0.0.0/104", Ok("network 10.0.0.0/8")),
             ("::ffff:10.0.0.1", Ok("network 10.0.0.1")),
             ("", Err(PatternError::Empty)),
+            ("http://a\nb.example", Err(PatternError::BadCharacter)),
+            ("#://", Err(PatternError::BadCharacter)),
             ("ads example", Err(PatternError::Host(HostError::BadCharacter))),
             ("0x7f.0.0.1", Err(PatternError::Host(HostError::NonCanonicalIpv4))),
             ("ads..example", Err(PatternError::Host(HostError::EmptyLabel))),

@@ -24,7 +24,7 @@ const CLOSED: &[(RangeInclusive<u16>, &str)] = &[
     (3050..=3050, "Firebird"),
     (3306..=3306, "MySQL"),
     (3389..=3389, "remote desktop"),
-    (4190..=4190, "mail filters (ManageSieve)"),
+    (4190..=4190, "ManageSieve"),
     (5432..=5432, "PostgreSQL"),
     (5900..=5909, "VNC"),
     (5984..=5984, "CouchDB"),
@@ -150,6 +150,16 @@ mod tests {
         assert!(is_open(&more, 993) && is_open(&more, 443) && !is_open(&more, 25) && !is_open(&more, 3306));
         for bad in ["", "0", "65536", "2-1", "a", "1-", "-1", "1-2-3"] {
             assert_eq!(bad.parse::<Ports>(), Err(PortsError), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn closed_ports_are_documented() {
+        let document = include_str!("../../docs/configuration.md").replace('\n', " ");
+        for (ports, service) in CLOSED {
+            let (first, last) = (ports.start(), ports.end());
+            let ports = if first == last { first.to_string() } else { format!("{first}-{last}") };
+            assert!(document.contains(&format!("{ports} ({service})")), "{ports} ({service})");
         }
     }
 }

@@ -77,7 +77,7 @@ impl Rules {
         Ok(self)
     }
 
-    /// The number of different rules.
+    /// The number of rules; equal hosts and equal networks count once.
     pub(super) fn len(&self) -> usize {
         let expressions = self.globs.patterns.len() + self.urls.patterns.len();
         self.hosts.len() + self.below.len() + expressions + self.networks.len()

@@ -3,7 +3,7 @@
 //!
 //! The file is replaced and never written in place: a crash leaves the old set or the new one.
 
-#![allow(clippy::disallowed_methods, reason = "run-time blocks are kept in a file, and only here")]
+#![expect(clippy::disallowed_methods, reason = "run-time blocks are kept in a file, and only here")]
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};

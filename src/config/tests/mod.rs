@@ -1,5 +1,7 @@
 //! Tables of the configuration: values, errors with their places, precedence, and documentation.
 
+#![expect(clippy::disallowed_methods, reason = "what is read is written here first")]
+
 mod values;
 
 use std::fs;
@@ -232,9 +234,6 @@ fn expected(message: &str) -> impl Iterator<Item = String> {
 fn every_key_is_documented() {
     let document = include_str!("../../../docs/configuration.md");
     for key in KNOWN_KEYS {
-        let (table, name) = key.split_once('.').expect("a table");
-        let section = document.split("\n## ").find(|section| section.starts_with(&format!("`[{table}]`")));
-        let row = format!("\n| `{name}` | ");
-        assert!(section.is_some_and(|section| section.contains(&row)), "{key}");
+        assert!(document.contains(&format!("\n| `{key}` | ")), "{key}");
     }
 }
