@@ -21,6 +21,7 @@ mod outcome;
 mod policy;
 mod range;
 mod reuse;
+mod stored_fields;
 mod storing;
 mod validation;
 mod vary;

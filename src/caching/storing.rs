@@ -5,9 +5,9 @@
 //! is shared with nobody.
 
 use super::directives::{RequestDirectives, ResponseDirectives};
-use super::freshness::{date_value, explicit_lifetime, is_heuristically_cacheable};
+use super::freshness::{date_value, explicit_lifetime, is_heuristically_cacheable, parse_date};
 use super::{CachePolicy, ETag, NotStored, SetCookie, StoredHead, Times};
-use crate::http::{BodyLength, FieldName, Fields, Method, Request, Response, Target, TargetUri, Timestamp};
+use crate::http::{BodyLength, FieldName, Fields, Method, Request, Response, Target, TargetUri};
 
 /// Whether the response to `request` may be stored, as far as the request decides. A request
 /// whose response will not be stored must not lead a collapse.
@@ -63,8 +63,8 @@ pub fn may_store(
     if response.status < 200 {
         return Err(NotStored::Status);
     }
-    // "if the response status code is 206 or 304, or the must-understand cache directive (see
-    // Section 5.2.2.3) is present: the cache understands the response status code;"
+    // "if the response status code is 206 or 304, or the must-understand cache directive […] is
+    // present: the cache understands the response status code;"
     match response.status {
         206 => return Err(NotStored::Partial),
         304 => return Err(NotStored::Status),
@@ -83,14 +83,12 @@ pub fn may_store(
         return Err(NotStored::Private);
     }
     // "if the cache is shared: the Authorization header field is not present in the request […]
-    // or a response directive is present that explicitly allows shared caching (see Section
-    // 3.5);" which names must-revalidate, public and s-maxage.
-    let is_shareable = directives.public || directives.s_maxage.is_some();
-    if request.fields.contains(FieldName::Authorization) && !is_shareable && !directives.must_revalidate {
+    // or a response directive is present that explicitly allows shared caching (see Section 3.5);"
+    if request.fields.contains(FieldName::Authorization) && !may_share_authorised(&directives) {
         return Err(NotStored::Authorization);
     }
     has_freshness(response, &directives, times)?;
-    own_rules(fields, is_shareable, policy)?;
+    own_rules(fields, &directives, policy)?;
     if response.length == BodyLength::UntilClose {
         return Err(NotStored::Length);
     }
@@ -118,11 +116,10 @@ pub fn may_keep(request: &Request, freshened: &StoredHead, policy: &CachePolicy)
     if directives.private {
         return Err(NotStored::Private);
     }
-    let is_shareable = directives.public || directives.s_maxage.is_some();
-    if request.fields.contains(FieldName::Authorization) && !is_shareable && !directives.must_revalidate {
+    if request.fields.contains(FieldName::Authorization) && !may_share_authorised(directives) {
         return Err(NotStored::Authorization);
     }
-    own_rules(&freshened.fields, is_shareable, policy)
+    own_rules(&freshened.fields, directives, policy)
 }
 
 // "the response contains at least one of the following: a public response directive […]; an
@@ -159,14 +156,20 @@ fn lifetime_of(response: &Response, directives: &ResponseDirectives, times: Time
 
 fn has_validator(fields: &Fields) -> bool {
     fields.only(FieldName::ETag).and_then(ETag::parse).is_some()
-        || fields.only(FieldName::LastModified).and_then(Timestamp::parse_http_date).is_some()
+        || fields.only(FieldName::LastModified).and_then(parse_date).is_some()
 }
 
-fn own_rules(fields: &Fields, is_shareable: bool, policy: &CachePolicy) -> Result<(), NotStored> {
-    if fields.contains(FieldName::SetCookie) {
+fn own_rules(
+    fields: &Fields,
+    directives: &ResponseDirectives,
+    policy: &CachePolicy,
+) -> Result<(), NotStored> {
+    // A cookie that `no-cache="Set-Cookie"` keeps from being stored reaches nobody else.
+    let is_withheld = directives.withheld.iter().any(|name| FieldName::of(name) == FieldName::SetCookie);
+    if fields.contains(FieldName::SetCookie) && !is_withheld {
         match policy.set_cookie {
             SetCookie::Rfc => {}
-            SetCookie::Shared if is_shareable => {}
+            SetCookie::Shared if is_marked_shareable(directives) => {}
             SetCookie::Shared | SetCookie::Never => return Err(NotStored::SetCookie),
         }
     }
@@ -188,6 +191,17 @@ fn own_rules(fields: &Fields, is_shareable: bool, policy: &CachePolicy) -> Resul
         return Err(NotStored::VaryTooMany);
     }
     Ok(())
+}
+
+/// Whether the origin said that the response is for everyone.
+fn is_marked_shareable(directives: &ResponseDirectives) -> bool {
+    directives.public || directives.s_maxage.is_some()
+}
+
+// §3.5: "In this specification, the following response directives have such an effect:
+// must-revalidate […], public […], and s-maxage".
+fn may_share_authorised(directives: &ResponseDirectives) -> bool {
+    is_marked_shareable(directives) || directives.must_revalidate
 }
 
 // RFC 9110 §9.3.3: "Responses to POST requests are only cacheable when they include explicit

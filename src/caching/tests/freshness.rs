@@ -57,6 +57,10 @@ fn explicit() {
         ("Expires: ", 0),
         ("Expires: Thu, 18 Aug 2050 02:01:18 UTC", 0),
         ("Expires: Thu 18 Aug 2050 02:01:18 GMT", 0),
+        ("Expires: THU, 18 AUG 2050 02:01:18 gMT", 844_400_878),
+        ("Expires: thursday, 18-aug-50 02:01:18 gmt", 844_400_878),
+        ("Expires: thu aug 18 02:01:18 2050", 844_400_878),
+        ("Expires: thu, 18 aug 2050 02:01:18 utc", 0),
         ("Expires: Fri, 31 Dec 9999 23:59:59 GMT", 2_147_483_648),
     ];
     for &(lines, expected) in cases {

@@ -124,6 +124,10 @@ fn several_stored_responses() {
     // The most recent by Date, wherever it stands.
     assert_eq!(index("a: 2", &[&newer, &one, &two]), Some(0));
     assert_eq!(index("a: 2", &[&two, &one, &newer]), Some(2));
+    // One without Vary stands behind those with.
+    let plain = stored("Cache-Control: max-age=60\nDate: {+9}");
+    assert_eq!(index("a: 2", &[&plain, &two]), Some(1));
+    assert_eq!(index("a: 3", &[&plain, &two]), Some(0));
     let only_if_cached = request("Cache-Control: only-if-cached");
     assert_eq!(decide(&only_if_cached, &[], NOW, &policy), Decision::GatewayTimeout);
 }

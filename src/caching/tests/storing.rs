@@ -134,6 +134,9 @@ fn cookies() {
         (crate::caching::SetCookie::Rfc, "max-age=60", Ok(())),
         (crate::caching::SetCookie::Rfc, "max-age=60, private", Err(Private)),
         (crate::caching::SetCookie::Never, "max-age=60, public", Err(SetCookie)),
+        (crate::caching::SetCookie::Shared, "max-age=60, no-cache=\"set-cookie\"", Ok(())),
+        (crate::caching::SetCookie::Never, "max-age=60, private=\"Set-Cookie, X\"", Ok(())),
+        (crate::caching::SetCookie::Never, "max-age=60, private=\"X\"", Err(SetCookie)),
     ];
     for (set_cookie, cache_control, expected) in cases {
         let policy = CachePolicy { set_cookie, ..CachePolicy::default() };
