@@ -3,6 +3,7 @@
 
 mod freshening;
 mod freshness;
+mod hostile;
 mod requests;
 mod reuse;
 mod selection;
