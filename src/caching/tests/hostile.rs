@@ -4,11 +4,12 @@
 use super::*;
 
 const NAMES: &str = "Cache-Control~Pragma~Age~Date~Expires~Last-Modified~ETag~Vary~Connection~\
-    Content-Length~Content-Language~Accept-Language~Accept-Encoding~If-None-Match~If-Modified-Since~If-Range~Range~X";
+    Content-Length~Content-Language~Accept-Language~Accept-Encoding~If-None-Match~\
+    If-Modified-Since~If-Range~Range~X";
 
 const PIECES: &str = "max-age~s-maxage~no-cache~private~public~must-revalidate~max-stale~min-fresh~\
-    only-if-cached~stale-if-error~stale-while-revalidate~=~=~\"~\"~\\~,~,~ ~;~q=~0~1~60~2147483648~18446744073709551616~-~\
-    -~.~*~W/~bytes=~en~de~gzip~X~Vary~max-age=60~\"a\"~{-60}~{+60}~\u{fc}~\t";
+    only-if-cached~stale-if-error~stale-while-revalidate~=~=~\"~\"~\\~,~,~ ~;~q=~0~1~60~2147483648~\
+    18446744073709551616~-~-~.~*~W/~bytes=~en~de~gzip~X~Vary~max-age=60~\"a\"~{-60}~{+60}~\u{fc}~\t";
 
 /// xorshift64: even enough for choosing pieces.
 struct Random(u64);
