@@ -72,8 +72,10 @@ fn is_not_modified(fields: &Fields, stored: &StoredHead) -> bool {
     let Some(since) = fields.only(FieldName::IfModifiedSince).and_then(Timestamp::parse_http_date) else {
         return false;
     };
-    // RFC 9111 §4.3.2: "compare the If-Modified-Since value with the Last-Modified of the
-    // stored response; if absent, its Date; if that is absent too, the time it was received".
+    // RFC 9111 §4.3.2: "If a request contains an If-Modified-Since header field and the
+    // Last-Modified header field is not present in a stored response, a cache SHOULD use the
+    // stored response's Date field value (or, if no Date field is present, the time that the
+    // stored response was received) to evaluate the conditional."
     stored.last_modified().unwrap_or(stored.date()) <= since
 }
 
@@ -82,15 +84,15 @@ fn if_range_holds(fields: &Fields, stored: &StoredHead) -> bool {
     let Some(value) = fields.only(FieldName::IfRange) else {
         return false;
     };
-    // "If the validator given in If-Range […] is an entity-tag: compare using the strong
-    // comparison function".
+    // "If the entity-tag validator provided exactly matches the ETag field value for the selected
+    // representation using the strong comparison function […], the condition is true."
     if let Some(tag) = ETag::parse(value) {
         return stored.etag().is_some_and(|known| known.strong_eq(&tag));
     }
     // "If the HTTP-date validator provided is not a strong validator in the sense defined by
-    // Section 8.8.2.2, the condition is false", which asks for a Date at least one second later;
-    // "if the HTTP-date validator provided exactly matches the Last-Modified field value […],
-    // the condition is true."
+    // [§8.8.2.2], the condition is false", which asks for a Date at least one second later. "If
+    // the HTTP-date validator provided exactly matches the Last-Modified field value for the
+    // selected representation, the condition is true."
     match (Timestamp::parse_http_date(value), stored.last_modified()) {
         (Some(date), Some(modified)) => date == modified && stored.date() > modified,
         _ => false,

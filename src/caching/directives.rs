@@ -68,17 +68,16 @@ impl ResponseDirectives {
         }
     }
 
-    // RFC 9111 §5.2.2.4: "the qualified form of the no-cache response directive […] indicates
-    // that a cache MUST NOT use the response to satisfy a subsequent request […] with the listed
-    // header fields"; §5.2.2.7 likewise for private. §3.1 has them not stored.
+    // RFC 9111 §3.1: "The no-cache […] and private […] cache directives can have arguments that
+    // prevent storage of header fields by all caches and shared caches, respectively."
     fn withhold(&mut self, argument: &Argument<'_>) -> Withheld {
         let Argument::Text(names) = argument else {
             return Withheld::All;
         };
         let mut listed = Members::of(names).peekable();
-        // Without the fields below a stored response would be misread or given to the wrong
-        // request. "Many caches […] treat the qualified form as unqualified" (§5.2.2.4), which
-        // is the safe reading here.
+        // Without some fields a stored response would be misread or given to the wrong request.
+        // The qualified form "is often handled by caches as if an unqualified" one was received
+        // (§5.2.2.4), which is the safe reading then.
         if listed.peek().is_none() || listed.clone().any(is_needed_for_reuse) {
             return Withheld::All;
         }

@@ -48,7 +48,34 @@ pub(super) fn delta_seconds(text: &[u8]) -> Option<u64> {
 
 /// The value of `Date`, when it is there exactly once and valid.
 pub(super) fn date_value(fields: &Fields) -> Option<Timestamp> {
-    fields.only(FieldName::Date).and_then(Timestamp::parse_http_date)
+    fields.only(FieldName::Date).and_then(parse_date)
+}
+
+// §4.2: "Although all date formats are specified to be case-sensitive, a cache recipient SHOULD
+// match the field value case-insensitively."
+/// A date that freshness is calculated with.
+pub(super) fn parse_date(text: &[u8]) -> Option<Timestamp> {
+    // No date is longer than that of RFC 850 with the longest day, of 33 octets.
+    const LENGTH_MAX: usize = 40;
+    Timestamp::parse_http_date(text).or_else(|| {
+        if text.len() > LENGTH_MAX {
+            return None;
+        }
+        let mut canonical = text.to_ascii_lowercase();
+        let mut in_word = false;
+        for byte in &mut canonical {
+            if !in_word {
+                byte.make_ascii_uppercase();
+            }
+            in_word = byte.is_ascii_alphabetic();
+        }
+        if let Some(zone) =
+            canonical.strip_suffix(b"mt").map(<[u8]>::len).and_then(|at| canonical.get_mut(at..))
+        {
+            zone.make_ascii_uppercase();
+        }
+        Timestamp::parse_http_date(&canonical)
+    })
 }
 
 /// The age of a response at the moment it was received (§4.2.3).
@@ -91,7 +118,7 @@ pub(super) fn explicit_lifetime(
 fn expires_lifetime(fields: &Fields, date: Timestamp) -> Option<u64> {
     fields
         .all(FieldName::Expires)
-        .map(|text| Timestamp::parse_http_date(text).map_or(0, |expires| expires.seconds_since(date)))
+        .map(|text| parse_date(text).map_or(0, |expires| expires.seconds_since(date)))
         .min()
         .map(|seconds| seconds.min(DELTA_SECONDS_MAX))
 }

@@ -9,11 +9,13 @@ use bytes::Bytes;
 use super::directives::ResponseDirectives;
 use super::freshness::{
     DELTA_SECONDS_MAX, corrected_initial_age, date_value, explicit_lifetime, is_heuristically_cacheable,
+    parse_date,
 };
+use super::stored_fields::{merge, storable_fields};
 use super::vary::Selecting;
 use super::{CachePolicy, ETag, Lifetime, Times};
-use crate::http::grammar::{Members, exact_decimal};
-use crate::http::{Field, FieldName, Fields, FieldsBuilder, Method, Request, Response, Timestamp};
+use crate::http::grammar::Members;
+use crate::http::{FieldName, Fields, Method, Request, Response, Timestamp};
 
 /// Everything a cache keeps of a response except its content.
 #[derive(Clone, Debug)]
@@ -99,9 +101,11 @@ impl StoredHead {
         // They have been taken out of the fields, and freshening reads the directives anew.
         directives.withheld = Vec::new();
         let date = date_value(&fields).unwrap_or(times.response_time);
-        let last_modified = fields.only(FieldName::LastModified).and_then(Timestamp::parse_http_date);
-        // §4.2.2: "a cache MUST NOT use heuristics to determine freshness unless […] the status
-        // code is defined as heuristically cacheable […] or explicitly marked as cacheable".
+        let last_modified = fields.only(FieldName::LastModified).and_then(parse_date);
+        // §4.2.2: "heuristics can only be used on responses without explicit freshness whose status
+        // codes are defined as heuristically cacheable […] and on responses without explicit
+        // freshness that have been marked as explicitly cacheable (e.g., with a public response
+        // directive)."
         let heuristics_allowed = is_heuristically_cacheable(status) || directives.public;
         StoredHead {
             explicit_lifetime: explicit_lifetime(&directives, &fields, date),
@@ -162,6 +166,11 @@ impl StoredHead {
         self.etag.is_some() || self.last_modified.is_some()
     }
 
+    /// Whether the response has `Vary`.
+    pub(super) fn varies(&self) -> bool {
+        !self.selecting.is_empty()
+    }
+
     /// Whether a request with these fields selects this response among the variants (§4.1).
     pub fn selects(&self, request: &Fields) -> bool {
         self.selecting.iter().all(|selecting| selecting.matches(request, self.content_language.as_deref()))
@@ -200,90 +209,11 @@ impl StoredHead {
     }
 }
 
-/// The fields that may be stored (RFC 9111 §3.1), with a `Date`, without `Age`.
-fn storable_fields(fields: &Fields, received: Timestamp) -> Fields {
-    let withheld = ResponseDirectives::of(fields).withheld;
-    let has_date = date_value(fields).is_some();
-    let has_length = fields.only(FieldName::ContentLength).is_some_and(|text| exact_decimal(text).is_some())
-        && !fields.contains(FieldName::TransferEncoding);
-    let mut kept = fields.without(|field| {
-        is_unstorable(field.id)
-            // "The Connection header field and fields whose names are listed in it".
-            || !field.id.is_protected()
-                && fields.members(FieldName::Connection).any(|option| field.is_named(option))
-            || withheld.iter().any(|name| field.is_named(name))
-            || field.id == FieldName::Date && !has_date
-            || field.id == FieldName::ContentLength && !has_length
-    });
-    // RFC 9110 §6.6.1: "A recipient with a clock that receives a response message without a Date
-    // header field MUST record the time it was received and append a corresponding Date header
-    // field […] if it is cached"; an invalid one MAY be replaced likewise.
-    if !has_date {
-        kept.add(FieldName::Date, received.to_http_date());
-    }
-    kept.build()
-}
-
 /// The language of the content, when it is exactly one.
 fn only_language(fields: &Fields) -> Option<Box<[u8]>> {
     let mut languages = fields.all_named(b"Content-Language").flat_map(Members::of);
     let language = languages.next()?;
     languages.next().is_none().then(|| Box::from(language))
-}
-
-const fn is_unstorable(id: FieldName) -> bool {
-    id.is_connection_specific()
-        || matches!(
-            id,
-            // "Header fields that are specific to the proxy that a cache uses […] Proxy-Authenticate,
-            // Proxy-Authentication-Info, and Proxy-Authorization."
-            FieldName::ProxyAuthenticate
-                | FieldName::ProxyAuthenticationInfo
-                | FieldName::ProxyAuthorization
-                | FieldName::Age
-        )
-}
-
-/// `stored` with the lines of `updates` in place of those with their names.
-fn merge(stored: &Fields, updates: &Fields) -> Fields {
-    let updated = |field: &Field<'_>| {
-        !describes_stored_content(field) && updates.iter().any(|new| same_name(&new, field))
-    };
-    let push_all = |out: &mut FieldsBuilder, of: &Field<'_>| {
-        for field in updates.iter().filter(|new| same_name(new, of)) {
-            out.push(field.name, field.value);
-        }
-    };
-    let mut out = Fields::builder();
-    for (at, field) in stored.iter().enumerate() {
-        if !updated(&field) {
-            out.push(field.name, field.value);
-        } else if !stored.iter().take(at).any(|earlier| same_name(&earlier, &field)) {
-            push_all(&mut out, &field);
-        }
-    }
-    for field in updates.iter().filter(|new| !describes_stored_content(new)) {
-        if !stored.iter().any(|known| same_name(&known, &field)) {
-            out.push(field.name, field.value);
-        }
-    }
-    out.build()
-}
-
-// §3.2 excepts Content-Length, and lets a cache omit fields "to ensure integrity of the stored
-// response": those that say how the stored octets are to be read.
-fn describes_stored_content(field: &Field<'_>) -> bool {
-    match field.id {
-        FieldName::ContentLength | FieldName::ContentEncoding | FieldName::ContentRange => true,
-        FieldName::Other => [&b"Content-MD5"[..], b"Content-Digest", b"Repr-Digest", b"Digest"]
-            .iter()
-            .any(|name| field.is_named(name)),
-        _ => false,
-    }
-}
-
-fn same_name(a: &Field<'_>, b: &Field<'_>) -> bool {
-    a.id == b.id && (a.id != FieldName::Other || a.is_named(b.name))
 }
 
 fn same_names(selecting: &[Selecting], fields: &Fields) -> bool {

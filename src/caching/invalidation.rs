@@ -13,7 +13,7 @@ pub fn invalidated(method: &Method, target: &TargetUri, response: &Response) -> 
         return Vec::new();
     }
     let mut uris = vec![target.clone()];
-    // "A cache can invalidate other URIs when it receives a non-error status code in response to
+    // "A cache MAY invalidate other URIs when it receives a non-error status code in response to
     // an unsafe request method […]. In particular, the URI(s) in the Location and
     // Content-Location response header fields (if present) are candidates for invalidation […].
     // However, a cache MUST NOT trigger an invalidation under these conditions if the origin

@@ -16,10 +16,12 @@ mod etag;
 mod freshness;
 mod head;
 mod invalidation;
+mod not_stored;
 mod outcome;
 mod policy;
 mod range;
 mod reuse;
+mod stored_fields;
 mod storing;
 mod validation;
 mod vary;
@@ -32,6 +34,7 @@ pub use etag::ETag;
 pub use freshness::{DELTA_SECONDS_MAX, Lifetime, Times};
 pub use head::{StoredHead, StoredParts};
 pub use invalidation::invalidated;
+pub use not_stored::NotStored;
 pub use outcome::{ForwardReason, Handled, Outcome};
 pub use policy::{CachePolicy, SetCookie};
 pub use range::ByteRange;
@@ -39,7 +42,7 @@ pub use reuse::{
     Decision, cacheable_request, decide, is_error_for_stale, may_serve_stale_on_error,
     may_serve_while_revalidating,
 };
-pub use storing::{NotStored, may_store, storable_request};
+pub use storing::{may_keep, may_store, storable_request};
 pub use validation::{
     HeadEffect, REPLACED_BY_VALIDATION, freshened_by, freshened_by_head, validation_fields,
 };

@@ -79,8 +79,7 @@ impl Outcome {
             Handled::Forwarded(reason) => {
                 out.extend_from_slice(b"; fwd=");
                 out.extend_from_slice(reason.as_str().as_bytes());
-                // §2.3: "fwd-status […] is only meaningful when fwd is present", so are
-                // "stored" and "collapsed".
+                // §2.3, §2.5, §2.6: fwd-status, stored and collapsed mean something only beside fwd.
                 if let Some(status) = self.fwd_status {
                     out.extend_from_slice(b"; fwd-status=");
                     write_decimal(out, u64::from(status));

@@ -96,7 +96,7 @@ fn range(spec: &[u8], content_length: u64) -> Spec {
             Some(end) => Spec::Range(ByteRange { first: content_length.saturating_sub(suffix), last: end }),
         },
         // `int-range = first-pos "-" [ last-pos ]`: "An int-range is invalid if the last-pos
-        // value is present, and less than first-pos."
+        // value is present and less than the first-pos."
         (Some(first), Some(last)) if last < first => Spec::Malformed,
         (Some(first), last) if last.is_some() || spec.ends_with(b"-") => match last_of_content {
             Some(end) if first <= end => Spec::Range(ByteRange { first, last: last.unwrap_or(end).min(end) }),

@@ -57,9 +57,11 @@ pub fn decide(request: &Request, stored: &[&StoredHead], now: Timestamp, policy:
         // presented request," and "request header fields nominated by the stored response (if
         // any) match those presented (see Section 4.1),"
         .filter(|(_, head)| head.selects(&request.fields))
-        // "When more than one suitable response is stored, a cache MUST use the most recent one
-        // (as determined by the Date header field)."
-        .max_by_key(|(_, head)| (head.date(), head.times.response_time));
+        // §4.1: "When a cache has multiple stored responses for a target URI and one or more omits
+        // the Vary header field, the cache SHOULD choose the most recent […] stored response with a
+        // valid Vary field value." §4: "When more than one suitable response is stored, a cache
+        // MUST use the most recent one (as determined by the Date header field)."
+        .max_by_key(|(_, head)| (head.varies(), head.date(), head.times.response_time));
     let Some((index, head)) = selected else {
         let reason = if stored.is_empty() { ForwardReason::UriMiss } else { ForwardReason::VaryMiss };
         return forward(reason, &wishes);
@@ -90,19 +92,19 @@ fn is_usable(
     if head.directives.no_cache {
         return Err(ForwardReason::Stale);
     }
-    // "the stored response is one of the following: fresh (see Section 4.2), allowed to be served
-    // stale (see Section 4.2.4), or successfully validated".
+    // "the stored response is one of the following: fresh […], or allowed to be served stale […],
+    // or successfully validated", and §4.2: "response_is_fresh = (freshness_lifetime > current_age)".
     let is_fresh = lifetime > age;
     if !is_fresh {
-        // §5.2.1.2: "the client will accept a response that has exceeded its freshness lifetime
-        // by no more than the specified number of seconds".
+        // §5.2.1.2: "the client is willing to accept a response that has exceeded its freshness
+        // lifetime by no more than the specified number of seconds."
         let welcome = wishes.max_stale.is_some_and(|stale| age - lifetime <= stale);
         if !welcome || forbids_stale(head) {
             return Err(ForwardReason::Stale);
         }
     }
-    // §5.2.1.4: "the client prefers stored response not be used […] without successful
-    // validation on the origin server."
+    // §5.2.1.4: "the client prefers a stored response not be used to satisfy the request without
+    // successful validation on the origin server."
     if wishes.wants_validation() {
         return Err(ForwardReason::Request);
     }

@@ -4,94 +4,31 @@
 //! own rules against poisoning: a response that an unkeyed part of the request may have shaped
 //! is shared with nobody.
 
-use std::fmt;
-
 use super::directives::{RequestDirectives, ResponseDirectives};
-use super::freshness::{date_value, explicit_lifetime, is_heuristically_cacheable};
-use super::{CachePolicy, ETag, SetCookie, Times};
-use crate::http::{BodyLength, FieldName, Fields, Method, Request, Response, Target, TargetUri, Timestamp};
-
-/// Why a response is not stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum NotStored {
-    /// The method is not GET, nor POST with a `Content-Location` of its own (RFC 9110 §9.3.3).
-    Method,
-    /// The request has `no-store` (§5.2.1.5).
-    RequestNoStore,
-    /// A GET request with content, which the cache key does not cover.
-    RequestContent,
-    /// The request asks for another method in a field.
-    MethodOverride,
-    /// The request has a field that origins are known to build URIs from.
-    UnkeyedField,
-    /// The status is not final, or not understood where it must be (§3).
-    Status,
-    /// A part of a representation (§3.3).
-    Partial,
-    /// `no-store` (§5.2.2.5).
-    NoStore,
-    /// `private` (§5.2.2.7).
-    Private,
-    /// The request was authorised and the response is not marked as shareable (§3.5).
-    Authorization,
-    /// Nothing says how long the response is fresh, and there is no validator either (§3).
-    NoFreshness,
-    /// Each use needs a validation, for which there is no validator (§5.2.2.4).
-    NoValidator,
-    /// `Set-Cookie`, as the operator chose.
-    SetCookie,
-    /// `Vary: *` (§4.1).
-    VaryStar,
-    /// More names in `Vary` than the operator allows.
-    VaryTooMany,
-    /// `Vary` names a credential: as many variants as users.
-    VarySecret,
-    /// The end of the content is the end of the connection, which may as well be a failure
-    /// (§3.3, RFC 9112 §8).
-    Length,
-}
-
-impl NotStored {
-    /// A short token for `Cache-Status: …; detail=` and the log.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            NotStored::Method => "method",
-            NotStored::RequestNoStore => "request-no-store",
-            NotStored::RequestContent => "request-content",
-            NotStored::MethodOverride => "method-override",
-            NotStored::UnkeyedField => "unkeyed-field",
-            NotStored::Status => "status",
-            NotStored::Partial => "partial",
-            NotStored::NoStore => "no-store",
-            NotStored::Private => "private",
-            NotStored::Authorization => "authorization",
-            NotStored::NoFreshness => "no-freshness",
-            NotStored::NoValidator => "no-validator",
-            NotStored::SetCookie => "set-cookie",
-            NotStored::VaryStar => "vary-star",
-            NotStored::VaryTooMany => "vary-too-many",
-            NotStored::VarySecret => "vary-secret",
-            NotStored::Length => "length",
-        }
-    }
-}
-
-impl fmt::Display for NotStored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use super::freshness::{date_value, explicit_lifetime, is_heuristically_cacheable, parse_date};
+use super::{CachePolicy, ETag, NotStored, SetCookie, StoredHead, Times};
+use crate::http::{BodyLength, FieldName, Fields, Method, Request, Response, Target, TargetUri};
 
 /// Whether the response to `request` may be stored, as far as the request decides. A request
 /// whose response will not be stored must not lead a collapse.
 pub fn storable_request(request: &Request) -> Result<(), NotStored> {
     match request.method {
-        Method::Get if request.length != BodyLength::None => return Err(NotStored::RequestContent),
+        Method::Get if !matches!(request.length, BodyLength::None | BodyLength::Exact(0)) => {
+            return Err(NotStored::RequestContent);
+        }
         Method::Get | Method::Post => {}
         // A response to HEAD has no content to store; it freshens (§4.3.5).
         _ => return Err(NotStored::Method),
     }
-    for field in request.fields.iter() {
+    unkeyed_fields(&request.fields)?;
+    if RequestDirectives::of(&request.fields).no_store {
+        return Err(NotStored::RequestNoStore);
+    }
+    Ok(())
+}
+
+fn unkeyed_fields(fields: &Fields) -> Result<(), NotStored> {
+    for field in fields.iter() {
         match field.id {
             FieldName::MethodOverride | FieldName::MethodOverrideShort | FieldName::MethodOverridePlain => {
                 return Err(NotStored::MethodOverride);
@@ -106,9 +43,6 @@ pub fn storable_request(request: &Request) -> Result<(), NotStored> {
             | FieldName::XRewriteUrl => return Err(NotStored::UnkeyedField),
             _ => {}
         }
-    }
-    if RequestDirectives::of(&request.fields).no_store {
-        return Err(NotStored::RequestNoStore);
     }
     Ok(())
 }
@@ -129,8 +63,8 @@ pub fn may_store(
     if response.status < 200 {
         return Err(NotStored::Status);
     }
-    // "if the response status code is 206 or 304, or the must-understand cache directive (see
-    // Section 5.2.2.3) is present: the cache understands the response status code;"
+    // "if the response status code is 206 or 304, or the must-understand cache directive […] is
+    // present: the cache understands the response status code;"
     match response.status {
         206 => return Err(NotStored::Partial),
         304 => return Err(NotStored::Status),
@@ -149,19 +83,43 @@ pub fn may_store(
         return Err(NotStored::Private);
     }
     // "if the cache is shared: the Authorization header field is not present in the request […]
-    // or a response directive is present that explicitly allows shared caching (see Section
-    // 3.5);" which names must-revalidate, public and s-maxage.
-    let is_shareable = directives.public || directives.s_maxage.is_some();
-    if request.fields.contains(FieldName::Authorization) && !is_shareable && !directives.must_revalidate {
+    // or a response directive is present that explicitly allows shared caching (see Section 3.5);"
+    if request.fields.contains(FieldName::Authorization) && !may_share_authorised(&directives) {
         return Err(NotStored::Authorization);
     }
     has_freshness(response, &directives, times)?;
-    own_rules(response, is_shareable, policy)?;
+    own_rules(fields, &directives, policy)?;
+    if response.length == BodyLength::UntilClose {
+        return Err(NotStored::Length);
+    }
     if request.method == Method::Post {
         post_is_storable(request, response, &directives, times)
     } else {
         Ok(())
     }
+}
+
+/// Whether `freshened`, which [`StoredHead::freshen`] made of the answer to `request`, may take
+/// the stored head's place: a 304 may carry a cookie, or take back what the 200 allowed. If not,
+/// it answers this request alone; the stored head stays as it was if the reason
+/// [is about the request](NotStored::is_about_request), and goes with its content otherwise.
+pub fn may_keep(request: &Request, freshened: &StoredHead, policy: &CachePolicy) -> Result<(), NotStored> {
+    let directives = &freshened.directives;
+    unkeyed_fields(&request.fields)?;
+    // §5.2.1.5: "a cache MUST NOT store any part of either this request or any response to it."
+    if RequestDirectives::of(&request.fields).no_store {
+        return Err(NotStored::RequestNoStore);
+    }
+    if directives.no_store && !(directives.must_understand && is_understood(freshened.status)) {
+        return Err(NotStored::NoStore);
+    }
+    if directives.private {
+        return Err(NotStored::Private);
+    }
+    if request.fields.contains(FieldName::Authorization) && !may_share_authorised(directives) {
+        return Err(NotStored::Authorization);
+    }
+    own_rules(&freshened.fields, directives, policy)
 }
 
 // "the response contains at least one of the following: a public response directive […]; an
@@ -198,15 +156,20 @@ fn lifetime_of(response: &Response, directives: &ResponseDirectives, times: Time
 
 fn has_validator(fields: &Fields) -> bool {
     fields.only(FieldName::ETag).and_then(ETag::parse).is_some()
-        || fields.only(FieldName::LastModified).and_then(Timestamp::parse_http_date).is_some()
+        || fields.only(FieldName::LastModified).and_then(parse_date).is_some()
 }
 
-fn own_rules(response: &Response, is_shareable: bool, policy: &CachePolicy) -> Result<(), NotStored> {
-    let fields = &response.fields;
-    if fields.contains(FieldName::SetCookie) {
+fn own_rules(
+    fields: &Fields,
+    directives: &ResponseDirectives,
+    policy: &CachePolicy,
+) -> Result<(), NotStored> {
+    // A cookie that `no-cache="Set-Cookie"` keeps from being stored reaches nobody else.
+    let is_withheld = directives.withheld.iter().any(|name| FieldName::of(name) == FieldName::SetCookie);
+    if fields.contains(FieldName::SetCookie) && !is_withheld {
         match policy.set_cookie {
             SetCookie::Rfc => {}
-            SetCookie::Shared if is_shareable => {}
+            SetCookie::Shared if is_marked_shareable(directives) => {}
             SetCookie::Shared | SetCookie::Never => return Err(NotStored::SetCookie),
         }
     }
@@ -227,10 +190,18 @@ fn own_rules(response: &Response, is_shareable: bool, policy: &CachePolicy) -> R
     if fields.members(FieldName::Vary).count() > policy.vary_names_max {
         return Err(NotStored::VaryTooMany);
     }
-    if response.length == BodyLength::UntilClose {
-        return Err(NotStored::Length);
-    }
     Ok(())
+}
+
+/// Whether the origin said that the response is for everyone.
+fn is_marked_shareable(directives: &ResponseDirectives) -> bool {
+    directives.public || directives.s_maxage.is_some()
+}
+
+// §3.5: "In this specification, the following response directives have such an effect:
+// must-revalidate […], public […], and s-maxage".
+fn may_share_authorised(directives: &ResponseDirectives) -> bool {
+    is_marked_shareable(directives) || directives.must_revalidate
 }
 
 // RFC 9110 §9.3.3: "Responses to POST requests are only cacheable when they include explicit

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
+use super::freshness::parse_date;
 use super::{ETag, StoredHead};
 use crate::http::grammar::exact_decimal;
-use crate::http::{FieldName, Response, Timestamp};
+use crate::http::{FieldName, Response};
 
 /// Fields of the client's request that a validation request leaves out: its own conditionals,
 /// which [`validation_fields`] replace, and the range, which is taken from the validated
@@ -18,15 +19,15 @@ pub const REPLACED_BY_VALIDATION: [FieldName; 4] =
 /// validator.
 pub fn validation_fields(stored: &[&StoredHead]) -> Vec<(FieldName, Bytes)> {
     let mut lines = Vec::new();
-    // "One such validator is the entity tag given in an ETag header field in a response; it can
-    // be used with If-None-Match" — all of them, when several responses are asked about.
+    // "MUST send the relevant entity tags (using If-Match, If-None-Match, or If-Range) if the
+    // entity tags were provided in the stored response(s) being validated."
     let tags: Vec<&[u8]> = stored.iter().filter_map(|head| head.etag()).map(ETag::as_bytes).collect();
     if !tags.is_empty() {
         lines.push((FieldName::IfNoneMatch, tags.join(&b", "[..]).into()));
     }
-    // "Another is the timestamp given in a Last-Modified header field, which can be used in an
-    // If-Modified-Since header field": one date can ask about one response only. The origin
-    // gets its own octets back, as some compare them as text.
+    // "SHOULD send the Last-Modified value (using If-Modified-Since) if the request is not for a
+    // subrange, a single stored response is being validated, and that response contains a
+    // Last-Modified value." The origin gets its own octets back, as some compare them as text.
     if let [head] = stored
         && head.last_modified().is_some()
         && let Some(text) = head.fields.only(FieldName::LastModified)
@@ -41,25 +42,25 @@ pub fn validation_fields(stored: &[&StoredHead]) -> Vec<(FieldName, Bytes)> {
 /// without conditions, and nothing is updated.
 pub fn freshened_by(response: &Response, stored: &[&StoredHead]) -> Option<usize> {
     let tag = response.fields.only(FieldName::ETag).and_then(ETag::parse);
-    let modified = response.fields.only(FieldName::LastModified).and_then(Timestamp::parse_http_date);
+    let modified = response.fields.only(FieldName::LastModified).and_then(parse_date);
     let newest = |matches: &dyn Fn(&StoredHead) -> bool| {
         let candidates = stored.iter().enumerate().filter(|(_, head)| matches(head));
         candidates.max_by_key(|(_, head)| (head.date(), head.times.response_time)).map(|(index, _)| index)
     };
     match (&tag, modified) {
-        // "If the new response contains one or more strong validators, […] If none of the stored
-        // responses contains at least one of those strong validators, then the cache MUST NOT use
-        // the new response to update any stored responses."
+        // "If none of the initial set contains at least one of the same strong validators, then
+        // the cache MUST NOT use the new response to update any stored responses."
         (Some(tag), _) if !tag.is_weak() => {
             newest(&|head| head.etag().is_some_and(|known| known.strong_eq(tag)))
         }
         // "If the new response contains no strong validators but does contain one or more weak
-        // validators, and those validators correspond to one of the cache's stored responses,
+        // validators, and those validators correspond to one of the initial set's stored responses,
         // then the most recent of those matching stored responses is identified for update."
         (Some(tag), _) => newest(&|head| head.etag().is_some_and(|known| known.weak_eq(tag))),
         (None, Some(date)) => newest(&|head| head.last_modified() == Some(date)),
         // "If the new response does not include any form of validator […], and there is only one
-        // stored response, and that stored response also lacks a validator". Larder only asks
+        // stored response in the initial set, and that stored response also lacks a validator, then
+        // that stored response is identified for update." Larder only asks
         // with validators; an origin that repeats none of them can still only have meant the
         // one response that it was asked about.
         (None, None) => (stored.len() == 1).then_some(0),

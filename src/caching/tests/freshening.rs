@@ -1,0 +1,184 @@
+//! What is kept of a response, and what a 304 or a response to HEAD makes of it.
+
+use super::*;
+use crate::http::FieldName;
+
+#[test]
+fn fields_that_are_kept() {
+    let cases: &[(&str, &str)] = &[
+        ("Date: {-1}\nX-b: 1\nx-A: 2\nX-b: 3", "Date: {-1}\nX-b: 1\nx-A: 2\nX-b: 3"),
+        ("X: 1", "X: 1\nDate: {+0}"),
+        ("Date: x\nX: 1", "X: 1\nDate: {+0}"),
+        ("Date: {-1}\nDate: {-2}", "Date: {+0}"),
+        (
+            "Date: {+0}\nAge: 5\nKeep-Alive: 1\nTE: 1\nTrailer: a\nUpgrade: a\nProxy-Connection: a",
+            "Date: {+0}",
+        ),
+        ("Date: {+0}\nTransfer-Encoding: chunked\nContent-Length: 5", "Date: {+0}"),
+        (
+            "Date: {+0}\nProxy-Authenticate: a\nProxy-Authentication-Info: a\nProxy-Authorization: a\n\
+             Proxy-Status: a",
+            "Date: {+0}\nProxy-Status: a",
+        ),
+        ("Date: {+0}\nConnection: a, B\nA: 1\nb: 2\nc: 3", "Date: {+0}\nc: 3"),
+        (
+            "Date: {+0}\nConnection: cache-control, date\nCache-Control: private",
+            "Date: {+0}\nCache-Control: private",
+        ),
+        ("Date: {+0}\nContent-Length: 5", "Date: {+0}\nContent-Length: 5"),
+        ("Date: {+0}\nContent-Length: +5", "Date: {+0}"),
+        ("Date: {+0}\nContent-Length: 5\nContent-Length: 6", "Date: {+0}"),
+        (
+            "Date: {+0}\nCache-Control: no-cache=\"a, B\", private=c\na: 1\nb: 2\nC: 3\nd: 4",
+            "Date: {+0}\nCache-Control: no-cache=\"a, B\", private=c\nd: 4",
+        ),
+        ("Date: {+0}\nSet-Cookie: a=b\nContent-Range: x", "Date: {+0}\nSet-Cookie: a=b\nContent-Range: x"),
+    ];
+    for (lines, expected) in cases {
+        assert_eq!(text(&stored(lines).fields), text(&fields(expected)), "{lines:?}");
+    }
+}
+
+/// What a 304 with `update`, received ten seconds later, makes of a response with `lines`.
+fn freshen(lines: &str, update: &str) -> StoredHead {
+    let later = Times { request_time: NOW.plus(10), response_time: NOW.plus(10) };
+    stored(lines).freshen(&response(304, update), &request("a: 2\nb: 3"), later)
+}
+
+#[test]
+fn fields_that_a_304_updates() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("Date: {+0}\nX: 1", "Date: {+10}", "Date: {+10}\nX: 1"),
+        ("Date: {+0}\nX: 1", "", "Date: {+10}\nX: 1"),
+        ("Date: {+0}\nx: 1\ny: 1\nX: 2", "Date: {+9}\nX: 3\nZ: 4", "Date: {+9}\nX: 3\ny: 1\nZ: 4"),
+        ("Date: {+0}\ny: 1", "Date: {+9}\nX: 3\nX: 4\nX: 5", "Date: {+9}\ny: 1\nX: 3\nX: 4\nX: 5"),
+        (
+            "Date: {+0}\nContent-Length: 5\nContent-Encoding: gzip\nContent-MD5: a\nContent-Type: a",
+            "Date: {+9}\nContent-Length: 0\nContent-Encoding: br\nContent-MD5: b\n\
+             Content-Range: b\nContent-Type: b",
+            "Date: {+9}\nContent-Length: 5\nContent-Encoding: gzip\nContent-MD5: a\nContent-Type: b",
+        ),
+        (
+            "Date: {+0}\nX: 1\nY: 1",
+            "Date: {+9}\nConnection: X\nX: 2\nTransfer-Encoding: chunked\nAge: 3\nUpgrade: a\nY: 2",
+            "Date: {+9}\nX: 1\nY: 2",
+        ),
+        (
+            "Date: {+0}\nX: 1",
+            "Date: {+9}\nCache-Control: no-cache=\"x\"",
+            "Date: {+9}\nCache-Control: no-cache=\"x\"",
+        ),
+    ];
+    for (lines, update, expected) in cases {
+        assert_eq!(text(&freshen(lines, update).fields), text(&fields(expected)), "{lines:?} {update:?}");
+    }
+}
+
+#[test]
+fn facts_that_a_304_updates() {
+    let policy = CachePolicy::default();
+    let lines = "Date: {-50}\nAge: 70\nCache-Control: max-age=2\nETag: \"a\"";
+    let facts = |update: &str| {
+        let head = freshen(lines, update);
+        (head.current_age(NOW.plus(11)), head.freshness_lifetime(&policy).seconds())
+    };
+    assert_eq!(facts(""), (1, 2));
+    assert_eq!(facts("Age: 5"), (6, 2));
+    assert_eq!(facts("Date: {+0}"), (11, 2));
+    assert_eq!(facts("Cache-Control: max-age=3600"), (1, 3600));
+    let head = freshen(lines, "ETag: W/\"b\"\nVary: b");
+    assert_eq!(head.etag().map(ETag::as_bytes), Some(&b"W/\"b\""[..]));
+    // The new name in Vary is answered by the request that was validated.
+    assert!(head.selects(&request("b: 3").fields) && !head.selects(&request("b: 4").fields));
+    // An unchanged one by the first.
+    let first = StoredHead::new(&request("a: 1"), &response(200, "Vary: a"), TIMES);
+    let head = first.freshen(&response(304, "Vary: A"), &request("a: 2"), TIMES);
+    assert!(head.selects(&request("a: 1").fields) && !head.selects(&request("a: 2").fields));
+}
+
+#[test]
+fn what_may_be_kept_afterwards() {
+    let cases: &[(&str, &str, Result<(), NotStored>)] = &[
+        ("", "", Ok(())),
+        ("", "Cache-Control: no-store", Err(NotStored::NoStore)),
+        ("", "Cache-Control: private", Err(NotStored::Private)),
+        ("", "Set-Cookie: a=b", Err(NotStored::SetCookie)),
+        ("", "Set-Cookie: a=b\nCache-Control: public", Ok(())),
+        ("", "Vary: *", Err(NotStored::VaryStar)),
+        ("Cache-Control: no-store", "", Err(NotStored::RequestNoStore)),
+        ("Authorization: x", "", Err(NotStored::Authorization)),
+        ("X-Forwarded-Host: x", "", Err(NotStored::UnkeyedField)),
+    ];
+    for &(asked, update, expected) in cases {
+        let head =
+            stored("Cache-Control: max-age=60").freshen(&response(304, update), &request(asked), TIMES);
+        let found = may_keep(&request(asked), &head, &CachePolicy::default());
+        assert_eq!(found, expected, "{asked:?} {update:?}");
+        assert_eq!(found.is_err_and(NotStored::is_about_request), found.is_err() && !asked.is_empty());
+    }
+}
+
+#[test]
+fn validation_requests() {
+    let check = |stored: &[&StoredHead], expected: &[(FieldName, &str)]| {
+        let found = validation_fields(stored);
+        let found: Vec<_> =
+            found.iter().map(|(id, value)| (*id, String::from_utf8_lossy(value).into_owned())).collect();
+        let expected: Vec<_> = expected.iter().map(|(id, value)| (*id, dates(value))).collect();
+        assert_eq!(found, expected);
+    };
+    let (both, weak, none) = (
+        stored("ETag: \"a\"\nLast-Modified: {-9}"),
+        stored("ETag: W/\"b\""),
+        stored("ETag: c\nLast-Modified: 0"),
+    );
+    check(&[&both], &[(FieldName::IfNoneMatch, "\"a\""), (FieldName::IfModifiedSince, "{-9}")]);
+    check(&[&weak], &[(FieldName::IfNoneMatch, "W/\"b\"")]);
+    check(&[&none], &[]);
+    check(&[], &[]);
+    check(&[&both, &weak, &none], &[(FieldName::IfNoneMatch, "\"a\", W/\"b\"")]);
+    assert!(both.has_validator() && weak.has_validator() && !none.has_validator());
+}
+
+#[test]
+fn responses_that_a_304_is_about() {
+    let (a, b) = (stored("ETag: \"a\"\nLast-Modified: {-9}"), stored("ETag: W/\"b\"\nDate: {-1}"));
+    let newer = stored("ETag: W/\"b\"");
+    let cases: &[(&[&StoredHead], &str, Option<usize>)] = &[
+        (&[&a, &b], "ETag: \"a\"", Some(0)),
+        (&[&b, &a], "ETag: \"a\"", Some(1)),
+        (&[&a], "ETag: \"z\"", None),
+        (&[&a], "ETag: \"z\"\nLast-Modified: {-9}", None),
+        (&[&a, &b], "ETag: \"b\"", None),
+        (&[&a, &b], "ETag: W/\"b\"", Some(1)),
+        (&[&a, &b], "ETag: W/\"a\"", Some(0)),
+        (&[&newer, &b], "ETag: W/\"b\"", Some(0)),
+        (&[&b, &newer], "ETag: W/\"b\"", Some(1)),
+        (&[&a, &b], "Last-Modified: {-9}", Some(0)),
+        (&[&a], "Last-Modified: {-8}", None),
+        (&[&a], "", Some(0)),
+        (&[&a, &b], "", None),
+        (&[], "", None),
+    ];
+    for (stored, lines, expected) in cases {
+        assert_eq!(freshened_by(&response(304, lines), stored), *expected, "{lines:?}");
+    }
+}
+
+#[test]
+fn responses_to_head() {
+    use HeadEffect::{Freshen, Invalidate, None};
+    let head = stored("ETag: \"a\"\nLast-Modified: {-9}");
+    let cases = [
+        (200, "", Freshen),
+        (200, "ETag: \"a\"\nLast-Modified: {-9}\nContent-Length: 10", Freshen),
+        (200, "ETag: \"b\"", Invalidate),
+        (200, "Last-Modified: {-8}", Invalidate),
+        (200, "ETag: \"a\"\nContent-Length: 11", Invalidate),
+        (404, "ETag: \"b\"", None),
+        (304, "ETag: \"a\"", None),
+    ];
+    for (status, lines, expected) in cases {
+        assert_eq!(freshened_by_head(&head, &response(status, lines), 10), expected, "{status} {lines:?}");
+    }
+}

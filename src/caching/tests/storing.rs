@@ -1,0 +1,150 @@
+//! May it be stored?
+
+use super::*;
+use NotStored::*;
+
+fn check(asked: &str, status: u16, lines: &str, expected: Result<(), NotStored>) {
+    let found = may_store(&request(asked), &response(status, lines), TIMES, &CachePolicy::default());
+    assert_eq!(found, expected, "{asked:?} -> {status} {lines:?}");
+}
+
+#[test]
+fn responses() {
+    let cases: &[(u16, &str, Result<(), NotStored>)] = &[
+        (200, "Cache-Control: max-age=60", Ok(())),
+        (200, "Cache-Control: s-maxage=60", Ok(())),
+        (200, "Expires: {+60}", Ok(())),
+        (200, "Expires: {+60}\nDate: nonsense", Ok(())),
+        (200, "", Err(NoFreshness)),
+        (200, "ETag: \"a\"", Ok(())),
+        (200, "ETag: a", Err(NoFreshness)),
+        (200, "Last-Modified: {-60}", Ok(())),
+        (200, "Last-Modified: yesterday", Err(NoFreshness)),
+        (200, "Cache-Control: max-age=0", Err(NoFreshness)),
+        (200, "Cache-Control: max-age=0\nETag: \"a\"", Ok(())),
+        (200, "Cache-Control: max-age=0, stale-while-revalidate=9", Ok(())),
+        (200, "Cache-Control: max-age=0, stale-if-error=9", Ok(())),
+        (200, "Expires: 0", Err(NoFreshness)),
+        (200, "Cache-Control: public", Err(NoFreshness)),
+        (200, "Cache-Control: no-cache, max-age=60", Err(NoValidator)),
+        (200, "Cache-Control: no-cache\nETag: \"a\"", Ok(())),
+        (200, "Cache-Control: max-age=60, no-store", Err(NoStore)),
+        (200, "Cache-Control: max-age=60, No-StOrE", Err(NoStore)),
+        (200, "Cache-Control: max-age=60\nCache-Control: no-store", Err(NoStore)),
+        (200, "Cache-Control: max-age=60, x=\"no-store\"", Ok(())),
+        (200, "Cache-Control: max-age=60, x=\"y, no-store", Err(NoStore)),
+        (200, "Cache-Control: max-age=60, no-store=x", Err(NoStore)),
+        (200, "Cache-Control: max-age=60, private", Err(Private)),
+        (200, "Cache-Control: max-age=60, private=\"\"", Err(Private)),
+        (200, "Cache-Control: max-age=60, private=\"X-User\"", Ok(())),
+        (200, "Cache-Control: max-age=60, private=\"X-User, vary\"", Err(Private)),
+        (200, "Cache-Control: max-age=60, private=\"X-User", Err(NoStore)),
+        (200, "Cache-Control: max-age=60, no-store, must-understand", Ok(())),
+        (599, "Cache-Control: max-age=60, no-store, must-understand", Err(Status)),
+        (599, "Cache-Control: max-age=60, must-understand", Err(Status)),
+        (599, "Cache-Control: max-age=60", Ok(())),
+        (206, "Cache-Control: max-age=60, public", Err(Partial)),
+        (304, "Cache-Control: max-age=60", Err(Status)),
+        (103, "Cache-Control: max-age=60", Err(Status)),
+        (200, "Cache-Control: max-age=60\nVary: *", Err(VaryStar)),
+        (200, "Cache-Control: max-age=60\nVary: \nVary: a, *", Err(VaryStar)),
+        (200, "Cache-Control: max-age=60\nVary: accept, COOKIE", Err(VarySecret)),
+        (200, "Cache-Control: max-age=60\nVary: Authorization", Err(VarySecret)),
+        (200, "Cache-Control: max-age=60\nVary: a, b, c, d, e, f, g, h", Ok(())),
+        (200, "Cache-Control: max-age=60\nVary: a, b, c, d, e, f, g, h\nVary: i", Err(VaryTooMany)),
+    ];
+    for &(status, lines, expected) in cases {
+        check("", status, lines, expected);
+    }
+}
+
+#[test]
+fn statuses_without_explicit_freshness() {
+    let heuristic = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501];
+    for status in
+        [heuristic.as_slice(), &[201, 202, 302, 303, 307, 400, 403, 413, 431, 500, 502, 503, 504, 599]]
+            .concat()
+    {
+        let expected = if heuristic.contains(&status) { Ok(()) } else { Err(NoFreshness) };
+        check("", status, "Last-Modified: {-86400}", expected);
+        check("", status, "Last-Modified: {-86400}\nCache-Control: public", Ok(()));
+        check("", status, "", Err(NoFreshness));
+        check("", status, "Cache-Control: max-age=60", Ok(()));
+        check("", status, "Expires: {+60}", Ok(()));
+    }
+}
+
+#[test]
+fn requests() {
+    let fresh = "Cache-Control: max-age=60";
+    let cases: &[(&str, &str, Result<(), NotStored>)] = &[
+        ("HEAD", fresh, Err(Method)),
+        ("PUT", fresh, Err(Method)),
+        ("OPTIONS", fresh, Err(Method)),
+        ("M-SEARCH", fresh, Err(Method)),
+        ("get", fresh, Err(Method)),
+        ("Cache-Control: no-store", fresh, Err(RequestNoStore)),
+        ("Cache-Control: no-cache", fresh, Ok(())),
+        ("Cookie: a=b", fresh, Ok(())),
+        ("X-Forwarded-For: 192.0.2.1", fresh, Ok(())),
+        ("x-forwarded-host: evil.example", fresh, Err(UnkeyedField)),
+        ("Forwarded: host=evil.example", fresh, Err(UnkeyedField)),
+        ("X-Original-URL: /admin", fresh, Err(UnkeyedField)),
+        ("X-HTTP-Method-Override: POST", fresh, Err(MethodOverride)),
+        ("Authorization: x", fresh, Err(Authorization)),
+        ("Authorization: x", "Expires: {+60}", Err(Authorization)),
+        ("Authorization: x", "Cache-Control: max-age=60, public", Ok(())),
+        ("Authorization: x", "Cache-Control: max-age=60, must-revalidate", Ok(())),
+        ("Authorization: x", "Cache-Control: s-maxage=60", Ok(())),
+        ("Authorization: x", "Cache-Control: max-age=60, proxy-revalidate", Err(Authorization)),
+        ("Authorization: x", "Cache-Control: s-maxage=60, private", Err(Private)),
+        ("POST", fresh, Err(Method)),
+        ("POST", "Cache-Control: max-age=60\nContent-Location: http://a.example/x", Ok(())),
+        ("POST", "Cache-Control: max-age=60\nContent-Location: /x", Ok(())),
+        ("POST", "Cache-Control: max-age=60\nContent-Location: /y", Err(Method)),
+        ("POST", "Content-Location: /x\nLast-Modified: {-60}", Err(NoFreshness)),
+    ];
+    for &(asked, lines, expected) in cases {
+        check(asked, 200, lines, expected);
+    }
+}
+
+#[test]
+fn framing() {
+    let (mut asked, mut came) = (request(""), response(200, "Cache-Control: max-age=60"));
+    let policy = CachePolicy::default();
+    came.length = BodyLength::UntilClose;
+    assert_eq!(may_store(&asked, &came, TIMES, &policy), Err(Length));
+    came.length = BodyLength::Exact(5);
+    assert_eq!(may_store(&asked, &came, TIMES, &policy), Ok(()));
+    asked.length = BodyLength::Exact(0);
+    assert_eq!(may_store(&asked, &came, TIMES, &policy), Ok(()));
+    for length in [BodyLength::Exact(1), BodyLength::Chunked] {
+        asked.length = length;
+        assert_eq!(may_store(&asked, &came, TIMES, &policy), Err(RequestContent), "{length:?}");
+    }
+}
+
+#[test]
+fn cookies() {
+    let cases = [
+        (crate::caching::SetCookie::Shared, "max-age=60", Err(SetCookie)),
+        (crate::caching::SetCookie::Shared, "max-age=60, public", Ok(())),
+        (crate::caching::SetCookie::Shared, "s-maxage=60", Ok(())),
+        (crate::caching::SetCookie::Rfc, "max-age=60", Ok(())),
+        (crate::caching::SetCookie::Rfc, "max-age=60, private", Err(Private)),
+        (crate::caching::SetCookie::Never, "max-age=60, public", Err(SetCookie)),
+        (crate::caching::SetCookie::Shared, "max-age=60, no-cache=\"set-cookie\"", Ok(())),
+        (crate::caching::SetCookie::Never, "max-age=60, private=\"Set-Cookie, X\"", Ok(())),
+        (crate::caching::SetCookie::Never, "max-age=60, private=\"X\"", Err(SetCookie)),
+    ];
+    for (set_cookie, cache_control, expected) in cases {
+        let policy = CachePolicy { set_cookie, ..CachePolicy::default() };
+        let came = response(200, &format!("Cache-Control: {cache_control}\nSet-Cookie: a=b"));
+        assert_eq!(
+            may_store(&request(""), &came, TIMES, &policy),
+            expected,
+            "{set_cookie:?} {cache_control}"
+        );
+    }
+}
