@@ -8,6 +8,7 @@
 //! Invariant: a leader that ends, however it ends, sets its followers free.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -72,6 +73,8 @@ pub(super) struct Filling {
     /// Octets of content, when the head told.
     pub length: Option<u64>,
     pub fill: Arc<Fill>,
+    /// As in [`crate::store::Object::origin`].
+    pub origin: SocketAddr,
 }
 
 /// A request's part in a collapse.

@@ -4,7 +4,7 @@
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::collapse::{Course, Filling, Flight};
-use super::forward::Reply;
+use super::forward::{Judge, Reply};
 use super::record::Record;
 use super::render::{Framing, Tail, passed_head, via};
 use super::sender::{More, Sender, incomplete};
@@ -14,7 +14,7 @@ use crate::http::grammar::{Members, exact_decimal};
 use crate::http::{
     BodyLength, Content, FieldName, Fields, Method, Reader, Request, Response, TargetUri, Version,
 };
-use crate::origin::Connection;
+use crate::origin::{AddressJudge as _, Connection};
 use crate::store::FillReader;
 
 /// What came of following another exchange.
@@ -46,6 +46,7 @@ pub(super) async fn follow(
         record.note("collapse", format_args!("the response under way does not answer this: {decision:?}"));
         return Ok(Followed::Alone);
     };
+    Judge { shared, scope: client.scope }.judge(filling.origin)?;
     let outcome = Outcome { collapsed: true, ttl: Some(ttl), ..Outcome::new(Handled::Forwarded(reason)) };
     // A range needs the complete length, which answer() must not be told wrongly; may_collapse
     // keeps ranges out, so that only a 304 can come here beside the whole.

@@ -49,7 +49,13 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
     let Start { uri, request, head, reply, mut lead, writer } = start;
     let length = known_length(reply.response.length);
     let rendered = super::render::stored_head(&proxy.shared, &head);
-    let filling = Arc::new(Filling { head, rendered, length, fill: writer.fill().clone() });
+    let filling = Arc::new(Filling {
+        head,
+        rendered,
+        length,
+        fill: writer.fill().clone(),
+        origin: reply.connection.peer,
+    });
     if let Some(lead) = &mut lead {
         lead.share(filling.clone());
     }
@@ -90,7 +96,12 @@ async fn run(
 }
 
 fn store(proxy: &Proxy, uri: &TargetUri, request: &Fields, filling: &Filling, content: StoredContent) {
-    let object = Object { head: filling.head.clone(), rendered: filling.rendered.clone(), content };
+    let object = Object {
+        head: filling.head.clone(),
+        rendered: filling.rendered.clone(),
+        content,
+        origin: filling.origin,
+    };
     // What this request selected before, the new response answers from now on.
     proxy.shared.store.insert(uri, object, |other| other.head.selects(request));
 }
