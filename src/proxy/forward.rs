@@ -173,8 +173,11 @@ async fn send_and_wait(
             Err(HeadFailure::NoOctet(error)) if seen == 0 => return Err(Unanswered::Stale(error)),
             Err(failure) => return Err(Unanswered::Interrupted(failure.into_failure().into())),
         };
-        if response.status >= 200 || response.status == 101 {
+        if response.status >= 200 {
             return Ok(response);
+        }
+        if response.status == 101 {
+            return Err(Unanswered::Interrupted(unasked_switch().into()));
         }
         seen += 1;
         if seen > proxy.shared.limits.interim {
@@ -259,6 +262,12 @@ fn no_answer(error: &io::Error) -> Failure {
 fn no_response_in_time() -> Failure {
     let public = "The server did not answer in time";
     Failure::new(ErrorType::HttpResponseTimeout, Fault::Origin, 504, public)
+}
+
+/// A 101 to a request that did not ask for one.
+pub(super) fn unasked_switch() -> Failure {
+    let public = "The server switched protocols without being asked";
+    Failure::new(ErrorType::HttpUpgradeFailed, Fault::Origin, 502, public)
 }
 
 /// An endless stream of interim responses.
