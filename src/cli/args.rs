@@ -164,13 +164,13 @@ mod tests {
     #[test]
     fn serving_needs_no_command() {
         for line in ["--listen 8080 --listen [::1]:9090", "serve --listen 8080,[::1]:9090"] {
-            let Ok(Command::Serve(serve)) = command(line) else { unreachable!("{line}") };
+            let Ok(Command::Serve(serve)) = command(line) else { panic!("{line}") };
             let listen: Vec<String> = serve.listen.iter().map(ToString::to_string).collect();
             assert_eq!(listen, ["127.0.0.1:8080", "[::1]:9090"], "{line}");
         }
         let line =
             "--admin off --cache-dir /c --memory 1GiB --disk 5% --config f --access-log - --log-format json";
-        let Ok(Command::Serve(serve)) = command(line) else { unreachable!("{line}") };
+        let Ok(Command::Serve(serve)) = command(line) else { panic!("{line}") };
         let overrides = serve.overrides();
         assert_eq!((overrides.admin, overrides.memory), (Some(Admin::Off), Some(1 << 30)));
         assert_eq!(

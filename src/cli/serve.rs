@@ -161,7 +161,6 @@ fn diagnostics(level: &str) {
         .init();
 }
 
-#[expect(clippy::disallowed_methods, reason = "the folder that the store and the control socket live in")]
 fn make_folder(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;

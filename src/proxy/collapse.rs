@@ -30,7 +30,7 @@ const UNCACHEABLE_S: u64 = 120;
 /// The exchanges under way that others may follow.
 #[derive(Debug)]
 pub(super) struct Flights {
-    shards: Box<[Mutex<HashMap<u128, Arc<Flight>>>]>,
+    shards: Box<[Mutex<Shard>]>,
     /// Upper half: a part of the key's hash; lower half: until when, in seconds.
     uncacheable: Box<[AtomicU64]>,
 }
@@ -43,6 +43,9 @@ impl Default for Flights {
         }
     }
 }
+
+/// The flights whose keys have one part of the hash in common.
+type Shard = HashMap<u128, Arc<Flight>>;
 
 /// One exchange under way.
 #[derive(Debug)]
@@ -110,11 +113,9 @@ impl Flights {
         known & !0xffff_ffff == mark(hash) && now.0 < known & 0xffff_ffff
     }
 
-    fn shard(&self, hash: u128) -> MutexGuard<'_, HashMap<u128, Arc<Flight>>> {
-        match self.shards.get((hash >> 64) as usize % SHARDS) {
-            Some(shard) => shard.lock().unwrap_or_else(PoisonError::into_inner),
-            None => unreachable!("an index below SHARDS"),
-        }
+    #[expect(clippy::indexing_slicing, reason = "there are SHARDS of them")]
+    fn shard(&self, hash: u128) -> MutexGuard<'_, Shard> {
+        self.shards[(hash >> 64) as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

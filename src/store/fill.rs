@@ -223,7 +223,8 @@ impl FillWriter {
             let drained = self.fill.drained.notified();
             {
                 let state = self.fill.lock();
-                if !state.has_readers() && !(state.kept && self.is_worth_finishing()) {
+                let goes_on = state.has_readers() || state.kept && self.is_worth_finishing();
+                if !goes_on {
                     return Err(Aborted);
                 }
                 if state.kept || state.held <= WINDOW {
@@ -343,7 +344,7 @@ mod tests {
         let (mut all, mut pieces) = (Vec::new(), Vec::new());
         loop {
             let done = reader.next(&mut pieces).await?;
-            all.extend(pieces.drain(..).collect::<Vec<_>>().concat());
+            all.extend(std::mem::take(&mut pieces).concat());
             if done {
                 return Ok(all);
             }
