@@ -100,10 +100,15 @@ async fn from_fill(
     head.clear();
     head.extend_from_slice(&filling.rendered);
     Tail { framing, age, outcome: &outcome, keep_open, client: request.version }.write(&mut head);
-    record.responds(filling.head.status, outcome, &filling.head.fields);
+    record.responds(filling.head.status, outcome, filling.head.fields.first(FieldName::ContentType));
     let (clock, idle) = (&shared.clock, shared.limits.idle);
     let mut sender = Sender { writer: &mut client.writer, clock, idle, front: &mut head, framing };
     let mut pieces = Vec::new();
+    // The task that fills has not run yet: what came with the head is there after one turn.
+    tokio::task::yield_now().await;
+    if !reader.is_ready() {
+        sender.flush_head(record).await?;
+    }
     loop {
         let before = pieces.len();
         let last = reader.next(&mut pieces).await.map_err(|aborted| Interrupted::Cut(incomplete(aborted)))?;
@@ -137,7 +142,7 @@ async fn not_modified(
     via(&mut head, Version::Http11, shared);
     let framing = Framing::Empty;
     Tail { framing, age: None, outcome: &outcome, keep_open, client: request.version }.write(&mut head);
-    record.responds(304, outcome, &filling.head.fields);
+    record.responds(304, outcome, filling.head.fields.first(FieldName::ContentType));
     let (clock, idle) = (&shared.clock, shared.limits.idle);
     let mut sender = Sender { writer: &mut client.writer, clock, idle, front: &mut head, framing };
     sender.send(&mut Vec::new(), More::No, &Fields::default(), record).await?;
@@ -186,7 +191,7 @@ pub(super) async fn pass_content(
     head.clear();
     passed_head(head, shared, response);
     Tail { framing, age: None, outcome: &outcome, keep_open, client: request.version }.write(head);
-    record.responds(response.status, outcome, &response.fields);
+    record.responds(response.status, outcome, response.fields.first(FieldName::ContentType));
     let mut content = Content::new(response.length, &shared.limits.chunks);
     let (clock, idle) = (&shared.clock, shared.limits.idle);
     let mut sender = Sender { writer, clock, idle, front: head, framing };

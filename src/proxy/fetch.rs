@@ -156,7 +156,7 @@ fn update(
 ) -> (Arc<Object>, Result<(), NotStored>) {
     let head = object.head.freshen(response, request, times);
     let kept = may_keep(request, &head, &shared.cache_policy);
-    let rendered = super::render::stored_head(shared, &head);
+    let rendered = super::render::stored_head(shared, &head, response.version);
     let fresh = Arc::new(Object { head, rendered, content: object.content.clone(), origin: object.origin });
     match kept {
         Ok(()) => shared.store.replace(uri, object, fresh.clone()),
@@ -233,7 +233,9 @@ async fn after_reply(
         Ok(writer) => writer,
         Err(reason) => {
             record.note("store", format_args!("not stored: {reason}"));
-            outcome.detail = Some(reason);
+            // fwd=method says it already.
+            outcome.detail = Some(reason)
+                .filter(|_| plan.reason != ForwardReason::Method && request.method != Method::Head);
             if let Some(lead) = plan.lead {
                 lead.dissolve();
             }
@@ -245,7 +247,8 @@ async fn after_reply(
     outcome.stored = true;
     record
         .note("store", format_args!("stores {uri} with {:?}", head.freshness_lifetime(&shared.cache_policy)));
-    let start = fill::Start { uri, request: &request.fields, head, reply, lead: plan.lead, writer };
+    let start =
+        fill::Start { id: record.id(), uri, request: &request.fields, head, reply, lead: plan.lead, writer };
     let filling = fill::start(proxy, start);
     deliver::filling(proxy, client, request, &filling, outcome, record).await
 }

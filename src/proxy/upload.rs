@@ -233,7 +233,7 @@ impl Answering<'_> {
         let request_time = self.proxy.shared.clock.now();
         let mut interim = 0;
         let response = loop {
-            let response = response_head(self.proxy, reader, &self.request.method).await;
+            let response = response_head(self.proxy, reader, &self.request.method, record).await;
             let response = response.map_err(|failure| failure.into_failure())?;
             match response.status {
                 101 if self.may_switch => return Ok(Answered::Switched(response)),

@@ -265,6 +265,13 @@ pub struct FillReader {
 }
 
 impl FillReader {
+    /// Whether there is anything to take at once: pieces or the end.
+    pub fn is_ready(&self) -> bool {
+        let state = self.fill.lock();
+        let next = state.readers.get(self.place).copied().flatten().unwrap_or(0);
+        next < state.first + state.pieces.len() || !matches!(state.end, End::Open)
+    }
+
     /// Appends the next pieces, as many as are there; true when they were the last ones.
     pub async fn next(&mut self, pieces: &mut Vec<Bytes>) -> Result<bool, Aborted> {
         loop {
