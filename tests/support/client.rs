@@ -34,7 +34,9 @@ impl Client {
     /// Sends octets one by one, each in a segment of its own.
     pub fn send_bytewise(&mut self, bytes: impl AsRef<[u8]>) -> &mut Client {
         for byte in bytes.as_ref() {
-            self.wire.send([*byte]);
+            if !self.wire.send([*byte]) {
+                break;
+            }
         }
         self
     }

@@ -17,7 +17,7 @@ mod wire;
 mod world;
 
 pub use answer::Answer;
-pub use client::{Client, Response};
+pub use client::{Client, Response, request};
 pub use gate::Gate;
 pub use message::{Body, End, Head};
 pub use origin::{Origin, Seen};

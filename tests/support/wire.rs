@@ -40,12 +40,12 @@ impl Wire {
         &self.stream
     }
 
-    /// Sends octets. A peer that has closed is no failure of the test: what it says is looked
-    /// at, not whether it listens.
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    /// Sends octets; false if the peer has closed. That is no failure of the test: what a peer
+    /// says is looked at, not whether it listens.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         match self.stream.write_all(bytes.as_ref()) {
-            Ok(()) => {}
-            Err(error) if is_closed(&error) => {}
+            Ok(()) => true,
+            Err(error) if is_closed(&error) => false,
             Err(error) => panic!("sending: {error}"),
         }
     }
@@ -119,6 +119,14 @@ impl Wire {
     /// Waits until the peer closes; whether it said nothing before that.
     pub fn is_closed(&mut self) -> bool {
         self.until_close().bytes.is_empty()
+    }
+
+    /// Whether octets or the end are there now.
+    pub fn is_answered(&mut self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        !self.buffer.is_empty() || !matches!(peeked, Err(error) if is_timeout(&error))
     }
 
     /// Whether octets come, or the end, within a time. For waits whose end another thread has
