@@ -1,0 +1,17 @@
+//! Scenarios over real sockets, in process: one behaviour each, told as a story. The modules are
+//! sorted by what they are about; the world that they play in is `tests/support`.
+#![allow(clippy::disallowed_methods, reason = "clients and origins of tests block, and touch files")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a panic is how a test fails"
+)]
+#![allow(unreachable_pub, reason = "a test has no other crates to be reached from")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod http_connections;

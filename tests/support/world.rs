@@ -1,0 +1,265 @@
+//! The world: an origin, the proxy in process, clients, and the one clock.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use larder::caching::CachePolicy;
+use larder::clock::Clock;
+use larder::http::Timestamp;
+use larder::log::{AccessLog, Format, LogSettings, Target};
+use larder::origin::Resolver;
+use larder::policy::{Config, Policy};
+use larder::proxy::{Counters, Limits, Parts, Shared};
+use larder::server::{ResolverSource, Server, ServerLimits, bind};
+use larder::store::{Store, StoreSettings};
+
+use super::{Client, Origin, Response};
+
+/// Where a manual clock starts: Sunday, 2 June 2024, 08:00:00 GMT.
+pub const START: Timestamp = Timestamp(1_717_315_200);
+
+/// How a world differs from the default one.
+pub struct Setup {
+    pub limits: Limits,
+    pub server: ServerLimits,
+    /// The `[access]` table.
+    pub access: Config,
+    /// Block lists: name and text.
+    pub lists: Vec<(String, String)>,
+    pub cache_policy: CachePolicy,
+    pub store: StoreSettings,
+    /// Names and their addresses; all others do not exist.
+    pub hosts: HashMap<String, Vec<IpAddr>>,
+    /// A manual one at [`START`] unless a test needs the system's.
+    pub clock: Clock,
+    pub workers: usize,
+    /// What the proxy is bound to. An address that is no loopback one makes it an open listener.
+    pub listen: SocketAddr,
+    /// Format of an access log in a file of the world's own.
+    pub access_log: Option<Format>,
+}
+
+impl Setup {
+    /// The `[access]` table as it stands in a configuration file.
+    pub fn access_toml(&mut self, table: &str) {
+        self.access = toml::from_str(table).expect("a valid [access] table");
+    }
+
+    /// Gives a name addresses.
+    pub fn host(&mut self, name: &str, addresses: &[&str]) {
+        let addresses = addresses.iter().map(|text| text.parse().expect("an address")).collect();
+        self.hosts.insert(name.to_owned(), addresses);
+    }
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Setup {
+            limits: Limits::default(),
+            server: ServerLimits::default(),
+            access: Config::default(),
+            lists: Vec::new(),
+            cache_policy: CachePolicy::default(),
+            store: StoreSettings { memory: 16 << 20, object_max: 4 << 20 },
+            hosts: HashMap::from([("origin.example".to_owned(), vec![loopback])]),
+            clock: Clock::manual(START),
+            workers: 1,
+            listen: SocketAddr::new(loopback, 0),
+            access_log: None,
+        }
+    }
+}
+
+/// An origin, a proxy and a clock. Dropping it stops everything and fails the test if a thread
+/// of it has panicked.
+pub struct World {
+    pub origin: Origin,
+    pub clock: Clock,
+    pub shared: Arc<Shared>,
+    server: Option<Server>,
+    proxy: SocketAddr,
+    access_log: Option<PathBuf>,
+    panics_before: usize,
+}
+
+impl World {
+    /// The default world.
+    pub fn new() -> World {
+        World::with(|_| {})
+    }
+
+    /// A world that differs in what `change` does to its setup.
+    pub fn with(change: impl FnOnce(&mut Setup)) -> World {
+        let mut setup = Setup::default();
+        change(&mut setup);
+        let panics_before = panics_of_workers();
+        let bound = bind(&[setup.listen], setup.workers).expect("a free port");
+        let listening = bound.addresses()[0];
+        let ip = if listening.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { listening.ip() };
+        let access_log = setup.access_log.map(|_| temporary("access.log"));
+        let shared = Arc::new(Shared::new(Parts {
+            clock: setup.clock.clone(),
+            store: Store::new(setup.store, [1, 2, 3]),
+            policy: Policy::build(&setup.access, setup.lists, &[]).expect("a valid policy").0,
+            cache_policy: setup.cache_policy,
+            log: AccessLog::open(&log_settings(setup.access_log, &access_log)).expect("a writable folder"),
+            limits: setup.limits,
+            instance: next_instance(),
+            own: bound.addresses().to_vec(),
+        }));
+        let hosts = Arc::new(setup.hosts);
+        let resolver: Arc<ResolverSource> = Arc::new(move || Resolver::Table(hosts.clone()));
+        let server = Server::start(bound, &shared, setup.server, &resolver).expect("threads");
+        World {
+            origin: Origin::start(),
+            clock: setup.clock,
+            shared,
+            server: Some(server),
+            proxy: SocketAddr::new(ip, listening.port()),
+            access_log,
+            panics_before,
+        }
+    }
+
+    /// Where the proxy is reached.
+    pub fn proxy(&self) -> SocketAddr {
+        self.proxy
+    }
+
+    /// The server, for its drain and its connections.
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().expect("the server runs until the world ends")
+    }
+
+    /// A new client connection.
+    pub fn client(&self) -> Client {
+        Client::connect(self.proxy)
+    }
+
+    /// The origin's URI of a path.
+    pub fn url(&self, path: &str) -> String {
+        self.origin.url(path)
+    }
+
+    /// One request for a path of the origin on a connection of its own.
+    pub fn get(&self, path: &str) -> Response {
+        self.get_with(path, &[])
+    }
+
+    /// As [`World::get`], with these fields.
+    pub fn get_with(&self, path: &str, fields: &[(&str, &str)]) -> Response {
+        self.client().get_with(&self.url(path), fields)
+    }
+
+    /// One request with any method on a connection of its own.
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Response {
+        self.client().request(method, &self.url(path), fields, body)
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// The clock's time, with so many seconds added, as in a `Date` field.
+    pub fn date(&self, offset: i64) -> String {
+        Timestamp(self.clock.now().0.checked_add_signed(offset).expect("a time since 1970")).to_http_date()
+    }
+
+    /// Moves the clock by `limit` until a client hears something or is closed. The limit may not
+    /// be running yet when the clock moves first, so that it may take a few moves.
+    pub fn advance_until_heard(&self, limit: Duration, client: &mut Client) {
+        for _ in 0..500 {
+            self.clock.advance(limit);
+            if client.wire.is_answered_within(Duration::from_millis(20)) {
+                return;
+            }
+        }
+        panic!("the client heard nothing after {limit:?}, however often it passed");
+    }
+
+    /// The counters of the proxy.
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// What one counter says: `world.count(|counters| &counters.hits)`.
+    pub fn count(&self, counter: impl FnOnce(&Counters) -> &AtomicU64) -> u64 {
+        counter(&self.shared.counters).load(Ordering::Relaxed)
+    }
+
+    /// Stops the proxy in order and gives the lines of its access log.
+    pub fn into_log(mut self) -> Vec<String> {
+        self.stop();
+        self.shared.log.close();
+        let path = self.access_log.clone().expect("the setup has an access log");
+        let text = std::fs::read_to_string(path).expect("the log was written");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn stop(&mut self) {
+        let Some(server) = self.server.take() else { return };
+        if std::thread::panicking() {
+            drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| server.stop())));
+            return;
+        }
+        server.stop();
+        assert_eq!(panics_of_workers(), self.panics_before, "a worker of the proxy has panicked");
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(path) = &self.access_log {
+            // It may never have been written.
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
+
+fn log_settings(format: Option<Format>, path: &Option<PathBuf>) -> LogSettings {
+    LogSettings {
+        access: path.clone().map_or(Target::None, Target::File),
+        format: format.unwrap_or(Format::Squid),
+    }
+}
+
+/// A path in the system's temporary folder that no other test uses.
+pub fn temporary(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("larder-{}-{}-{name}", std::process::id(), next_instance()))
+}
+
+fn next_instance() -> u32 {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    u32::try_from(NEXT.fetch_add(1, Ordering::Relaxed)).expect("few worlds")
+}
+
+/// How often a thread of any proxy in this process has panicked. A task that nobody joins would
+/// panic in silence; with this the world that ends next fails.
+fn panics_of_workers() -> usize {
+    static PANICS: AtomicUsize = AtomicUsize::new(0);
+    static HOOK: std::sync::Once = std::sync::Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let current = std::thread::current();
+            if current.name().is_some_and(|name| name.starts_with("worker-")) {
+                PANICS.fetch_add(1, Ordering::Relaxed);
+            }
+            before(panic);
+        }));
+    });
+    PANICS.load(Ordering::Relaxed)
+}

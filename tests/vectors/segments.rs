@@ -1,0 +1,63 @@
+//! How a message is cut on its way: a verdict must not depend on it.
+
+use crate::support::Wire;
+
+/// A segmentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Segments {
+    Whole,
+    /// One octet per write.
+    Octets,
+    /// Cut behind each CRLF.
+    Lines,
+    /// Whole, behind a valid message on the same connection.
+    Behind,
+}
+
+/// How often a sender of octets looks whether it was answered before it has said all.
+const LOOK_EVERY: usize = 64;
+
+impl Segments {
+    pub const ALL: [Segments; 4] = [Segments::Whole, Segments::Octets, Segments::Lines, Segments::Behind];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Segments::Whole => "whole",
+            Segments::Octets => "octets",
+            Segments::Lines => "lines",
+            Segments::Behind => "behind",
+        }
+    }
+
+    /// Sends a message in this way. Stops where the other side answers or closes before the
+    /// end: a refusal need not wait for the rest.
+    pub fn send(self, wire: &mut Wire, bytes: &[u8]) {
+        let pieces: Vec<&[u8]> = match self {
+            Segments::Whole | Segments::Behind => vec![bytes],
+            Segments::Octets => bytes.chunks(1).collect(),
+            Segments::Lines => lines(bytes),
+        };
+        for (number, piece) in pieces.iter().enumerate() {
+            let refused = number % LOOK_EVERY == LOOK_EVERY - 1 && wire.is_answered();
+            if refused || !wire.send(piece) {
+                return;
+            }
+            // The other side gets a chance to see this piece alone.
+            std::thread::yield_now();
+        }
+    }
+}
+
+fn lines(bytes: &[u8]) -> Vec<&[u8]> {
+    let mut out = Vec::new();
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(2).position(|octets| octets == b"\r\n") {
+        let (line, behind) = rest.split_at(at + 2);
+        out.push(line);
+        rest = behind;
+    }
+    if !rest.is_empty() {
+        out.push(rest);
+    }
+    out
+}
