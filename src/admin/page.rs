@@ -40,8 +40,8 @@ fn tiles(reading: &Reading) -> String {
     format!(
         "<section class=tiles>\n\
          <div class=tile><b>{}</b><span>requests</span></div>\n\
-         <div class=tile><b>{ratio}</b><span>answered from the cache</span></div>\n\
-         <div class=tile><b>{}</b><span>of {} for the cache</span>\
+         <div class=tile><b>{ratio}</b><span>from the cache</span></div>\n\
+         <div class=tile><b>{}</b><span>of {} in use</span>\
          <div class=bar><i style='width:{:.1}%'></i></div></div>\n\
          <div class=tile><b>{}</b><span>open connections</span></div>\n\
          </section>",
@@ -59,10 +59,10 @@ fn table(reading: &Reading) -> String {
     let mut rows = vec![
         ("Answered from the cache", "", number(reading.hits)),
         ("Asked of the origin", "", number(reading.forwarded)),
-        ("Shared another’s fetch", "clients that asked for the same at once", number(reading.collapsed)),
+        ("Shared another’s fetch", "asked for while it was being fetched", number(reading.collapsed)),
         ("Tunnels", "HTTPS, which is not cached", number(reading.tunnels)),
         ("Denied", "by a rule", number(reading.denied)),
-        ("Failed", "the client, the origin or the way there", number(reading.failed)),
+        ("Failed", "no whole response for the client", number(reading.failed)),
         ("Sent to clients", "", Size(reading.bytes_to_clients).to_string()),
         ("Received from origins", "", Size(reading.bytes_from_origins).to_string()),
         ("Stored responses", "now", number(reading.store.objects)),
@@ -72,11 +72,7 @@ fn table(reading: &Reading) -> String {
         rows.push(("Access log lines", "", number(reading.log.written)));
     }
     if lost > 0 {
-        rows.push((
-            "Access log lines lost",
-            "the file could not be written fast enough, or at all",
-            number(lost),
-        ));
+        rows.push(("Access log lines lost", "they could not be written, or not fast enough", number(lost)));
     }
     let row = |(name, note, value): &(&str, &str, String)| match *note {
         "" => format!("<tr><th scope=row>{name}</th><td>{value}</td></tr>\n"),

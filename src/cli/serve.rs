@@ -142,7 +142,8 @@ fn welcome(server: &Server, admin: Option<&AdminListener>, settings: &Settings) 
     let mut out = io::stderr().lock();
     let listening: Vec<_> = server.addresses().iter().map(ToString::to_string).collect();
     let example = example_address(server.addresses());
-    let pages = admin.map_or("off".to_owned(), |admin| format!("http://{}/", admin.address()));
+    let pages =
+        admin.map_or("off".to_owned(), |admin| format!("http://{}/", example_address(&[admin.address()])));
     let file = settings.file.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
     let text = format!(
         "Larder {} listens on {}\n\
