@@ -63,6 +63,7 @@ impl Clock {
     }
 
     /// Milliseconds that only move forward, from an arbitrary start: for durations.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
     pub fn monotonic_ms(&self) -> u64 {
         match &*self.0 {
             Source::System { start } => u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),

@@ -4,6 +4,7 @@
 //! request. The one place that turns a failure into a response is `proxy/refuse.rs`.
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// Whose fault a failure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +69,7 @@ impl ErrorType {
 }
 
 /// Why a request got no answer from its origin.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{public} ({internal})")]
+#[derive(Clone, Debug)]
 pub struct Failure {
     pub error: ErrorType,
     pub fault: Fault,
@@ -90,7 +90,7 @@ impl Failure {
     }
 
     /// Adds detail for the log.
-    pub fn with_internal(mut self, internal: impl std::fmt::Display) -> Failure {
+    pub fn with_internal(mut self, internal: impl fmt::Display) -> Failure {
         self.internal = Cow::Owned(internal.to_string());
         self
     }
@@ -101,3 +101,13 @@ impl Failure {
         self
     }
 }
+
+impl fmt::Display for Failure {
+    /// Public and internal: for the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.public)?;
+        if self.internal.is_empty() { Ok(()) } else { write!(f, " ({})", self.internal) }
+    }
+}
+
+impl std::error::Error for Failure {}

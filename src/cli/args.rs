@@ -71,7 +71,7 @@ pub struct ServeArgs {
     #[arg(long, env = "LARDER_LISTEN", hide_env_values = true, value_name = "ADDR[:PORT]|PORT")]
     #[arg(value_delimiter = ',', value_parser = parse_listen)]
     pub listen: Vec<SocketAddr>,
-    /// Where the admin pages are served, or "off" [default: 127.0.0.1:3129]
+    /// Where the admin pages are served (not in this version), or "off" [default: off]
     #[arg(long, env = "LARDER_ADMIN", hide_env_values = true, value_name = "ADDR:PORT|off")]
     pub admin: Option<Admin>,
     /// Where the cache is kept [default: the user's folder for caches]
@@ -80,7 +80,7 @@ pub struct ServeArgs {
     /// Memory for stored responses, like 512MiB [default: 256MiB]
     #[arg(long, env = "LARDER_MEMORY", hide_env_values = true, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
-    /// Disk for stored responses, like 20GiB or 5% [default: 10GiB, or 10% of the free space if less]
+    /// Disk for stored responses, like 20GiB or 5% (not in this version: they are kept in memory)
     #[arg(long, env = "LARDER_DISK", hide_env_values = true, value_name = "SIZE")]
     pub disk: Option<DiskSize>,
     /// The configuration file [default: /etc/larder/larder.toml, else ~/.config/larder/larder.toml]
@@ -164,13 +164,13 @@ mod tests {
     #[test]
     fn serving_needs_no_command() {
         for line in ["--listen 8080 --listen [::1]:9090", "serve --listen 8080,[::1]:9090"] {
-            let Ok(Command::Serve(serve)) = command(line) else { unreachable!("{line}") };
+            let Ok(Command::Serve(serve)) = command(line) else { panic!("{line}") };
             let listen: Vec<String> = serve.listen.iter().map(ToString::to_string).collect();
             assert_eq!(listen, ["127.0.0.1:8080", "[::1]:9090"], "{line}");
         }
         let line =
             "--admin off --cache-dir /c --memory 1GiB --disk 5% --config f --access-log - --log-format json";
-        let Ok(Command::Serve(serve)) = command(line) else { unreachable!("{line}") };
+        let Ok(Command::Serve(serve)) = command(line) else { panic!("{line}") };
         let overrides = serve.overrides();
         assert_eq!((overrides.admin, overrides.memory), (Some(Admin::Off), Some(1 << 30)));
         assert_eq!(

@@ -105,7 +105,7 @@ fn summary(settings: &Settings, policy: &Policy) -> Vec<String> {
     ]
 }
 
-fn in_units(bytes: u64) -> String {
+pub(super) fn in_units(bytes: u64) -> String {
     match bytes {
         0..0x10_0000 => format!("{bytes} bytes"),
         _ => format!("{} MiB", bytes >> 20),

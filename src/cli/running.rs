@@ -58,10 +58,10 @@ impl Running {
             warn!("{warning}");
         }
         self.blocks.save().map_err(|error| format!("{verb}, but only until the next start: {error}"))?;
-        let message = match changed.as_slice() {
-            [] => "nothing to change".to_owned(),
-            patterns => format!("{verb} {}", patterns.join(", ")),
-        };
+        if changed.is_empty() {
+            return Ok((format!("nothing to change: already {verb}"), changed));
+        }
+        let message = format!("{verb} {}", changed.join(", "));
         info!("{message}");
         Ok((message, changed))
     }
@@ -69,9 +69,9 @@ impl Running {
     /// Reads the configuration and the lists again. What is wrong with them leaves the old ones
     /// in force.
     pub(super) fn reload(&mut self) -> Result<String, String> {
-        let settings = self.args.load().map_err(|error| format!("not reloaded: {error}"))?;
+        let settings = self.args.load().map_err(|error| not_reloaded(&error))?;
         let built = Policy::build(&settings.access, settings.lists.clone(), &self.blocks.patterns());
-        let (policy, warnings) = built.map_err(|error| format!("not reloaded: {error}"))?;
+        let (policy, warnings) = built.map_err(|error| not_reloaded(&error))?;
         for warning in warnings {
             warn!("{warning}");
         }
@@ -104,4 +104,8 @@ impl Running {
         self.shared.log.reopen();
         info!("the access log was reopened");
     }
+}
+
+fn not_reloaded(error: &dyn std::error::Error) -> String {
+    format!("not reloaded, the old configuration stays in force: {error}")
 }

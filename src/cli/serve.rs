@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -16,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::args::ServeArgs;
-use super::commands::bad_config;
+use super::commands::{bad_config, in_units};
 use super::running::Running;
 use crate::admin::control::{SOCKET_NAME, bind_control, serve_control};
 use crate::caching::{CachePolicy, SetCookie};
@@ -25,7 +26,7 @@ use crate::config::{self, Settings};
 use crate::http::{ChunkLimits, FIELDS_MAX, HeadLimits};
 use crate::log::{AccessLog, Format, LogSettings, Target};
 use crate::origin::{OriginLimits, PoolLimits, Resolver};
-use crate::policy::{Policy, RuntimeBlocks};
+use crate::policy::{ListenerScope, Policy, RuntimeBlocks};
 use crate::proxy::{Limits, Parts, Shared};
 use crate::server::{Server, ServerLimits, bind, raise_descriptor_limit};
 use crate::store::{Store, StoreSettings};
@@ -49,6 +50,9 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     };
     for warning in warnings {
         warn!("{warning}");
+    }
+    if let config::Admin::At(address) = settings.server.admin {
+        warn!("the admin pages are not in this version: nothing listens on {address}");
     }
     let descriptors = raise_descriptor_limit();
     let bound = bind(&settings.server.listen, workers(&settings))?;
@@ -100,13 +104,13 @@ async fn until_told_to_stop(
         tokio::select! {
             _ = hangup.recv() => match running.borrow_mut().reload() {
                 Ok(message) => info!("{message}"),
-                Err(message) => error!("{message}; the old configuration stays in force"),
+                Err(message) => error!("{message}"),
             },
             _ = usr1.recv() => running.borrow().reopen_log(),
             () = either(&mut term, &mut int) => break,
         }
     }
-    info!("stopping: {} connections may finish within {} s", server.connections(), drain.as_secs());
+    info!("stopping: open connections: {}, and {} s to finish", server.connections(), drain.as_secs());
     server.drain();
     let finished = async {
         while !server.is_finished() {
@@ -115,8 +119,8 @@ async fn until_told_to_stop(
     };
     tokio::select! {
         () = finished => info!("stopped"),
-        () = tokio::time::sleep(drain) => warn!("stopped with {} connections open", server.connections()),
-        () = either(&mut term, &mut int) => warn!("stopped at once with {} connections open", server.connections()),
+        () = tokio::time::sleep(drain) => warn!("stopped; open connections: {}", server.connections()),
+        () = either(&mut term, &mut int) => warn!("stopped at once; open connections: {}", server.connections()),
     }
     Ok(())
 }
@@ -132,20 +136,42 @@ async fn either(one: &mut Signal, other: &mut Signal) {
 fn welcome(server: &Server, settings: &Settings) {
     let mut out = io::stderr().lock();
     let listening: Vec<_> = server.addresses().iter().map(ToString::to_string).collect();
-    let first = listening.first().cloned().unwrap_or_default();
+    let example = example_address(server.addresses());
     let file = settings.file.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
     let text = format!(
         "Larder {} listens on {}\n\
-         \x20 memory  {} MiB    configuration  {file}    folder  {}\n\
-         \x20 try     curl -x http://{first} http://example.com/\n\
-         \x20 use     export http_proxy=http://{first} https_proxy=http://{first}\n",
+         \x20 memory  {}    configuration  {file}    folder  {}\n\
+         \x20 try     curl -x http://{example} http://example.com/\n\
+         \x20 use     export http_proxy=http://{example} https_proxy=http://{example}\n{}",
         env!("CARGO_PKG_VERSION"),
         listening.join(", "),
-        settings.cache.memory >> 20,
+        in_units(settings.cache.memory),
         settings.cache_dir.display(),
+        admitted(server.addresses(), settings),
     );
     // Where the standard error is closed there is nobody to welcome.
     let _unread = out.write_all(text.as_bytes());
+}
+
+/// An address that a client can be given: an unspecified one is none.
+fn example_address(addresses: &[SocketAddr]) -> String {
+    let loopback = |address: &&SocketAddr| ListenerScope::of(**address) == ListenerScope::Loopback;
+    match addresses.iter().find(loopback).or(addresses.first()) {
+        Some(address) if address.ip().is_unspecified() => format!("THIS-MACHINE:{}", address.port()),
+        Some(address) => address.to_string(),
+        None => String::new(),
+    }
+}
+
+/// Who may use a listener that others can reach.
+fn admitted(addresses: &[SocketAddr], settings: &Settings) -> String {
+    if addresses.iter().all(|address| ListenerScope::of(*address) == ListenerScope::Loopback) {
+        return String::new();
+    }
+    match settings.access.clients {
+        Some(_) => "  clients as [access] clients says\n".to_owned(),
+        None => "  clients of private networks are admitted; [access] clients changes that\n".to_owned(),
+    }
 }
 
 fn diagnostics(level: &str) {
@@ -161,16 +187,18 @@ fn diagnostics(level: &str) {
         .init();
 }
 
-#[expect(clippy::disallowed_methods, reason = "the folder that the store and the control socket live in")]
 fn make_folder(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
+    if folder.exists() && !folder.is_dir() {
+        return Err(io::Error::other("it is not a folder"));
+    }
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)?;
     Ok(())
 }
 
 /// The addresses that are never destinations: the proxy's and the admin pages'.
-fn own_addresses(listening: &[std::net::SocketAddr], settings: &Settings) -> Vec<std::net::SocketAddr> {
+fn own_addresses(listening: &[SocketAddr], settings: &Settings) -> Vec<SocketAddr> {
     let admin = match settings.server.admin {
         config::Admin::At(address) => Some(address),
         config::Admin::Off => None,

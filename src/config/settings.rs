@@ -84,7 +84,7 @@ impl Default for ServerSettings {
     fn default() -> ServerSettings {
         ServerSettings {
             listen: vec![(Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()],
-            admin: Admin::At((Ipv4Addr::LOCALHOST, 3129).into()),
+            admin: Admin::Off,
             workers: 0,
             connections_max: 16_384,
             connections_per_client_max: 4_096,

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::chunked::{Chunk, ChunkError, ChunkLimits, ChunkedDecoder};
 use super::head::{
-    HeadError, HeadLimits, HeadScanner, HeadSpan, RequestLine, may_be_request, parse_request, parse_response,
+    HeadError, HeadLimits, HeadScanner, HeadSpan, RequestLine, check_start, parse_request, parse_response,
 };
 use super::{BodyLength, Fields, Method, Request, Response};
 
@@ -84,9 +84,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             if let Some(span) = scanner.scan(&self.buffer, limits)? {
                 return Ok(parse_request(&self.take_head(span), span, limits)?);
             }
-            if !may_be_request(&self.buffer) {
-                return Err(HeadError::NotHttp.into());
-            }
+            check_start(&self.buffer)?;
             if let Some(line) = scanner.first_line(&self.buffer) {
                 RequestLine::parse(line, limits)?;
             }

@@ -57,8 +57,14 @@ pub enum HeadError {
     Method,
     #[error("the request target is too long")]
     UriTooLong,
-    #[error("the head is too large or has too many fields")]
+    #[error("the head is too large")]
     TooLarge,
+    #[error("a line of the head is too long")]
+    LineTooLong,
+    #[error("the head has too many fields")]
+    TooManyFields,
+    #[error("this is TLS, and the proxy is spoken to in plain HTTP: its address begins with http://")]
+    Tls,
     #[error("the HTTP version is not 1.x")]
     Version,
     #[error("a field line is malformed")]
@@ -88,7 +94,7 @@ impl HeadError {
     pub const fn status(self) -> u16 {
         match self {
             HeadError::UriTooLong => 414,
-            HeadError::TooLarge => 431,
+            HeadError::TooLarge | HeadError::LineTooLong | HeadError::TooManyFields => 431,
             HeadError::Version => 505,
             HeadError::Method => 501,
             HeadError::Expectation => 417,
@@ -176,7 +182,7 @@ impl HeadScanner {
                 self.first_line_end = line_start + length;
             }
             let fields = self.lines - usize::from(!self.section_only);
-            return if fields > limits.fields { Err(HeadError::TooLarge) } else { Ok(None) };
+            return if fields > limits.fields { Err(HeadError::TooManyFields) } else { Ok(None) };
         }
         if self.lines == 0 && !self.section_only {
             self.empty_lines += 1;
@@ -200,7 +206,7 @@ impl HeadScanner {
 
     fn too_long(&self) -> HeadError {
         let in_request_line = self.lines == 0 && self.skip_empty_lines;
-        if in_request_line { HeadError::UriTooLong } else { HeadError::TooLarge }
+        if in_request_line { HeadError::UriTooLong } else { HeadError::LineTooLong }
     }
 }
 
@@ -259,9 +265,14 @@ impl<'a> RequestLine<'a> {
     }
 }
 
-/// Whether a buffer can become a request at all; false for a TLS handshake sent to a plain port.
-pub fn may_be_request(buffer: &[u8]) -> bool {
-    buffer.first().is_none_or(|&byte| is_tchar(byte) || byte == b'\r' || byte == b'\n')
+/// Refuses what can't become a request, by its first octet.
+pub fn check_start(buffer: &[u8]) -> Result<(), HeadError> {
+    match buffer.first() {
+        // The record type of a TLS handshake (RFC 8446 §5.1).
+        Some(0x16) => Err(HeadError::Tls),
+        Some(&byte) if !is_tchar(byte) && byte != b'\r' && byte != b'\n' => Err(HeadError::NotHttp),
+        _ => Ok(()),
+    }
 }
 
 /// Parses a response head to a request with this method.
@@ -289,6 +300,7 @@ pub fn parse_response(head: &Bytes, span: HeadSpan, method: &Method) -> Result<R
     let keep_alive =
         framing.may_persist && !options.close() && (version == Version::Http11 || options.keep_alive());
     Ok(Response {
+        head_bytes: span.end as u64,
         status,
         reason: head.slice_ref(reason),
         version,

@@ -121,6 +121,8 @@ pub struct Response {
     pub version: Version,
     pub fields: Fields,
     pub length: BodyLength,
+    /// Octets of the head on the wire, for the log.
+    pub head_bytes: u64,
     /// Whether the sender keeps the connection open behind this message (RFC 9112 §9.3).
     pub keep_alive: bool,
 }

@@ -94,6 +94,7 @@ const LONGEST: usize = 25;
 /// Built at compile time, so that the look-up touches only names of the right length.
 static BY_LENGTH: ([u8; LISTED.len()], [u8; LONGEST + 2]) = by_length();
 
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which would refuse a bad index")]
 const fn by_length() -> ([u8; LISTED.len()], [u8; LONGEST + 2]) {
     let mut order = [0u8; LISTED.len()];
     let mut starts = [0u8; LONGEST + 2];

@@ -158,7 +158,7 @@ impl TargetUri {
         let path_and_query = match rest.get(end) {
             None => Bytes::from_static(b"/"),
             // RFC 9112 §3.2.1: an empty path is sent as "/".
-            Some(b'?') => [b"/", &rest[end..]].concat().into(),
+            Some(b'?') => [b"/", rest.get(end..).unwrap_or_default()].concat().into(),
             Some(_) => rest.slice(end..),
         };
         Ok(TargetUri { scheme, authority, path_and_query })

@@ -16,9 +16,9 @@ use crate::http::TargetUri;
 /// Limits on idle connections of one worker.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolLimits {
-    /// Per origin; default 32.
+    /// Per origin; default 256.
     pub per_origin: usize,
-    /// In all; default 512.
+    /// In all; default 1,024.
     pub total: usize,
     /// How long one is kept; default 30 s, less than most servers keep theirs.
     pub idle: Duration,
@@ -26,7 +26,7 @@ pub struct PoolLimits {
 
 impl Default for PoolLimits {
     fn default() -> PoolLimits {
-        PoolLimits { per_origin: 32, total: 512, idle: Duration::from_secs(30) }
+        PoolLimits { per_origin: 256, total: 1024, idle: Duration::from_secs(30) }
     }
 }
 

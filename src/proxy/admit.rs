@@ -36,6 +36,9 @@ pub(super) fn admit(
     let admitted = match &request.target {
         Target::Origin(_) => return Err(not_an_origin()),
         Target::Asterisk => Admitted::Local(Answer::Options),
+        Target::Authority(authority) if authority.host.as_str() == OWN_NAME => {
+            return Err(own_name_in_tunnel());
+        }
         Target::Authority(authority) => {
             policy.judge_connect(authority)?;
             Admitted::Tunnel(authority.clone())
@@ -100,6 +103,11 @@ fn not_an_origin() -> Failure {
 fn https_needs_connect() -> Failure {
     let public = "An https URI is asked for through a tunnel (CONNECT)";
     Failure::new(ErrorType::HttpRequestError, Fault::Client, 501, public)
+}
+
+fn own_name_in_tunnel() -> Failure {
+    let public = "Larder's own page is http://larder.proxy/, without https";
+    Failure::new(ErrorType::HttpRequestDenied, Fault::Client, 404, public)
 }
 
 fn bad_max_forwards() -> Failure {

@@ -8,6 +8,7 @@
 //! Invariant: a leader that ends, however it ends, sets its followers free.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,7 +30,7 @@ const UNCACHEABLE_S: u64 = 120;
 /// The exchanges under way that others may follow.
 #[derive(Debug)]
 pub(super) struct Flights {
-    shards: Box<[Mutex<HashMap<u128, Arc<Flight>>>]>,
+    shards: Box<[Mutex<Shard>]>,
     /// Upper half: a part of the key's hash; lower half: until when, in seconds.
     uncacheable: Box<[AtomicU64]>,
 }
@@ -42,6 +43,9 @@ impl Default for Flights {
         }
     }
 }
+
+/// The flights whose keys have one part of the hash in common.
+type Shard = HashMap<u128, Arc<Flight>>;
 
 /// One exchange under way.
 #[derive(Debug)]
@@ -72,6 +76,8 @@ pub(super) struct Filling {
     /// Octets of content, when the head told.
     pub length: Option<u64>,
     pub fill: Arc<Fill>,
+    /// As in [`crate::store::Object::origin`].
+    pub origin: SocketAddr,
 }
 
 /// A request's part in a collapse.
@@ -107,11 +113,9 @@ impl Flights {
         known & !0xffff_ffff == mark(hash) && now.0 < known & 0xffff_ffff
     }
 
-    fn shard(&self, hash: u128) -> MutexGuard<'_, HashMap<u128, Arc<Flight>>> {
-        match self.shards.get((hash >> 64) as usize % SHARDS) {
-            Some(shard) => shard.lock().unwrap_or_else(PoisonError::into_inner),
-            None => unreachable!("an index below SHARDS"),
-        }
+    #[expect(clippy::indexing_slicing, reason = "there are SHARDS of them")]
+    fn shard(&self, hash: u128) -> MutexGuard<'_, Shard> {
+        self.shards[(hash >> 64) as usize % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

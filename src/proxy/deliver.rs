@@ -4,7 +4,7 @@
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::collapse::{Course, Filling, Flight};
-use super::forward::Reply;
+use super::forward::{Judge, Reply};
 use super::record::Record;
 use super::render::{Framing, Tail, passed_head, via};
 use super::sender::{More, Sender, incomplete};
@@ -14,7 +14,7 @@ use crate::http::grammar::{Members, exact_decimal};
 use crate::http::{
     BodyLength, Content, FieldName, Fields, Method, Reader, Request, Response, TargetUri, Version,
 };
-use crate::origin::Connection;
+use crate::origin::{AddressJudge as _, Connection};
 use crate::store::FillReader;
 
 /// What came of following another exchange.
@@ -46,6 +46,7 @@ pub(super) async fn follow(
         record.note("collapse", format_args!("the response under way does not answer this: {decision:?}"));
         return Ok(Followed::Alone);
     };
+    Judge { shared, scope: client.scope }.judge(filling.origin)?;
     let outcome = Outcome { collapsed: true, ttl: Some(ttl), ..Outcome::new(Handled::Forwarded(reason)) };
     // A range needs the complete length, which answer() must not be told wrongly; may_collapse
     // keeps ranges out, so that only a 304 can come here beside the whole.
@@ -99,10 +100,15 @@ async fn from_fill(
     head.clear();
     head.extend_from_slice(&filling.rendered);
     Tail { framing, age, outcome: &outcome, keep_open, client: request.version }.write(&mut head);
-    record.responds(filling.head.status, outcome, &filling.head.fields);
+    record.responds(filling.head.status, outcome, filling.head.fields.first(FieldName::ContentType));
     let (clock, idle) = (&shared.clock, shared.limits.idle);
     let mut sender = Sender { writer: &mut client.writer, clock, idle, front: &mut head, framing };
     let mut pieces = Vec::new();
+    // The task that fills has not run yet: what came with the head is there after one turn.
+    tokio::task::yield_now().await;
+    if !reader.is_ready() {
+        sender.flush_head(record).await?;
+    }
     loop {
         let before = pieces.len();
         let last = reader.next(&mut pieces).await.map_err(|aborted| Interrupted::Cut(incomplete(aborted)))?;
@@ -136,7 +142,7 @@ async fn not_modified(
     via(&mut head, Version::Http11, shared);
     let framing = Framing::Empty;
     Tail { framing, age: None, outcome: &outcome, keep_open, client: request.version }.write(&mut head);
-    record.responds(304, outcome, &filling.head.fields);
+    record.responds(304, outcome, filling.head.fields.first(FieldName::ContentType));
     let (clock, idle) = (&shared.clock, shared.limits.idle);
     let mut sender = Sender { writer: &mut client.writer, clock, idle, front: &mut head, framing };
     sender.send(&mut Vec::new(), More::No, &Fields::default(), record).await?;
@@ -185,7 +191,7 @@ pub(super) async fn pass_content(
     head.clear();
     passed_head(head, shared, response);
     Tail { framing, age: None, outcome: &outcome, keep_open, client: request.version }.write(head);
-    record.responds(response.status, outcome, &response.fields);
+    record.responds(response.status, outcome, response.fields.first(FieldName::ContentType));
     let mut content = Content::new(response.length, &shared.limits.chunks);
     let (clock, idle) = (&shared.clock, shared.limits.idle);
     let mut sender = Sender { writer, clock, idle, front: head, framing };

@@ -3,11 +3,13 @@
 use super::admit::{Admitted, admit};
 use super::collapse::{Role, join};
 use super::fetch::{Plan, fetch};
+use super::forward::Judge;
 use super::record::Record;
 use super::{Client, Interrupted, Next, Proxy, deliver, local, refuse, stored, tunnel};
 use crate::caching::{Decision, ForwardReason, Handled, Outcome, cacheable_request, decide};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{Request, TargetUri};
+use crate::origin::AddressJudge as _;
 
 /// Answers one request, and logs what became of it.
 pub async fn exchange(proxy: &Proxy, client: &mut Client, request: Request) -> Next {
@@ -97,6 +99,8 @@ async fn look_up(
             let Some(object) = objects.get(index) else {
                 return Ok(Looked::Forward(Plan::forward(ForwardReason::Miss)));
             };
+            // What may not be dialled may not be had from the store either.
+            Judge { shared, scope: client.scope }.judge(object.origin)?;
             let outcome = Outcome { ttl: Some(ttl), ..Outcome::new(Handled::Hit) };
             stored::deliver(proxy, client, request, object, age, outcome, record).await.map(Looked::Answered)
         }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::collapse::Lead;
 use super::forward::{self, Extra, Reply};
 use super::record::Record;
-use super::{Client, Interrupted, Next, Proxy, deliver, fill, stored, upload};
+use super::{Client, Interrupted, Next, Proxy, Shared, deliver, fill, stored, upload};
 use crate::caching::{
-    ForwardReason, Handled, HeadEffect, Lifetime, Outcome, StoredHead, Times, freshened_by,
-    freshened_by_head, invalidated, is_error_for_stale, may_serve_stale_on_error, may_store,
+    ForwardReason, Handled, HeadEffect, Lifetime, NotStored, Outcome, StoredHead, Times, freshened_by,
+    freshened_by_head, invalidated, is_error_for_stale, may_keep, may_serve_stale_on_error, may_store,
     storable_request, validation_fields,
 };
-use crate::error::Failure;
+use crate::error::{Failure, Fault};
 use crate::http::{FieldName, Method, Request, Response, TargetUri};
 use crate::store::Object;
 
@@ -128,19 +128,43 @@ async fn freshen(
     record: &mut Record,
 ) -> Result<Next, Interrupted> {
     let shared = &proxy.shared;
-    let head = object.head.freshen(&reply.response, request, reply.times);
-    let ttl = ttl(proxy, &head);
-    let age = head.current_age(shared.clock.now());
-    let rendered = super::render::stored_head(shared, &head);
-    let fresh = Arc::new(Object { head, rendered, content: object.content.clone() });
-    shared.store.replace(uri, object, fresh.clone());
+    let (fresh, kept) = update(shared, request, uri, object, &reply.response, reply.times);
     if let Some(lead) = plan.lead {
         lead.look_again();
     }
     deliver::keep(proxy, uri, reply.response.keep_alive, reply.connection);
-    let outcome =
-        Outcome { fwd_status: Some(304), stored: true, ttl, ..Outcome::new(Handled::Forwarded(plan.reason)) };
+    let outcome = Outcome {
+        fwd_status: Some(304),
+        stored: kept.is_ok(),
+        detail: kept.err().map(NotStored::as_str),
+        ttl: ttl(proxy, &fresh.head),
+        ..Outcome::new(Handled::Forwarded(plan.reason))
+    };
+    let age = fresh.head.current_age(shared.clock.now());
     stored::deliver(proxy, client, request, &fresh, age, outcome, record).await
+}
+
+/// RFC 9111 §3.2: puts the updated response in place of the stored one, unless the update itself
+/// forbids that.
+fn update(
+    shared: &Shared,
+    request: &Request,
+    uri: &TargetUri,
+    object: &Arc<Object>,
+    response: &Response,
+    times: Times,
+) -> (Arc<Object>, Result<(), NotStored>) {
+    let head = object.head.freshen(response, request, times);
+    let kept = may_keep(request, &head, &shared.cache_policy);
+    let rendered = super::render::stored_head(shared, &head, response.version);
+    let fresh = Arc::new(Object { head, rendered, content: object.content.clone(), origin: object.origin });
+    match kept {
+        Ok(()) => shared.store.replace(uri, object, fresh.clone()),
+        // It says nothing about what others may get.
+        Err(reason) if reason.is_about_request() => {}
+        Err(_) => shared.store.remove(uri, object),
+    }
+    (fresh, kept)
 }
 
 /// No answer at all: a stale response may stand in (RFC 9111 §4.2.4).
@@ -153,7 +177,8 @@ async fn after_failure(
     record: &mut Record,
 ) -> Result<Next, Interrupted> {
     match &plan.validating {
-        Some(object) if may_be_stale(proxy, request, object) => {
+        // A refusal is no failure of the origin's.
+        Some(object) if failure.fault == Fault::Origin && may_be_stale(proxy, request, object) => {
             record.note("reuse", format_args!("{failure}; the stale response is served"));
             serve_stale(proxy, client, request, &plan, object, None, record).await
         }
@@ -208,7 +233,9 @@ async fn after_reply(
         Ok(writer) => writer,
         Err(reason) => {
             record.note("store", format_args!("not stored: {reason}"));
-            outcome.detail = Some(reason);
+            // fwd=method says it already.
+            outcome.detail = Some(reason)
+                .filter(|_| plan.reason != ForwardReason::Method && request.method != Method::Head);
             if let Some(lead) = plan.lead {
                 lead.dissolve();
             }
@@ -220,7 +247,8 @@ async fn after_reply(
     outcome.stored = true;
     record
         .note("store", format_args!("stores {uri} with {:?}", head.freshness_lifetime(&shared.cache_policy)));
-    let start = fill::Start { uri, request: &request.fields, head, reply, lead: plan.lead, writer };
+    let start =
+        fill::Start { id: record.id(), uri, request: &request.fields, head, reply, lead: plan.lead, writer };
     let filling = fill::start(proxy, start);
     deliver::filling(proxy, client, request, &filling, outcome, record).await
 }
@@ -248,10 +276,8 @@ pub(super) fn invalidate(
         }
         match freshened_by_head(&object.head, response, object.content.length()) {
             HeadEffect::Freshen => {
-                let head = object.head.freshen(response, request, times);
-                let rendered = super::render::stored_head(&proxy.shared, &head);
-                let fresh = Object { head, rendered, content: object.content.clone() };
-                store.replace(uri, object, Arc::new(fresh));
+                let (_fresh, kept) = update(&proxy.shared, request, uri, object, response, times);
+                record.note("store", format_args!("freshened by HEAD: {kept:?}"));
             }
             HeadEffect::Invalidate => store.invalidate(uri),
             HeadEffect::None => {}

@@ -8,6 +8,7 @@ use super::Proxy;
 use super::collapse::{Filling, Lead};
 use super::deliver;
 use super::forward::Reply;
+use super::record::tell;
 use crate::caching::StoredHead;
 use crate::http::{BodyLength, Content, Fields, TargetUri};
 use crate::store::{Aborted, FillWriter, Finished, Object, StoredContent};
@@ -26,6 +27,8 @@ enum FillError {
 /// A response that is to be stored.
 #[derive(Debug)]
 pub(super) struct Start<'a> {
+    /// The number of the request, for the diagnostics.
+    pub id: u64,
     pub uri: &'a TargetUri,
     /// Of the request, to tell which stored responses the new one replaces.
     pub request: &'a Fields,
@@ -46,10 +49,16 @@ pub(super) fn known_length(length: BodyLength) -> Option<u64> {
 
 /// Starts to bring a reply into the store.
 pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
-    let Start { uri, request, head, reply, mut lead, writer } = start;
+    let Start { id, uri, request, head, reply, mut lead, writer } = start;
     let length = known_length(reply.response.length);
-    let rendered = super::render::stored_head(&proxy.shared, &head);
-    let filling = Arc::new(Filling { head, rendered, length, fill: writer.fill().clone() });
+    let rendered = super::render::stored_head(&proxy.shared, &head, reply.response.version);
+    let filling = Arc::new(Filling {
+        head,
+        rendered,
+        length,
+        fill: writer.fill().clone(),
+        origin: reply.connection.peer,
+    });
     if let Some(lead) = &mut lead {
         lead.share(filling.clone());
     }
@@ -60,11 +69,16 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
         let mut connection = reply.connection;
         match run(&proxy, &mut connection, &mut content, writer).await {
             Ok(Finished::Kept(pieces)) => {
-                store(&proxy, &uri, &request, &of_task, StoredContent::new(pieces));
+                let content = StoredContent::new(pieces);
+                tell(id, "store", format_args!("stored, {} octets of content", content.length()));
+                store(&proxy, &uri, &request, &of_task, content);
                 deliver::keep(&proxy, &uri, keep_alive, connection);
             }
-            Ok(Finished::Passed) => deliver::keep(&proxy, &uri, keep_alive, connection),
-            Err(error) => tracing::debug!(%uri, "not stored: {error}"),
+            Ok(Finished::Passed) => {
+                tell(id, "store", "not stored: too-large");
+                deliver::keep(&proxy, &uri, keep_alive, connection);
+            }
+            Err(error) => tell(id, "store", format_args!("not stored: {error}")),
         }
         // The store has it before the flight ends: who comes now finds one or the other.
         drop(lead);
@@ -90,7 +104,12 @@ async fn run(
 }
 
 fn store(proxy: &Proxy, uri: &TargetUri, request: &Fields, filling: &Filling, content: StoredContent) {
-    let object = Object { head: filling.head.clone(), rendered: filling.rendered.clone(), content };
+    let object = Object {
+        head: filling.head.clone(),
+        rendered: filling.rendered.clone(),
+        content,
+        origin: filling.origin,
+    };
     // What this request selected before, the new response answers from now on.
     proxy.shared.store.insert(uri, object, |other| other.head.selects(request));
 }

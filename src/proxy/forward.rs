@@ -2,6 +2,7 @@
 //! that comes back.
 
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,9 +38,32 @@ pub(super) struct Judge<'a> {
 }
 
 impl AddressJudge for Judge<'_> {
-    fn judge(&self, address: std::net::SocketAddr) -> Result<(), Failure> {
-        Ok(self.shared.policy.load().judge_address(address, self.scope, &self.shared.own)?)
+    fn judge(&self, address: SocketAddr) -> Result<(), Failure> {
+        let own = &self.shared.own;
+        let policy = self.shared.policy.load();
+        if own.iter().any(|own| own.port() == address.port() && own.ip().is_unspecified())
+            && is_local(address)
+        {
+            // Larder listens on all addresses of the machine, and this is one of them.
+            let with_this: Vec<_> = own.iter().copied().chain([SocketAddr::new(address.ip(), 0)]).collect();
+            return Ok(policy.judge_address(address, self.scope, &with_this)?);
+        }
+        Ok(policy.judge_address(address, self.scope, own)?)
     }
+}
+
+/// Whether an address is the machine's own: the kernel then talks to it from that very address.
+/// Connecting a datagram socket sends nothing.
+fn is_local(address: SocketAddr) -> bool {
+    let any: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let local = UdpSocket::bind(any).and_then(|socket| {
+        socket.connect(address)?;
+        socket.local_addr()
+    });
+    local.is_ok_and(|local| local.ip() == address.ip())
 }
 
 /// What a request head to the origin has beyond the client's fields.
@@ -168,13 +192,16 @@ async fn send_and_wait(
     // Interim responses are forwarded (RFC 9110 §15.2) until a final one comes.
     let mut seen = 0;
     loop {
-        let response = match response_head(proxy, &mut connection.reader, &request.method).await {
+        let response = match response_head(proxy, &mut connection.reader, &request.method, record).await {
             Ok(response) => response,
             Err(HeadFailure::NoOctet(error)) if seen == 0 => return Err(Unanswered::Stale(error)),
             Err(failure) => return Err(Unanswered::Interrupted(failure.into_failure().into())),
         };
-        if response.status >= 200 || response.status == 101 {
+        if response.status >= 200 {
             return Ok(response);
+        }
+        if response.status == 101 {
+            return Err(Unanswered::Interrupted(unasked_switch().into()));
         }
         seen += 1;
         if seen > proxy.shared.limits.interim {
@@ -228,11 +255,15 @@ pub(super) async fn response_head(
     proxy: &Proxy,
     reader: &mut Reader<OwnedReadHalf>,
     method: &Method,
+    record: &mut Record,
 ) -> Result<Response, HeadFailure> {
     let limits = &proxy.shared.limits;
     let reading = reader.response_head(method, &limits.head);
     let error = match proxy.shared.clock.timeout(limits.response, reading).await {
-        Ok(Ok(response)) => return Ok(response),
+        Ok(Ok(response)) => {
+            record.received_from_origin(response.head_bytes);
+            return Ok(response);
+        }
         Ok(Err(error)) => error,
         Err(_timed_out) => return Err(HeadFailure::Failed(no_response_in_time())),
     };
@@ -259,6 +290,12 @@ fn no_answer(error: &io::Error) -> Failure {
 fn no_response_in_time() -> Failure {
     let public = "The server did not answer in time";
     Failure::new(ErrorType::HttpResponseTimeout, Fault::Origin, 504, public)
+}
+
+/// A 101 to a request that did not ask for one.
+pub(super) fn unasked_switch() -> Failure {
+    let public = "The server switched protocols without being asked";
+    Failure::new(ErrorType::HttpUpgradeFailed, Fault::Origin, 502, public)
 }
 
 /// An endless stream of interim responses.

@@ -50,11 +50,10 @@ pub(super) async fn respond(
         field(&mut head, FieldName::Allow, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT");
     }
     if !content_type.is_empty() {
-        field(&mut head, FieldName::ContentType, content_type);
         field(&mut head, FieldName::CacheControl, "no-store");
     }
     via(&mut head, Version::Http11, &proxy.shared);
-    send(proxy, client, request, 200, head, content, record).await
+    send(proxy, client, request, 200, head, (content_type, content), record).await
 }
 
 /// Ends a head of Larder's own and sends it with its content. The connection stays open only
@@ -65,15 +64,18 @@ pub(super) async fn send(
     request: &Request,
     status: u16,
     mut head: Vec<u8>,
-    content: Vec<u8>,
+    (content_type, content): (&str, Vec<u8>),
     record: &mut Record,
 ) -> Result<Next, Interrupted> {
     let has_unread = !matches!(request.length, BodyLength::None | BodyLength::Exact(0));
     let keep_open = client.keeps_open(request) && !has_unread;
     let framing = Framing::Length(content.len() as u64);
+    if !content_type.is_empty() {
+        field(&mut head, FieldName::ContentType, content_type);
+    }
     let outcome = Outcome { detail: record.outcome().detail, ..Outcome::new(Handled::Local) };
     Tail { framing, age: None, outcome: &outcome, keep_open, client: request.version }.write(&mut head);
-    record.responds(status, outcome, &Fields::default());
+    record.responds(status, outcome, Some(content_type.as_bytes()).filter(|text| !text.is_empty()));
     let (clock, idle) = (&proxy.shared.clock, proxy.shared.limits.idle);
     let mut sender = Sender { writer: &mut client.writer, clock, idle, front: &mut head, framing };
     let mut pieces = if request.method == Method::Head { Vec::new() } else { vec![Bytes::from(content)] };

@@ -12,7 +12,7 @@ use tracing::debug;
 use super::{Client, Next, Shared};
 use crate::caching::{Decision, ForwardReason, Handled, Outcome};
 use crate::error::{ErrorType, Failure, Fault};
-use crate::http::{FieldName, Fields, Request, Target, Timestamp};
+use crate::http::{FieldName, Request, Target, Timestamp};
 use crate::log::{AccessRecord, CacheCode, Ending, Hierarchy, LoggedUrl};
 use crate::origin::Connection;
 
@@ -55,13 +55,8 @@ pub struct Record {
 impl Record {
     pub(super) fn begin(shared: &Shared, client: &Client, request: &Request) -> Record {
         let record = Record::of_connection(shared, client.peer, request.head_bytes);
-        debug!(
-            request = %record.number(),
-            client = %client.peer,
-            method = request.method.as_str(),
-            target = %LoggedTarget(&request.target),
-            "request"
-        );
+        let target = LoggedTarget(&request.target);
+        record.note("request", format_args!("{} {target} from {}", request.method.as_str(), client.peer));
         record
     }
 
@@ -96,18 +91,27 @@ impl Record {
         self.outcome
     }
 
-    fn number(&self) -> impl Display + use<> {
-        let id = self.id;
-        std::fmt::from_fn(move |f| write!(f, "{id:016x}"))
-    }
-
     /// A step of the story that has nothing to remember.
     pub(super) fn note(&self, step: &str, text: impl Display) {
-        debug!(request = %self.number(), step, "{text}");
+        tell(self.id, step, text);
     }
 
     pub(super) fn decided(&self, decision: &Decision) {
-        self.note("reuse", format_args!("{decision:?}"));
+        match decision {
+            Decision::Reuse { age, ttl, .. } => {
+                self.note("reuse", format_args!("a hit: age {age} s, ttl {ttl} s"))
+            }
+            Decision::Validate { reason, .. } => {
+                self.note(
+                    "reuse",
+                    format_args!("the stored response must be validated: {}", reason.as_str()),
+                );
+            }
+            Decision::Forward(reason) => {
+                self.note("reuse", format_args!("nothing to reuse: {}", reason.as_str()))
+            }
+            Decision::GatewayTimeout => self.note("reuse", "nothing to reuse, and only-if-cached"),
+        }
     }
 
     pub(super) fn asks(&mut self, connection: &Connection) {
@@ -129,14 +133,21 @@ impl Record {
     }
 
     /// The head that the client gets is decided on.
-    pub(super) fn responds(&mut self, status: u16, outcome: Outcome, fields: &Fields) {
+    pub(super) fn responds(&mut self, status: u16, outcome: Outcome, content_type: Option<&[u8]>) {
         self.status = status;
         self.outcome = outcome;
-        self.code = code(status, &outcome);
-        if self.logged {
-            self.content_type = fields.first(FieldName::ContentType).map(Box::from);
+        // A failure keeps the code of its fault.
+        if self.error.is_none() {
+            self.code = code(status, &outcome);
         }
-        self.note("response", format_args!("{status} {outcome:?}"));
+        if self.logged {
+            self.content_type = content_type.map(Box::from);
+        }
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let mut text = Vec::new();
+            outcome.write_cache_status(&mut text);
+            self.note("response", format_args!("{status}, Cache-Status: {}", String::from_utf8_lossy(&text)));
+        }
     }
 
     pub(super) fn tunnel(&mut self, origin: SocketAddr) {
@@ -165,7 +176,7 @@ impl Record {
             Fault::Client | Fault::Proxy => CacheCode::None,
         };
         self.detail = (!failure.internal.is_empty()).then(|| failure.internal.to_string());
-        debug!(request = %self.number(), error = failure.error.as_str(), rule = failure.rule, "{failure}");
+        self.note("refused", format_args!("{}: {failure}", failure.error.as_str()));
     }
 
     /// The response was cut off.
@@ -173,7 +184,7 @@ impl Record {
         self.error = Some(failure.error);
         self.detail = Some(failure.internal.to_string());
         self.ending = Ending::Aborted;
-        debug!(request = %self.number(), "cut off: {failure}");
+        self.note("response", format_args!("cut off: {failure}"));
         Next::Reset
     }
 
@@ -187,6 +198,8 @@ impl Record {
 
     /// Ends the story: counts it and writes its line.
     pub(super) fn finish(&self, shared: &Shared, request: &Request) {
+        let took = shared.clock.now_ms().saturating_sub(self.started_ms);
+        self.note("end", format_args!("{} octets to the client after {took} ms", self.bytes_to_client));
         let url = match &request.target {
             Target::Absolute(uri) => LoggedUrl::Uri(uri),
             Target::Authority(authority) => LoggedUrl::Authority(authority),
@@ -276,6 +289,11 @@ fn code(status: u16, outcome: &Outcome) -> CacheCode {
         Handled::Forwarded(ForwardReason::Request) => CacheCode::ClientRefresh,
         Handled::Forwarded(_) => CacheCode::Miss,
     }
+}
+
+/// Tells a step of the story of the request with this number.
+pub(super) fn tell(id: u64, step: &str, text: impl Display) {
+    debug!("{id:016x} {step}: {text}");
 }
 
 struct LoggedTarget<'a>(&'a Target);

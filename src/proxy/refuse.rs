@@ -24,11 +24,10 @@ pub(super) async fn refuse(
     record.fails(&failure);
     let kind = Kind::preferred(&request.fields);
     let page = Page { failure: &failure, host: host(request), id: record.id() };
-    let content = page.write(kind);
+    let content = (kind.content_type(), page.write(kind).into_bytes());
     let mut head = Vec::with_capacity(512);
     status_line(&mut head, failure.status, b"");
     field(&mut head, FieldName::Date, proxy.shared.clock.now().to_http_date());
-    field(&mut head, FieldName::ContentType, kind.content_type());
     field(&mut head, FieldName::CacheControl, "no-store");
     field(&mut head, FieldName::ProxyStatus, proxy_status(&failure));
     via(&mut head, Version::Http11, &proxy.shared);
@@ -37,12 +36,8 @@ pub(super) async fn refuse(
         client.last_request = true;
     }
     let code = failure.status;
-    match local::send(proxy, client, request, code, head, content.into_bytes(), record).await {
-        Ok(next) => {
-            // The line in the log keeps the failure's own words.
-            record.fails(&failure);
-            next
-        }
+    match local::send(proxy, client, request, code, head, content, record).await {
+        Ok(next) => next,
         Err(Interrupted::ClientGone(error)) => record.client_gone(&error),
         Err(Interrupted::Cut(failure) | Interrupted::Failed(failure)) => record.cut(failure),
     }
@@ -159,6 +154,7 @@ impl Page<'_> {
     fn title(&self) -> &'static str {
         match (self.failure.fault, self.failure.status) {
             (Fault::Policy, _) => "Blocked",
+            (Fault::Origin, _) => "The site can't be reached",
             (_, status) => reason_phrase(status),
         }
     }

@@ -33,13 +33,13 @@ impl Framing {
 
 /// Status line and field lines of a response that is stored: everything in its head that does
 /// not change from hit to hit.
-pub(super) fn stored_head(shared: &Shared, head: &StoredHead) -> Bytes {
+pub(super) fn stored_head(shared: &Shared, head: &StoredHead, received: Version) -> Bytes {
     let mut out = Vec::with_capacity(head.fields.memory_bytes() + 64);
     status_line(&mut out, head.status, &head.reason);
     for line in head.fields.iter().filter(|line| line.id != FieldName::ContentLength) {
         field_line(&mut out, line.name, line.value);
     }
-    via(&mut out, Version::Http11, shared);
+    via(&mut out, received, shared);
     Bytes::from(out.into_boxed_slice())
 }
 

@@ -67,7 +67,7 @@ pub(super) async fn deliver(
     }
     let keep_open = client.keeps_open(request);
     Tail { framing, age: Some(age), outcome: &outcome, keep_open, client: request.version }.write(&mut head);
-    record.responds(status, outcome, &object.head.fields);
+    record.responds(status, outcome, object.head.fields.first(FieldName::ContentType));
     let mut sender = Sender {
         writer: &mut client.writer,
         clock: &shared.clock,

@@ -14,7 +14,9 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::deliver::{Towards, keep, pass_content, passed_framing};
 use super::fetch::invalidate;
-use super::forward::{Extra, Judge, forward_interim, request_head, response_head, too_many_interim};
+use super::forward::{
+    Extra, Judge, forward_interim, request_head, response_head, too_many_interim, unasked_switch,
+};
 use super::record::Record;
 use super::render::{Framing, passed_head};
 use super::{Client, Interrupted, Next, Proxy, tunnel};
@@ -231,7 +233,7 @@ impl Answering<'_> {
         let request_time = self.proxy.shared.clock.now();
         let mut interim = 0;
         let response = loop {
-            let response = response_head(self.proxy, reader, &self.request.method).await;
+            let response = response_head(self.proxy, reader, &self.request.method, record).await;
             let response = response.map_err(|failure| failure.into_failure())?;
             match response.status {
                 101 if self.may_switch => return Ok(Answered::Switched(response)),
@@ -254,11 +256,6 @@ impl Answering<'_> {
         pass_content(self.proxy, to, self.request, &response, reader, outcome, record).await?;
         Ok(Answered::Whole { keep_alive: response.keep_alive, until_close })
     }
-}
-
-fn unasked_switch() -> Failure {
-    let public = "The server switched protocols without being asked";
-    Failure::new(ErrorType::HttpUpgradeFailed, Fault::Origin, 502, public)
 }
 
 /// RFC 9110 §7.8: the 101 goes to the client, and what follows is a tunnel.

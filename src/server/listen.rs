@@ -42,13 +42,16 @@ pub fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Bound, BindError
     let mut bound = Bound { by_worker: (0..workers).map(|_| Vec::new()).collect(), addresses: Vec::new() };
     for &wanted in addresses {
         let mut address = wanted;
+        // An IPv6 listener takes IPv4 clients, too, unless another one is there for them.
+        let both = !addresses.iter().any(|other| other.is_ipv4() && other.port() == wanted.port());
         if wanted.port() != 0 {
             // SO_REUSEPORT would let a second Larder share the port in silence: a socket
             // without it finds out whether the port is free.
-            drop(listen(wanted, Sharing::Alone).map_err(|error| explain(wanted, error))?);
+            drop(listen(wanted, Sharing::Alone, both).map_err(|error| explain(wanted, error))?);
         }
         for listeners in &mut bound.by_worker {
-            let listener = listen(address, Sharing::WithWorkers).map_err(|error| explain(wanted, error))?;
+            let listener =
+                listen(address, Sharing::WithWorkers, both).map_err(|error| explain(wanted, error))?;
             address = listener.local_addr().map_err(|error| explain(wanted, error))?;
             listeners.push(listener);
         }
@@ -72,9 +75,12 @@ enum Sharing {
     WithWorkers,
 }
 
-fn listen(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, sharing: Sharing, both_families: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!both_families)?;
+    }
     if matches!(sharing, Sharing::WithWorkers) {
         socket.set_reuse_port(true)?;
     }

@@ -223,7 +223,8 @@ impl FillWriter {
             let drained = self.fill.drained.notified();
             {
                 let state = self.fill.lock();
-                if !state.has_readers() && !(state.kept && self.is_worth_finishing()) {
+                let goes_on = state.has_readers() || state.kept && self.is_worth_finishing();
+                if !goes_on {
                     return Err(Aborted);
                 }
                 if state.kept || state.held <= WINDOW {
@@ -264,6 +265,13 @@ pub struct FillReader {
 }
 
 impl FillReader {
+    /// Whether there is anything to take at once: pieces or the end.
+    pub fn is_ready(&self) -> bool {
+        let state = self.fill.lock();
+        let next = state.readers.get(self.place).copied().flatten().unwrap_or(0);
+        next < state.first + state.pieces.len() || !matches!(state.end, End::Open)
+    }
+
     /// Appends the next pieces, as many as are there; true when they were the last ones.
     pub async fn next(&mut self, pieces: &mut Vec<Bytes>) -> Result<bool, Aborted> {
         loop {
@@ -343,7 +351,7 @@ mod tests {
         let (mut all, mut pieces) = (Vec::new(), Vec::new());
         loop {
             let done = reader.next(&mut pieces).await?;
-            all.extend(pieces.drain(..).collect::<Vec<_>>().concat());
+            all.extend(std::mem::take(&mut pieces).concat());
             if done {
                 return Ok(all);
             }

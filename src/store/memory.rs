@@ -181,13 +181,9 @@ impl Memory {
         }
     }
 
+    #[expect(clippy::indexing_slicing, reason = "there are SHARDS of them")]
     fn shard(&self, hash: u128) -> MutexGuard<'_, Shard> {
-        // SHARDS is a power of two: the index is always there.
-        let index = (hash >> 64) as usize % SHARDS;
-        match self.shards.get(index) {
-            Some(shard) => lock(shard),
-            None => unreachable!("an index below SHARDS"),
-        }
+        lock(&self.shards[(hash >> 64) as usize % SHARDS])
     }
 
     /// Xorshift (Marsaglia 2003): picks victims, guards nothing. A lost update between threads

@@ -9,6 +9,7 @@ mod fill;
 mod memory;
 
 use std::hash::Hasher;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,6 +30,9 @@ pub struct Object {
     pub rendered: Bytes,
     /// The content.
     pub content: StoredContent,
+    /// The address that it came from: a policy that refuses the address refuses what was stored
+    /// from it, too.
+    pub origin: SocketAddr,
 }
 
 /// Content in pieces that are shared with every reader.
@@ -142,6 +146,13 @@ impl Store {
             let swap =
                 |object: &Arc<Object>| if Arc::ptr_eq(object, old) { new.clone() } else { object.clone() };
             stored.iter().map(swap).collect()
+        });
+    }
+
+    /// Removes `old`, if it is still stored.
+    pub fn remove(&self, uri: &TargetUri, old: &Arc<Object>) {
+        self.memory.update(self.hash(uri), uri, |stored| {
+            stored.iter().filter(|object| !Arc::ptr_eq(object, old)).cloned().collect()
         });
     }
 

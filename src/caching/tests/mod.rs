@@ -64,6 +64,7 @@ fn response(status: u16, lines: &str) -> Response {
         version: Version::Http11,
         fields: fields(lines),
         length: BodyLength::Chunked,
+        head_bytes: 0,
         keep_alive: true,
     }
 }

@@ -20,7 +20,7 @@ fn parsed(text: &str) -> Config {
 fn diagnosis(text: &str) -> Diagnosis {
     match parse(Path::new("larder.toml"), text) {
         Err(ConfigError::Place(diagnosis)) => *diagnosis,
-        other => unreachable!("{text}: {other:?}"),
+        other => panic!("{text}: {other:?}"),
     }
 }
 

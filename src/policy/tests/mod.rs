@@ -27,7 +27,7 @@ fn judge(policy: &Policy, target: &str) -> Option<String> {
     let judged = if target.contains("://") {
         policy.judge_target(&TargetUri::parse_absolute(&raw).expect("a valid URI"))
     } else {
-        let Ok(Target::Authority(authority)) = Target::parse_connect(&raw) else { unreachable!("{target}") };
+        let Ok(Target::Authority(authority)) = Target::parse_connect(&raw) else { panic!("{target}") };
         policy.judge_connect(&authority)
     };
     judged.err().map(|refusal| refusal.rule)

@@ -128,16 +128,6 @@ def crowd(world):
         expect(len(seen) == 1 and seen[0].method == "GET", f"nginx saw {len(seen)} requests: {seen[:3]}")
 
 
-def after_restart(world):
-    """What was stored before the process ended is still there. Expects `ranges_and_conditions` to have run."""
-    with world.report.check("curl: after a restart the large file is served without the origin"):
-        mark = world.origin.mark()
-        url = world.origin.url("parts", LARGE)
-        reply = world.clients.curl(url)
-        expect(reply.sha256 == world.origin.sha256(LARGE), "wrong bytes")
-        expect(world.origin.since(mark, url) == [], "nginx was asked again")
-
-
 def load_all(world, name, load, files, scheme="http"):
     """Loads each file with the client's `load` function and compares the bytes; returns the replies by file."""
     replies = {}
