@@ -6,10 +6,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::chunked::{Chunk, ChunkError, ChunkLimits, ChunkedDecoder};
-use super::head::{
-    HeadError, HeadLimits, HeadScanner, HeadSpan, RequestLine, check_start, parse_request, parse_response,
-};
-use super::{BodyLength, Fields, Method, Request, Response};
+use super::head::{RequestLine, check_start, parse_request, parse_response};
+use super::scan::{HeadScanner, HeadSpan};
+use super::{BodyLength, Fields, HeadError, HeadLimits, Method, Request, Response};
 
 /// The reading side of a connection with the octets that were read too far.
 #[derive(Debug)]

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use super::collapse::Lead;
 use super::forward::{self, Extra, Reply};
 use super::record::Record;
-use super::{Client, Interrupted, Next, Proxy, Shared, deliver, fill, stored, upload};
+use super::{Client, Interrupted, Next, Proxy, deliver, fill, stored, update, upload};
 use crate::caching::{
-    ForwardReason, Handled, HeadEffect, Lifetime, NotStored, Outcome, StoredHead, Times, freshened_by,
-    freshened_by_head, invalidated, is_error_for_stale, may_keep, may_serve_stale_on_error, may_store,
-    storable_request, validation_fields,
+    ForwardReason, Handled, Lifetime, NotStored, Outcome, StoredHead, freshened_by, is_error_for_stale,
+    may_serve_stale_on_error, may_store, storable_request, validation_fields,
 };
 use crate::error::{Failure, Fault};
-use crate::http::{FieldName, Method, Request, Response, TargetUri};
+use crate::http::{FieldName, Method, Request, TargetUri};
 use crate::store::Object;
 
 /// Why and how the origin is asked.
@@ -128,7 +127,7 @@ async fn freshen(
     record: &mut Record,
 ) -> Result<Next, Interrupted> {
     let shared = &proxy.shared;
-    let (fresh, kept) = update(shared, request, uri, object, &reply.response, reply.times);
+    let (fresh, kept) = update::freshen(shared, request, uri, object, &reply.response, reply.times);
     if let Some(lead) = plan.lead {
         lead.look_again();
     }
@@ -142,29 +141,6 @@ async fn freshen(
     };
     let age = fresh.head.current_age(shared.clock.now());
     stored::deliver(proxy, client, request, &fresh, age, outcome, record).await
-}
-
-/// RFC 9111 §3.2: puts the updated response in place of the stored one, unless the update itself
-/// forbids that.
-fn update(
-    shared: &Shared,
-    request: &Request,
-    uri: &TargetUri,
-    object: &Arc<Object>,
-    response: &Response,
-    times: Times,
-) -> (Arc<Object>, Result<(), NotStored>) {
-    let head = object.head.freshen(response, request, times);
-    let kept = may_keep(request, &head, &shared.cache_policy);
-    let rendered = super::render::stored_head(shared, &head, response.version);
-    let fresh = Arc::new(Object { head, rendered, content: object.content.clone(), origin: object.origin });
-    match kept {
-        Ok(()) => shared.store.replace(uri, object, fresh.clone()),
-        // It says nothing about what others may get.
-        Err(reason) if reason.is_about_request() => {}
-        Err(_) => shared.store.remove(uri, object),
-    }
-    (fresh, kept)
 }
 
 /// No answer at all: a stale response may stand in (RFC 9111 §4.2.4).
@@ -221,7 +197,7 @@ async fn after_reply(
     record: &mut Record,
 ) -> Result<Next, Interrupted> {
     let shared = &proxy.shared;
-    invalidate(proxy, request, uri, &reply.response, reply.times, record);
+    update::others(proxy, request, uri, &reply.response, reply.times, record);
     let mut outcome = Outcome::new(Handled::Forwarded(plan.reason));
     outcome.fwd_status = (plan.reason == ForwardReason::Stale).then_some(reply.response.status);
     let storing = may_store(request, &reply.response, reply.times, &shared.cache_policy);
@@ -251,38 +227,6 @@ async fn after_reply(
         fill::Start { id: record.id(), uri, request: &request.fields, head, reply, lead: plan.lead, writer };
     let filling = fill::start(proxy, start);
     deliver::filling(proxy, client, request, &filling, outcome, record).await
-}
-
-/// What this exchange says about other stored responses (RFC 9111 §4.3.5, §4.4).
-pub(super) fn invalidate(
-    proxy: &Proxy,
-    request: &Request,
-    uri: &TargetUri,
-    response: &Response,
-    times: Times,
-    record: &Record,
-) {
-    let store = &proxy.shared.store;
-    for target in invalidated(&request.method, uri, response) {
-        record.note("store", format_args!("invalidates {target}"));
-        store.invalidate(&target);
-    }
-    if request.method != Method::Head {
-        return;
-    }
-    for object in store.variants(uri).iter().flat_map(|variants| variants.iter()) {
-        if !object.head.selects(&request.fields) {
-            continue;
-        }
-        match freshened_by_head(&object.head, response, object.content.length()) {
-            HeadEffect::Freshen => {
-                let (_fresh, kept) = update(&proxy.shared, request, uri, object, response, times);
-                record.note("store", format_args!("freshened by HEAD: {kept:?}"));
-            }
-            HeadEffect::Invalidate => store.invalidate(uri),
-            HeadEffect::None => {}
-        }
-    }
 }
 
 /// Seconds of freshness left, for `Cache-Status`.

@@ -20,6 +20,7 @@ mod sender;
 mod splice;
 mod stored;
 mod tunnel;
+mod update;
 mod upload;
 
 use std::net::SocketAddr;

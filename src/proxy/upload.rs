@@ -13,13 +13,12 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::deliver::{Towards, keep, pass_content, passed_framing};
-use super::fetch::invalidate;
 use super::forward::{
     Extra, Judge, forward_interim, request_head, response_head, too_many_interim, unasked_switch,
 };
 use super::record::Record;
 use super::render::{Framing, passed_head};
-use super::{Client, Interrupted, Next, Proxy, tunnel};
+use super::{Client, Interrupted, Next, Proxy, tunnel, update};
 use crate::caching::{ForwardReason, Handled, Outcome, Times};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::write::{chunk_size_line, field, last_chunk, write_all};
@@ -247,7 +246,7 @@ impl Answering<'_> {
             }
         };
         let times = Times { request_time, response_time: self.proxy.shared.clock.now() };
-        invalidate(self.proxy, self.request, self.uri, &response, times, record);
+        update::others(self.proxy, self.request, self.uri, &response, times, record);
         self.started.set(true);
         let until_close = passed_framing(self.request, &response) == Framing::UntilClose;
         let to = Towards { keep_open: to.keep_open && !until_close, ..to };

@@ -8,7 +8,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
-    reason = "a panic is how a test fails"
+    clippy::print_stdout,
+    reason = "a panic is how a test fails, and print what one looks at"
 )]
 #![allow(unreachable_pub, reason = "a test has no other crates to be reached from")]
 
