@@ -15,3 +15,12 @@
 mod support;
 
 mod http_connections;
+mod http_content;
+mod http_failures;
+mod http_heads;
+mod http_interim;
+mod http_limits;
+mod http_pool;
+mod http_versions;
+mod process;
+mod tunnels;
