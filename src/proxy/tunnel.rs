@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 
 use super::forward::Judge;
 use super::record::Record;
-use super::{Client, Interrupted, Next, Proxy, splice};
-use crate::http::{Authority, Request, Version};
+use super::{Exchange, Interrupted, Next, Proxy, splice};
+use crate::http::{Authority, Version};
 use crate::origin::Connection;
 
 /// Octets in one direction after which splicing pays; a pipe costs three system calls.
@@ -25,40 +25,32 @@ const SPLICE_FROM: u64 = 256 * 1024;
 const BUFFER: usize = 16 * 1024;
 
 /// Opens the tunnel that a CONNECT request asks for, and serves it to its end.
-pub(super) async fn connect(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
-    authority: &Authority,
-    record: &mut Record,
-) -> Result<Next, Interrupted> {
-    let judge = Judge { shared: &proxy.shared, scope: client.scope };
-    let connection = proxy.origins.connect(authority, &judge).await?;
-    record.tunnel(connection.peer);
+pub(super) async fn connect(exchange: &mut Exchange<'_>, authority: &Authority) -> Result<Next, Interrupted> {
+    let judge = Judge { shared: &exchange.proxy.shared, scope: exchange.client.scope };
+    let connection = exchange.proxy.origins.connect(authority, &judge).await?;
+    exchange.record.tunnel(connection.peer);
     // RFC 9110 §9.3.6: no Content-Length, no Transfer-Encoding; the client takes what follows
     // for the tunnel's octets.
-    let head: &[u8] = match request.version {
+    let head: &[u8] = match exchange.request.version {
         Version::Http11 => b"HTTP/1.1 200 Connection established\r\n\r\n",
         Version::Http10 => b"HTTP/1.0 200 Connection established\r\n\r\n",
     };
-    client.writer.write_all(head).await.map_err(Interrupted::ClientGone)?;
-    record.sent(head.len() as u64);
-    relay(proxy, client, connection, record).await
+    exchange.client.writer.write_all(head).await.map_err(Interrupted::ClientGone)?;
+    exchange.record.sent(head.len() as u64);
+    relay(exchange, connection).await
 }
 
 /// Carries octets between the two until both have ended, one fails, or both are silent for too
 /// long. What either had sent too early goes first.
 pub(super) async fn relay(
-    proxy: &Proxy,
-    client: &mut Client,
+    exchange: &mut Exchange<'_>,
     mut connection: Connection,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
-    let early_up = client.reader.take_buffered();
+    let early_up = exchange.client.reader.take_buffered();
     let early_down = connection.reader.take_buffered();
-    let client_side = client.reader.io().as_ref();
+    let client_side = exchange.client.reader.io().as_ref();
     let origin_side = connection.reader.io().as_ref();
-    let carrying = Carrying { record, up: Carried::default(), down: Carried::default() };
+    let carrying = Carrying { record: exchange.record, up: Carried::default(), down: Carried::default() };
     let both = async {
         tokio::try_join!(
             direction(client_side, origin_side, &early_up, &carrying.up),
@@ -67,7 +59,7 @@ pub(super) async fn relay(
     };
     let ended = tokio::select! {
         result = both => result.map(drop),
-        () = silence(proxy, &carrying.up, &carrying.down) => Err(io::ErrorKind::TimedOut.into()),
+        () = silence(exchange.proxy, &carrying.up, &carrying.down) => Err(io::ErrorKind::TimedOut.into()),
     };
     match ended {
         Ok(()) => carrying.record.note("tunnel", "both sides have ended"),
