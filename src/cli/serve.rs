@@ -57,7 +57,8 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let descriptors = raise_descriptor_limit();
     let bound = bind(&settings.server.listen, workers(&settings))?;
     let own = own_addresses(bound.addresses(), &settings);
-    let log = AccessLog::open(&log_settings(&settings))?;
+    // Its one line says the cause already; the chain would say it again.
+    let log = AccessLog::open(&log_settings(&settings)).map_err(|error| anyhow::anyhow!("{error}"))?;
     let parts = Parts {
         clock: Clock::system(),
         store: store(&settings)?,

@@ -88,7 +88,7 @@ impl Format {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The file could not be opened for appending.
-    #[error("the access log {} can't be opened", path.display())]
+    #[error("the access log {} can't be opened: {source}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
