@@ -9,6 +9,7 @@
 
 mod answer;
 mod client;
+mod command;
 mod gate;
 mod message;
 mod origin;
@@ -18,6 +19,7 @@ mod world;
 
 pub use answer::Answer;
 pub use client::{Client, Response, request};
+pub use command::{Ended, Folder, larder};
 pub use gate::Gate;
 pub use message::{Body, End, Head};
 pub use origin::{Origin, Seen};
