@@ -194,3 +194,16 @@ fn a_response_to_a_request_with_content_keeps_both_connections() {
     }
     assert_eq!(world.origin.connection_count(), 1);
 }
+
+#[test]
+fn a_client_that_half_closes_behind_its_content_gets_the_response() {
+    let world = World::new();
+    let gate = Gate::new();
+    world.origin.on_path("/", Answer::ok("thanks").after(&gate));
+    let mut client = world.client();
+    client.send(request("POST", &world.url("/"), &[], "content")).half_close();
+    gate.is_reached();
+    gate.open();
+    assert_eq!(client.response().text(), "thanks");
+    assert!(world.origin.request("/").is_whole());
+}

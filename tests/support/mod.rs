@@ -19,7 +19,7 @@ mod world;
 pub use answer::Answer;
 pub use client::{Client, Response, request};
 pub use gate::Gate;
-pub use message::{Body, End, Head};
+pub use message::{Body, End, Framing, Head};
 pub use origin::{Origin, Seen};
 pub use process::Process;
 pub use wire::Wire;
