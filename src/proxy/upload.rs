@@ -65,21 +65,31 @@ pub(super) async fn exchange(
     record.asks(&connection);
     let extra = Extra { validation: Vec::new(), upgrade: upgrade(request) };
     let head = request_head(&proxy.shared, request, uri, &extra);
-    let started = Cell::new(false);
+    let (started, read_all) = (Cell::new(false), Cell::new(!has_content(request)));
     let keep_open = client.keeps_open(request);
     let mut uploaded = None;
     let answered = {
         let Connection { reader: from_origin, writer: to_origin, .. } = &mut connection;
         let mut upload = pin!(upload(proxy, request, &head, &mut client.reader, to_origin));
         let to = Towards { writer: &mut client.writer, scratch: &mut client.scratch, keep_open };
-        let step =
-            Answering { proxy, request, uri, reason, may_switch: extra.upgrade.is_some(), started: &started };
+        let step = Answering {
+            proxy,
+            request,
+            uri,
+            reason,
+            may_switch: extra.upgrade.is_some(),
+            started: &started,
+            read_all: &read_all,
+        };
         let mut answer = pin!(step.run(to, from_origin, record));
         loop {
             tokio::select! {
                 biased;
                 result = &mut upload, if uploaded.is_none() => match result {
-                    Ok(octets) => uploaded = Some(octets),
+                    Ok(octets) => {
+                        read_all.set(true);
+                        uploaded = Some(octets);
+                    }
                     // What was sent so far was not a whole message; the origin sees it cut off.
                     Err(UploadError::Client(interrupted)) => return Err(cut_if(started.get(), interrupted)),
                     // An origin that stops reading may have answered before: wait for that.
@@ -92,11 +102,10 @@ pub(super) async fn exchange(
     record.received_from_client(uploaded.unwrap_or(0));
     match answered {
         Answered::Switched(response) => switch(proxy, client, connection, &response, record).await,
-        Answered::Whole { keep_alive, until_close } => {
+        Answered::Whole { keep_alive, stays_open } => {
             // Content that nobody read makes both connections unusable.
-            let all_read = uploaded.is_some_and(|octets| octets > 0 || !has_content(request));
-            keep(proxy, uri, keep_alive && all_read, connection);
-            Ok(if keep_open && all_read && !until_close { Next::KeepOpen } else { Next::Close })
+            keep(proxy, uri, keep_alive && read_all.get(), connection);
+            Ok(if stays_open && read_all.get() { Next::KeepOpen } else { Next::Close })
         }
     }
 }
@@ -150,8 +159,9 @@ async fn upload(
     let chunked = request.length == BodyLength::Chunked;
     let mut total = 0;
     let mut front = head.to_vec();
-    // A client that waits for "100 Continue" sends nothing before the origin has the head.
-    if reader.buffered().is_empty() {
+    // A client that waits for "100 Continue" sends nothing before the origin has the head; and
+    // what is buffered behind a request without content is not its content.
+    if reader.buffered().is_empty() || content.is_done() {
         writer.write_all(&front).await.map_err(|_gone| UploadError::Origin)?;
         front.clear();
     }
@@ -204,8 +214,10 @@ fn upload_timeout() -> Failure {
 
 enum Answered {
     Whole {
+        /// The origin keeps its connection open.
         keep_alive: bool,
-        until_close: bool,
+        /// The client was told that its connection stays open.
+        stays_open: bool,
     },
     /// 101: both sides speak another protocol from here on.
     Switched(Response),
@@ -220,6 +232,8 @@ struct Answering<'a> {
     may_switch: bool,
     /// Set once octets of a final response may have left.
     started: &'a Cell<bool>,
+    /// Set once all content of the request was read.
+    read_all: &'a Cell<bool>,
 }
 
 impl Answering<'_> {
@@ -249,11 +263,14 @@ impl Answering<'_> {
         update::others(self.proxy, self.request, self.uri, &response, times, record);
         self.started.set(true);
         let until_close = passed_framing(self.request, &response) == Framing::UntilClose;
-        let to = Towards { keep_open: to.keep_open && !until_close, ..to };
+        // RFC 9112 §9.6: who closes says so. Content that is still to come would be taken for the
+        // next request.
+        let stays_open = to.keep_open && !until_close && self.read_all.get();
+        let to = Towards { keep_open: stays_open, ..to };
         let reason = if self.request.method == Method::Get { ForwardReason::Bypass } else { self.reason };
         let outcome = Outcome::new(Handled::Forwarded(reason));
         pass_content(self.proxy, to, self.request, &response, reader, outcome, record).await?;
-        Ok(Answered::Whole { keep_alive: response.keep_alive, until_close })
+        Ok(Answered::Whole { keep_alive: response.keep_alive, stays_open })
     }
 }
 
