@@ -10,7 +10,7 @@ const MIB: usize = 1024 * 1024;
 /// What the kernel may hold between the two ends besides the proxy: four socket buffers.
 const IN_FLIGHT_MAX: usize = 24 * MIB;
 /// What is offered to a proxy that nobody takes anything from.
-const OFFERED: usize = 48 * MIB;
+const OFFERED: usize = 32 * MIB;
 /// Nothing was taken for so long: the other side has stopped.
 const STOPPED: Duration = Duration::from_millis(300);
 

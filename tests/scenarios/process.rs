@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use rustix::process::Signal;
 
-use crate::support::{Answer, End, Gate, Origin, Process, eventually, request};
+use crate::support::{Answer, End, Gate, Origin, Process, Wire, eventually, request};
 
 /// A process, and a client of it that waits for the rest of a response.
 fn waiting_client(gate: &Gate) -> (Process, Origin, crate::support::Client) {
@@ -44,6 +44,33 @@ fn a_second_sigterm_ends_at_once() {
     assert!(process.wait().code().is_some(), "it ends by itself, not by the signal");
     assert_ne!(client.wire.exactly(10).end, End::Clean);
     gate.open();
+}
+
+#[test]
+fn a_tunnel_outlives_the_first_sigterm_and_not_the_second() {
+    let (mut process, far) = (Process::start(&[]), std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    let target = far.local_addr().unwrap();
+    let mut client = process.client();
+    client.send(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n"));
+    assert_eq!(client.response_to("CONNECT").status(), 200);
+    let mut far = Wire::new(far.accept().unwrap().0);
+    process.signal(Signal::TERM);
+    eventually("nobody new is let in", || is_gone(&process));
+    client.send("still here");
+    assert_eq!(far.exactly(10).bytes, b"still here");
+    process.signal(Signal::TERM);
+    assert!(process.wait().code().is_some(), "it ends by itself, not by the signal");
+    assert!(client.is_closed() && far.is_closed());
+}
+
+#[test]
+fn sigterm_is_heard_as_soon_as_clients_are() {
+    for _ in 0..10 {
+        let mut process = Process::start(&[]);
+        process.client().settle();
+        process.signal(Signal::TERM);
+        assert_eq!(process.wait().code(), Some(0), "it ends by itself, not by the signal");
+    }
 }
 
 #[test]

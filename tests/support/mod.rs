@@ -29,7 +29,7 @@ use std::time::Duration;
 
 /// How long anything may take before the test that waits for it fails: far above what a busy
 /// machine needs, and reached by no test that passes.
-pub const HANG_GUARD: Duration = Duration::from_secs(10);
+pub const HANG_GUARD: Duration = Duration::from_secs(30);
 
 /// Waits until something has become so that nobody announces, such as a connection's end on the
 /// other side of the proxy.
