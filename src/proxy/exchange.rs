@@ -5,7 +5,7 @@ use super::collapse::{Role, join};
 use super::fetch::{Plan, fetch};
 use super::forward::Judge;
 use super::record::Record;
-use super::{Client, Interrupted, Next, Proxy, deliver, local, refuse, stored, tunnel};
+use super::{Client, Interrupted, Next, Proxy, Shared, deliver, local, refuse, stored, tunnel};
 use crate::caching::{Decision, ForwardReason, Handled, Outcome, cacheable_request, decide};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{Request, TargetUri};
@@ -13,17 +13,34 @@ use crate::origin::AddressJudge as _;
 
 /// Answers one request, and logs what became of it.
 pub async fn exchange(proxy: &Proxy, client: &mut Client, request: Request) -> Next {
-    let mut record = Record::begin(&proxy.shared, client, &request);
-    let next = match story(proxy, client, &request, &mut record).await {
+    let record = Record::begin(&proxy.shared, client, &request);
+    let mut told = Told { shared: &proxy.shared, request: &request, record, ended: false };
+    let record = &mut told.record;
+    let next = match story(proxy, client, &request, record).await {
         Ok(next) => next,
-        Err(Interrupted::Failed(failure)) => {
-            refuse::refuse(proxy, client, &request, failure, &mut record).await
-        }
+        Err(Interrupted::Failed(failure)) => refuse::refuse(proxy, client, &request, failure, record).await,
         Err(Interrupted::Cut(failure)) => record.cut(failure),
         Err(Interrupted::ClientGone(error)) => record.client_gone(&error),
     };
-    record.finish(&proxy.shared, &request);
+    told.ended = true;
     next
+}
+
+/// Logs an exchange when it is over, and also when it is cut off at a shutdown.
+struct Told<'a> {
+    shared: &'a Shared,
+    request: &'a Request,
+    record: Record,
+    ended: bool,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.record.abandoned();
+        }
+        self.record.finish(self.shared, self.request);
+    }
 }
 
 async fn story(

@@ -87,7 +87,7 @@ pub(super) async fn fetch(
                 if failed && may_be_stale(proxy, request, &object) {
                     record.note("reuse", "the origin failed; the stale response is served");
                     let fwd_status = Some(reply.response.status);
-                    return serve_stale(proxy, client, request, &plan, &object, fwd_status, record).await;
+                    return serve_stale(proxy, client, request, plan, &object, fwd_status, record).await;
                 }
                 return after_reply(proxy, client, request, uri, plan, reply, record).await;
             }
@@ -152,11 +152,11 @@ async fn after_failure(
     failure: Failure,
     record: &mut Record,
 ) -> Result<Next, Interrupted> {
-    match &plan.validating {
+    match plan.validating.clone() {
         // A refusal is no failure of the origin's.
-        Some(object) if failure.fault == Fault::Origin && may_be_stale(proxy, request, object) => {
+        Some(object) if failure.fault == Fault::Origin && may_be_stale(proxy, request, &object) => {
             record.note("reuse", format_args!("{failure}; the stale response is served"));
-            serve_stale(proxy, client, request, &plan, object, None, record).await
+            serve_stale(proxy, client, request, plan, &object, None, record).await
         }
         _ => Err(failure.into()),
     }
@@ -171,11 +171,13 @@ async fn serve_stale(
     proxy: &Proxy,
     client: &mut Client,
     request: &Request,
-    plan: &Plan,
+    plan: Plan,
     object: &Object,
     fwd_status: Option<u16>,
     record: &mut Record,
 ) -> Result<Next, Interrupted> {
+    // Nobody shall wait for this client to take it.
+    drop(plan.lead);
     let outcome = Outcome {
         fwd_status,
         ttl: ttl(proxy, &object.head),

@@ -58,25 +58,37 @@ pub(super) async fn relay(
     let early_down = connection.reader.take_buffered();
     let client_side = client.reader.io().as_ref();
     let origin_side = connection.reader.io().as_ref();
-    let (carried_up, carried_down) = (Carried::default(), Carried::default());
+    let carrying = Carrying { record, up: Carried::default(), down: Carried::default() };
     let both = async {
         tokio::try_join!(
-            direction(client_side, origin_side, &early_up, &carried_up),
-            direction(origin_side, client_side, &early_down, &carried_down),
+            direction(client_side, origin_side, &early_up, &carrying.up),
+            direction(origin_side, client_side, &early_down, &carrying.down),
         )
     };
     let ended = tokio::select! {
         result = both => result.map(drop),
-        () = silence(proxy, &carried_up, &carried_down) => Err(io::ErrorKind::TimedOut.into()),
+        () = silence(proxy, &carrying.up, &carrying.down) => Err(io::ErrorKind::TimedOut.into()),
     };
-    record.received_from_client(carried_up.octets.get());
-    record.received_from_origin(carried_down.octets.get());
-    record.sent(carried_down.octets.get());
     match ended {
-        Ok(()) => record.note("tunnel", "both sides have ended"),
-        Err(error) => record.note("tunnel", format_args!("ended: {error}")),
+        Ok(()) => carrying.record.note("tunnel", "both sides have ended"),
+        Err(error) => carrying.record.note("tunnel", format_args!("ended: {error}")),
     }
     Ok(Next::Gone)
+}
+
+/// Both directions; their octets are told even when the tunnel is cut off.
+struct Carrying<'a> {
+    record: &'a mut Record,
+    up: Carried,
+    down: Carried,
+}
+
+impl Drop for Carrying<'_> {
+    fn drop(&mut self) {
+        self.record.received_from_client(self.up.octets.get());
+        self.record.received_from_origin(self.down.octets.get());
+        self.record.sent(self.down.octets.get());
+    }
 }
 
 /// What one direction has carried.
