@@ -52,6 +52,12 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     for warning in warnings {
         warn!("{warning}");
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Before anything listens: who sees it listen may tell it to stop.
+    let signals = {
+        let _on_the_runtime = runtime.enter();
+        Signals::new()?
+    };
     let descriptors = raise_descriptor_limit();
     let bound = bind(&settings.server.listen, workers(&settings))?;
     let admin = bind_admin_pages(&settings)?;
@@ -69,7 +75,6 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         own,
     };
     let shared = Arc::new(Shared::new(parts));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     let result = local.block_on(&runtime, async {
         // Before the first client: who else uses this folder?
@@ -84,7 +89,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         let handler = running.clone();
         let serving = serve_control(control, move |request| handler.borrow_mut().answer(request));
         let serving = tokio::task::spawn_local(serving);
-        let stopped = until_told_to_stop(&server, &running, &status, settings.server.drain).await;
+        let stopped = until_told_to_stop(signals, &server, &running, &status, settings.server.drain).await;
         serving.abort();
         admin.abort();
         server.stop();
@@ -94,16 +99,33 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     result.map(|()| ExitCode::SUCCESS)
 }
 
+struct Signals {
+    hangup: Signal,
+    usr1: Signal,
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals {
+            hangup: signal(SignalKind::hangup())?,
+            usr1: signal(SignalKind::user_defined1())?,
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 /// SIGHUP reloads, SIGUSR1 reopens the log, SIGTERM and SIGINT drain, a second one ends at once.
 async fn until_told_to_stop(
+    signals: Signals,
     server: &Server,
     running: &Rc<RefCell<Running>>,
     status: &Status,
     drain: Duration,
 ) -> anyhow::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut usr1 = signal(SignalKind::user_defined1())?;
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let Signals { mut hangup, mut usr1, mut term, mut int } = signals;
     loop {
         tokio::select! {
             _ = hangup.recv() => match running.borrow_mut().reload() {

@@ -109,11 +109,19 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// Waits until something was read, or the peer has closed (`false`). Nothing is consumed.
     pub async fn wait_for_octets(&mut self) -> io::Result<bool> {
         if self.buffer.is_empty() {
-            // An idle connection holds no buffer.
-            self.buffer = BytesMut::new();
+            self.rest();
             return Ok(self.fill().await? > 0);
         }
         Ok(true)
+    }
+
+    /// Between two messages: a connection that has carried bulk gives its large buffer back. A
+    /// small one is kept, because the next message is likely to come soon.
+    pub fn rest(&mut self) {
+        self.room = ROOM_MIN;
+        if self.buffer.is_empty() && self.buffer.capacity() > 2 * ROOM_MIN {
+            self.buffer = BytesMut::new();
+        }
     }
 
     fn take_head(&mut self, span: HeadSpan) -> Bytes {

@@ -77,7 +77,7 @@ impl HeadError {
     }
 }
 
-/// Parses a request head that [`HeadScanner`] found; `head` is exactly the octets of its span.
+/// Parses a request head that [`super::scan`] found; `head` is exactly the octets of its span.
 pub fn parse_request(head: &Bytes, span: HeadSpan, limits: &HeadLimits) -> Result<Request, HeadError> {
     let head = head.slice(span.start..);
     let line_end = span.first_line_end - span.start;
@@ -177,7 +177,7 @@ pub fn parse_response(head: &Bytes, span: HeadSpan, method: &Method) -> Result<R
     })
 }
 
-/// Parses a trailer section that a [`HeadScanner::trailers`] found.
+/// Parses a trailer section that a scanner of trailers found.
 pub(super) fn parse_trailers(section: &Bytes, fields: usize) -> Result<Fields, HeadError> {
     parse_fields(section, 0, fields)
 }

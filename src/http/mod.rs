@@ -15,6 +15,8 @@ mod host;
 mod message;
 mod name;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod uri;
 pub mod write;
 

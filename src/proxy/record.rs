@@ -196,6 +196,12 @@ impl Record {
         Next::Reset
     }
 
+    /// The proxy stops in the middle of it.
+    pub(super) fn abandoned(&mut self) {
+        self.ending = Ending::Aborted;
+        self.note("end", "cut off: the proxy stops");
+    }
+
     /// Ends the story: counts it and writes its line.
     pub(super) fn finish(&self, shared: &Shared, request: &Request) {
         if tracing::enabled!(tracing::Level::DEBUG) {

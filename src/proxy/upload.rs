@@ -16,9 +16,8 @@ use super::deliver::{Towards, keep, pass_content, passed_framing};
 use super::forward::{
     Extra, Judge, forward_interim, request_head, response_head, too_many_interim, unasked_switch,
 };
-use super::record::Record;
 use super::render::{Framing, passed_head};
-use super::{Client, Interrupted, Next, Proxy, tunnel, update};
+use super::{Exchange, Interrupted, Next, Proxy, tunnel, update};
 use crate::caching::{ForwardReason, Handled, Outcome, Times};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::write::{chunk_size_line, field, last_chunk, write_all};
@@ -34,7 +33,7 @@ const JUST_USED: Duration = Duration::from_secs(2);
 
 /// Whether a request is one of these.
 pub(super) fn is_needed(request: &Request) -> bool {
-    !matches!(request.length, BodyLength::None | BodyLength::Exact(0)) || upgrade(request).is_some()
+    request.has_content() || upgrade(request).is_some()
 }
 
 /// The protocols that a request asks to switch to. HTTP/2 is not among them: it would take the
@@ -54,34 +53,37 @@ fn upgrade(request: &Request) -> Option<Vec<u8>> {
 
 /// Answers such a request.
 pub(super) async fn exchange(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     uri: &TargetUri,
     reason: ForwardReason,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
-    let mut connection = connect(proxy, client, request, uri).await?;
-    record.asks(&connection);
-    let extra = Extra { validation: Vec::new(), upgrade: upgrade(request) };
-    let head = request_head(&proxy.shared, request, uri, &extra);
-    let (started, read_all) = (Cell::new(false), Cell::new(!has_content(request)));
-    let keep_open = client.keeps_open(request);
+    let mut connection = connect(exchange, uri).await?;
+    exchange.record.asks(&connection);
+    let extra = Extra { validation: Vec::new(), upgrade: upgrade(exchange.request) };
+    let head = request_head(&exchange.proxy.shared, exchange.request, uri, &extra);
+    let (started, read_all) = (Cell::new(false), Cell::new(!exchange.request.has_content()));
+    let keep_open = exchange.client.may_keep_open(exchange.request);
     let mut uploaded = None;
     let answered = {
         let Connection { reader: from_origin, writer: to_origin, .. } = &mut connection;
-        let mut upload = pin!(upload(proxy, request, &head, &mut client.reader, to_origin));
-        let to = Towards { writer: &mut client.writer, scratch: &mut client.scratch, keep_open };
+        let mut upload =
+            pin!(upload(exchange.proxy, exchange.request, &head, &mut exchange.client.reader, to_origin));
+        let to = Towards {
+            writer: &mut exchange.client.writer,
+            scratch: &mut exchange.client.scratch,
+            record: &mut *exchange.record,
+            keep_open,
+        };
         let step = Answering {
-            proxy,
-            request,
+            proxy: exchange.proxy,
+            request: exchange.request,
             uri,
             reason,
             may_switch: extra.upgrade.is_some(),
             started: &started,
             read_all: &read_all,
         };
-        let mut answer = pin!(step.run(to, from_origin, record));
+        let mut answer = pin!(step.run(to, from_origin));
         loop {
             tokio::select! {
                 biased;
@@ -99,27 +101,19 @@ pub(super) async fn exchange(
             }
         }
     };
-    record.received_from_client(uploaded.unwrap_or(0));
+    exchange.record.received_from_client(uploaded.unwrap_or(0));
     match answered {
-        Answered::Switched(response) => switch(proxy, client, connection, &response, record).await,
+        Answered::Switched(response) => switch(exchange, connection, &response).await,
         Answered::Whole { keep_alive, stays_open } => {
             // Content that nobody read makes both connections unusable.
-            keep(proxy, uri, keep_alive && read_all.get(), connection);
+            keep(exchange.proxy, uri, keep_alive && read_all.get(), connection);
             Ok(if stays_open && read_all.get() { Next::KeepOpen } else { Next::Close })
         }
     }
 }
 
-fn has_content(request: &Request) -> bool {
-    !matches!(request.length, BodyLength::None | BodyLength::Exact(0))
-}
-
-async fn connect(
-    proxy: &Proxy,
-    client: &Client,
-    request: &Request,
-    uri: &TargetUri,
-) -> Result<Connection, Failure> {
+async fn connect(exchange: &Exchange<'_>, uri: &TargetUri) -> Result<Connection, Failure> {
+    let Exchange { proxy, client, request, .. } = exchange;
     let judge = Judge { shared: &proxy.shared, scope: client.scope };
     // What may be repeated, Larder would have to repeat; with content it can't.
     let may_reuse = !request.method.is_idempotent();
@@ -237,30 +231,26 @@ struct Answering<'a> {
 }
 
 impl Answering<'_> {
-    async fn run(
-        self,
-        to: Towards<'_>,
-        reader: &mut Reader<OwnedReadHalf>,
-        record: &mut Record,
-    ) -> Result<Answered, Interrupted> {
+    async fn run(self, to: Towards<'_>, reader: &mut Reader<OwnedReadHalf>) -> Result<Answered, Interrupted> {
         let request_time = self.proxy.shared.clock.now();
         let mut interim = 0;
         let response = loop {
-            let response = response_head(self.proxy, reader, &self.request.method, record).await;
+            let response = response_head(self.proxy, reader, &self.request.method, to.record).await;
             let response = response.map_err(|failure| failure.into_failure())?;
             match response.status {
                 101 if self.may_switch => return Ok(Answered::Switched(response)),
                 101 => return Err(unasked_switch().into()),
                 100..=199 if interim < self.proxy.shared.limits.interim => {
                     interim += 1;
-                    forward_interim(self.proxy, to.writer, self.request.version, &response, record).await?;
+                    forward_interim(self.proxy, to.writer, self.request.version, &response, to.record)
+                        .await?;
                 }
                 100..=199 => return Err(too_many_interim().into()),
                 _ => break response,
             }
         };
         let times = Times { request_time, response_time: self.proxy.shared.clock.now() };
-        update::others(self.proxy, self.request, self.uri, &response, times, record);
+        update::others(self.proxy, self.request, self.uri, &response, times, to.record);
         self.started.set(true);
         let until_close = passed_framing(self.request, &response) == Framing::UntilClose;
         // RFC 9112 §9.6: who closes says so. Content that is still to come would be taken for the
@@ -269,27 +259,25 @@ impl Answering<'_> {
         let to = Towards { keep_open: stays_open, ..to };
         let reason = if self.request.method == Method::Get { ForwardReason::Bypass } else { self.reason };
         let outcome = Outcome::new(Handled::Forwarded(reason));
-        pass_content(self.proxy, to, self.request, &response, reader, outcome, record).await?;
+        pass_content(self.proxy, to, self.request, &response, reader, outcome).await?;
         Ok(Answered::Whole { keep_alive: response.keep_alive, stays_open })
     }
 }
 
 /// RFC 9110 §7.8: the 101 goes to the client, and what follows is a tunnel.
 async fn switch(
-    proxy: &Proxy,
-    client: &mut Client,
+    exchange: &mut Exchange<'_>,
     connection: Connection,
     response: &Response,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
     let mut head = Vec::new();
-    passed_head(&mut head, &proxy.shared, response);
+    passed_head(&mut head, &exchange.proxy.shared, response);
     field(&mut head, FieldName::Connection, "Upgrade");
     for protocol in response.fields.all(FieldName::Upgrade) {
         field(&mut head, FieldName::Upgrade, protocol);
     }
     head.extend_from_slice(b"\r\n");
-    client.writer.write_all(&head).await.map_err(Interrupted::ClientGone)?;
-    record.switched(head.len() as u64);
-    tunnel::relay(proxy, client, connection, record).await
+    exchange.client.writer.write_all(&head).await.map_err(Interrupted::ClientGone)?;
+    exchange.record.switched(head.len() as u64);
+    tunnel::relay(exchange, connection).await
 }

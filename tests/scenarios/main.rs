@@ -14,4 +14,27 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cache_conditions;
+mod cache_hits;
+mod cache_incomplete;
+mod cache_invalidation;
+mod cache_keys;
+mod cache_ranges;
+mod cache_refused;
+mod cache_room;
+mod cache_stale;
+mod cache_storing;
+mod cache_validation;
+mod collapse_ending;
+mod collapse_sharing;
 mod http_connections;
+mod http_content;
+mod http_failures;
+mod http_heads;
+mod http_interim;
+mod http_limits;
+mod http_pool;
+mod http_shared;
+mod http_versions;
+mod process;
+mod tunnels;

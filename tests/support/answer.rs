@@ -51,6 +51,16 @@ impl Answer {
         Answer::status(200).body(body)
     }
 
+    /// A 200 with this content that is fresh for so many seconds.
+    pub fn fresh(seconds: u64, body: impl AsRef<[u8]>) -> Answer {
+        Answer::cached(&format!("max-age={seconds}")).body(body)
+    }
+
+    /// A 200 with this `Cache-Control`, its head still open.
+    pub fn cached(control: &str) -> Answer {
+        Answer::status(200).field("Cache-Control", control)
+    }
+
     /// These octets.
     pub fn raw(bytes: impl AsRef<[u8]>) -> Answer {
         let answer = Answer { reads_content: true, head: None, steps: Vec::new() };

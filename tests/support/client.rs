@@ -113,6 +113,13 @@ impl Client {
         self.wire.is_closed()
     }
 
+    /// Waits until the proxy is done with all that this connection has asked for: counted,
+    /// logged, and the origin's connection put back. A question to the proxy itself tells.
+    pub fn settle(&mut self) {
+        self.send("OPTIONS * HTTP/1.1\r\nHost: larder.proxy\r\n\r\n");
+        assert_eq!(self.response().status(), 200);
+    }
+
     /// Goes away with a reset.
     pub fn reset(self) {
         self.wire.reset_on_drop();

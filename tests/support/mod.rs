@@ -9,6 +9,7 @@
 
 mod answer;
 mod client;
+mod command;
 mod gate;
 mod message;
 mod origin;
@@ -18,15 +19,41 @@ mod world;
 
 pub use answer::Answer;
 pub use client::{Client, Response, request};
+pub use command::{Ended, Folder, larder};
 pub use gate::Gate;
-pub use message::{Body, End, Head};
+pub use message::{Body, End, Framing, Head};
 pub use origin::{Origin, Seen};
 pub use process::Process;
 pub use wire::Wire;
-pub use world::{START, Setup, World};
+pub use world::{START, Setup, World, temporary};
 
 use std::time::Duration;
 
 /// How long anything may take before the test that waits for it fails: far above what a busy
 /// machine needs, and reached by no test that passes.
-pub const HANG_GUARD: Duration = Duration::from_secs(10);
+pub const HANG_GUARD: Duration = Duration::from_secs(30);
+
+/// Waits until something has become so that nobody announces, such as a connection's end on the
+/// other side of the proxy.
+pub fn eventually(what: &str, so: impl Fn() -> bool) {
+    const STEP: Duration = Duration::from_millis(2);
+    for _ in 0..HANG_GUARD.as_millis() / STEP.as_millis() {
+        if so() {
+            return;
+        }
+        std::thread::park_timeout(STEP);
+    }
+    panic!("still not so: {what}");
+}
+
+/// So many octets, of which no two neighbourhoods are alike.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut octet = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    (0..length).map(|_| octet()).collect()
+}

@@ -2,27 +2,39 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::world::temporary;
-use super::{Client, HANG_GUARD};
+use super::{Client, Folder, HANG_GUARD, eventually};
 
 /// A running `larder serve` on a port of its own, with a cache folder of its own.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     address: SocketAddr,
-    folder: PathBuf,
+    /// Its own, removed at its end; `None` when the test has it.
+    folder: Option<PathBuf>,
+    /// What it has said on the standard error so far.
+    said: Arc<Mutex<Vec<String>>>,
+    listening: Option<JoinHandle<()>>,
 }
 
 impl Process {
     /// Starts it with these arguments beyond the address and the folder.
     pub fn start(arguments: &[&str]) -> Process {
-        Process::spawn(Command::new(env!("CARGO_BIN_EXE_larder")), arguments)
+        Process::spawn_alone(Command::new(env!("CARGO_BIN_EXE_larder")), arguments)
+    }
+
+    /// Starts it with `cache` of this folder as its own.
+    pub fn start_in(folder: &Folder, arguments: &[&str]) -> Process {
+        let command = Command::new(env!("CARGO_BIN_EXE_larder"));
+        Process::spawn(command, &folder.path("cache"), arguments)
     }
 
     /// Starts it with at most so many file descriptors.
@@ -30,22 +42,52 @@ impl Process {
         let mut shell = Command::new("sh");
         let script = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
         shell.args(["-c", &script, env!("CARGO_BIN_EXE_larder")]);
-        Process::spawn(shell, arguments)
+        Process::spawn_alone(shell, arguments)
     }
 
-    fn spawn(mut command: Command, arguments: &[&str]) -> Process {
+    fn spawn_alone(command: Command, arguments: &[&str]) -> Process {
         let folder = temporary("cache");
+        let mut process = Process::spawn(command, &folder, arguments);
+        process.folder = Some(folder);
+        process
+    }
+
+    fn spawn(mut command: Command, folder: &Path, arguments: &[&str]) -> Process {
         command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "off", "--cache-dir"]);
-        command.arg(&folder).args(arguments);
+        command.arg(folder).args(arguments);
         // Nothing of the machine's own configuration may reach the test.
-        command.env_clear().env("HOME", &folder).stdin(Stdio::null()).stderr(Stdio::piped());
+        command.env_clear().env("HOME", folder).stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary is built");
-        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let address = lines.by_ref().find_map(|line| listens_on(&line.expect("text")));
-        // A pipe that nobody reads would stop it one day.
-        std::thread::spawn(move || lines.for_each(drop));
-        let address = address.expect("it says where it listens");
-        Process { child, address, folder }
+        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let listening = std::thread::spawn({
+            let said = said.clone();
+            move || stderr.lines().for_each(|line| said.lock().unwrap().push(line.expect("text")))
+        });
+        let mut process = Process {
+            child,
+            address: SocketAddr::from(([0; 4], 0)),
+            folder: None,
+            said,
+            listening: Some(listening),
+        };
+        process.address = listens_on(&process.says(" listens on ")).expect("it says where it listens");
+        process
+    }
+
+    /// Waits for a line on the standard error with this text in it.
+    pub fn says(&self, text: &str) -> String {
+        let find = || self.said.lock().unwrap().iter().find(|line| line.contains(text)).cloned();
+        eventually(&format!("it says {text:?}"), || find().is_some());
+        find().expect("it was there")
+    }
+
+    /// Ends it in order and gives all lines of its standard error.
+    pub fn into_said(mut self) -> Vec<String> {
+        self.signal(Signal::TERM);
+        self.wait();
+        self.listening.take().expect("once").join().expect("the standard error is text");
+        std::mem::take(&mut self.said.lock().unwrap())
     }
 
     /// Where it listens.
@@ -83,7 +125,9 @@ impl Drop for Process {
         // It may have ended by itself, and may not have got as far as making the folder.
         drop(self.child.kill());
         drop(self.child.wait());
-        drop(std::fs::remove_dir_all(&self.folder));
+        if let Some(folder) = &self.folder {
+            drop(std::fs::remove_dir_all(folder));
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use larder::proxy::{Counters, Limits, Parts, Shared};
 use larder::server::{ResolverSource, Server, ServerLimits, bind};
 use larder::store::{Store, StoreSettings};
 
-use super::{Client, Origin, Response};
+use super::{Client, Origin, Response, eventually};
 
 /// Where a manual clock starts: Sunday, 2 June 2024, 08:00:00 GMT.
 pub const START: Timestamp = Timestamp(1_717_315_200);
@@ -139,6 +139,26 @@ impl World {
     /// A new client connection.
     pub fn client(&self) -> Client {
         Client::connect(self.proxy)
+    }
+
+    /// Waits until the proxy has looked at all that was sent to it before. It serves what arrives
+    /// in turn, so that a few questions of its own overtake nothing.
+    pub fn catch_up(&self) {
+        for _ in 0..3 {
+            self.client().settle();
+        }
+    }
+
+    /// Waits until so many exchanges have come to their end, with their lines in the log.
+    pub fn has_served(&self, exchanges: u64) {
+        eventually("the end of all exchanges", || self.count(|counters| &counters.requests) >= exchanges);
+    }
+
+    /// Puts another `[access]` table in force.
+    pub fn swap_access(&self, table: &str) {
+        let config = toml::from_str(table).expect("a valid [access] table");
+        let (policy, _warnings) = Policy::build(&config, Vec::new(), &[]).expect("a valid policy");
+        self.shared.policy.store(Arc::new(policy));
     }
 
     /// The origin's URI of a path.

@@ -65,8 +65,8 @@ fn run(vectors: &[Vector], check: Check) {
         setup.clock = Clock::system();
         setup.workers = 2;
         // A proxy that waits for more than there is answers at last, and the case goes on.
-        setup.server.header_timeout = Duration::from_secs(3);
-        setup.limits.idle = Duration::from_secs(3);
+        setup.server.header_timeout = Duration::from_secs(20);
+        setup.limits.idle = Duration::from_secs(20);
     });
     let cases: Vec<_> = vectors.iter().flat_map(|vector| Segments::ALL.map(|how| (vector, how))).collect();
     let next = Mutex::new(cases.iter());
@@ -93,15 +93,16 @@ fn report(mut failed: Vec<(&Vector, Segments, String)>, cases: usize) {
         return;
     }
     failed.sort_by(|a, b| (&a.0.id, a.1).cmp(&(&b.0.id, b.1)));
-    println!("{:28} {:7} {:9} {:14} wrong", "vector", "expect", "segments", "section");
+    let mut table = format!("{:28} {:7} {:9} {:14} wrong\n", "vector", "expect", "segments", "section");
     for (vector, how, wrong) in &failed {
         let Vector { id, expect, section, reason, .. } = vector;
-        println!("{id:28} {expect:7} {how:9} {section:14} {wrong}", how = how.name());
+        let how = how.name();
+        table += &format!("{id:28} {expect:7} {how:9} {section:14} {wrong}\n");
         if !reason.is_empty() {
-            println!("{:28} because {reason}", "");
+            table += &format!("{:28} because {reason}\n", "");
         }
     }
-    panic!("{} of {cases} cases failed", failed.len());
+    panic!("{} of {cases} cases failed\n{table}", failed.len());
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
