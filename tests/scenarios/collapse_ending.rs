@@ -176,3 +176,31 @@ fn two_keys_do_not_wait_for_each_other() {
     gate.open();
     assert_eq!(slow.response().text(), "slow");
 }
+
+#[test]
+fn a_follower_is_judged_by_the_policy_in_force() {
+    let (world, gate) = (World::new(), Gate::new());
+    world.origin.on_path("/", half(&gate).send(" world"));
+    let mut leader = asking(&world, "/", &[]);
+    let head = leader.head();
+    world.swap_access("block = ['127.0.0.1']");
+    assert_eq!(world.get("/").status(), 403);
+    gate.open();
+    assert_eq!(leader.body(&head).bytes, b"hello world");
+}
+
+#[test]
+fn a_304_to_a_clients_own_condition_does_not_end_sharing() {
+    let (world, gate) = (World::new(), Gate::new());
+    world.origin.on_path("/", Answer::status(304).field("ETag", "\"one\"").end_of_head());
+    world.origin.on_path("/", Answer::fresh(60, "hello").after(&gate));
+    assert_eq!(world.get_with("/", &[("If-None-Match", "\"one\"")]).status(), 304);
+    let mut clients: Vec<_> = (0..3).map(|_| asking(&world, "/", &[])).collect();
+    world.origin.has_requests(2);
+    world.catch_up();
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.response().text(), "hello");
+    }
+    assert_eq!(world.origin.request_count(), 2);
+}
