@@ -8,8 +8,9 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::grammar::{Split, is_token, unquote};
-use super::head::{HeadLimits, HeadScanner, parse_trailers};
-use super::{Fields, HeadError};
+use super::head::parse_trailers;
+use super::scan::HeadScanner;
+use super::{Fields, HeadError, HeadLimits};
 
 /// Limits on the parts of a chunked body that are not content, in octets.
 #[derive(Clone, Copy, Debug)]

@@ -6,10 +6,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::chunked::{Chunk, ChunkError, ChunkLimits, ChunkedDecoder};
-use super::head::{
-    HeadError, HeadLimits, HeadScanner, HeadSpan, RequestLine, check_start, parse_request, parse_response,
-};
-use super::{BodyLength, Fields, Method, Request, Response};
+use super::head::{RequestLine, check_start, parse_request, parse_response};
+use super::scan::{HeadScanner, HeadSpan};
+use super::{BodyLength, Fields, HeadError, HeadLimits, Method, Request, Response};
 
 /// The reading side of a connection with the octets that were read too far.
 #[derive(Debug)]
@@ -110,11 +109,19 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// Waits until something was read, or the peer has closed (`false`). Nothing is consumed.
     pub async fn wait_for_octets(&mut self) -> io::Result<bool> {
         if self.buffer.is_empty() {
-            // An idle connection holds no buffer.
-            self.buffer = BytesMut::new();
+            self.rest();
             return Ok(self.fill().await? > 0);
         }
         Ok(true)
+    }
+
+    /// Between two messages: a connection that has carried bulk gives its large buffer back. A
+    /// small one is kept, because the next message is likely to come soon.
+    pub fn rest(&mut self) {
+        self.room = ROOM_MIN;
+        if self.buffer.is_empty() && self.buffer.capacity() > 2 * ROOM_MIN {
+            self.buffer = BytesMut::new();
+        }
     }
 
     fn take_head(&mut self, span: HeadSpan) -> Bytes {

@@ -1,46 +1,20 @@
 //! From octets to checked heads (RFC 9112 §2–§6).
 //!
-//! [`HeadScanner`] finds where a head ends, looks at each octet once however the peer splits
-//! them, and refuses a bare LF, an endless line or too many of them as soon as it sees them.
-//! [`parse_request`] and [`parse_response`] then judge the whole head. What they accept has one
-//! reading; repairs are made only on responses and only where RFC 9112 tells a proxy to.
+//! [`super::scan`] finds where a head ends; [`parse_request`] and [`parse_response`] judge it. What
+//! they accept has one reading; repairs are made only on responses and only where RFC 9112 tells
+//! a proxy to.
 
 use bytes::Bytes;
 
 use super::framing::{request_length, response_length};
 use super::grammar::{is_tchar, is_token};
+use super::scan::{FIELDS_MAX, HeadLimits, HeadSpan};
 use super::{
     Authority, ConnectionOptions, FieldName, Fields, Method, Request, Response, Target, TargetError, Version,
 };
 
-/// Limits on a head, in octets and lines.
-#[derive(Clone, Copy, Debug)]
-pub struct HeadLimits {
-    /// The whole head; default 64 KiB.
-    pub head: usize,
-    /// One line; default 16 KiB.
-    pub line: usize,
-    /// The request target; default 8 KiB.
-    pub uri: usize,
-    /// Field lines; default 128.
-    pub fields: usize,
-}
-
-impl Default for HeadLimits {
-    fn default() -> HeadLimits {
-        HeadLimits { head: 64 * 1024, line: 16 * 1024, uri: 8 * 1024, fields: FIELDS_MAX }
-    }
-}
-
-/// The most field lines that any setting allows.
-pub const FIELDS_MAX: usize = 128;
-
 /// A method longer than this is no method that anybody implements. Arbitrary.
 const METHOD_LENGTH_MAX: usize = 64;
-
-/// Empty lines that are skipped in front of a request line (RFC 9112 §2.2 asks for at least
-/// one). Arbitrary and small.
-const EMPTY_LINES_MAX: usize = 8;
 
 /// Why a head was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,114 +77,7 @@ impl HeadError {
     }
 }
 
-/// Where a head stands in the buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadSpan {
-    /// Octets of empty lines in front of it.
-    pub start: usize,
-    /// One past its last octet, the empty line included.
-    pub end: usize,
-    /// Where its first line ends, CRLF excluded.
-    pub first_line_end: usize,
-    /// Field lines.
-    pub fields: usize,
-}
-
-/// Finds the end of a head in a buffer that grows.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HeadScanner {
-    start: usize,
-    line_start: usize,
-    scanned: usize,
-    lines: usize,
-    empty_lines: usize,
-    first_line_end: usize,
-    skip_empty_lines: bool,
-    section_only: bool,
-}
-
-impl HeadScanner {
-    /// For a request: a few empty lines may stand in front of it.
-    pub fn request() -> HeadScanner {
-        HeadScanner { skip_empty_lines: true, ..HeadScanner::default() }
-    }
-
-    /// For a response: nothing stands in front of it.
-    pub fn response() -> HeadScanner {
-        HeadScanner::default()
-    }
-
-    /// For a trailer section: field lines without a first line, possibly none.
-    pub fn trailers() -> HeadScanner {
-        HeadScanner { section_only: true, ..HeadScanner::default() }
-    }
-
-    /// Looks at what is new in `buffer`. `None`: more octets are needed.
-    pub fn scan(&mut self, buffer: &[u8], limits: &HeadLimits) -> Result<Option<HeadSpan>, HeadError> {
-        while let Some(unseen) = buffer.get(self.scanned..).filter(|rest| !rest.is_empty()) {
-            let Some(at) = memchr::memchr(b'\n', unseen) else {
-                self.scanned = buffer.len();
-                break;
-            };
-            let end = self.scanned + at;
-            self.scanned = end + 1;
-            let line = buffer.get(self.line_start..end).unwrap_or_default();
-            let line = line.strip_suffix(b"\r").ok_or(HeadError::BareLf)?;
-            if let Some(span) = self.end_of_line(line.len(), limits)? {
-                return Ok(Some(span));
-            }
-        }
-        self.check_open_line(buffer.len(), limits)?;
-        Ok(None)
-    }
-
-    /// The first line, once it is complete, so that a request line can be refused before the
-    /// rest of its head arrives.
-    pub fn first_line<'a>(&self, buffer: &'a [u8]) -> Option<&'a [u8]> {
-        (self.lines == 1).then(|| buffer.get(self.start..self.first_line_end)).flatten()
-    }
-
-    fn end_of_line(&mut self, length: usize, limits: &HeadLimits) -> Result<Option<HeadSpan>, HeadError> {
-        let line_start = std::mem::replace(&mut self.line_start, self.scanned);
-        if length > limits.line {
-            return Err(self.too_long());
-        }
-        if length > 0 {
-            self.lines += 1;
-            if self.lines == 1 {
-                self.start = line_start;
-                self.first_line_end = line_start + length;
-            }
-            let fields = self.lines - usize::from(!self.section_only);
-            return if fields > limits.fields { Err(HeadError::TooManyFields) } else { Ok(None) };
-        }
-        if self.lines == 0 && !self.section_only {
-            self.empty_lines += 1;
-            let refused = !self.skip_empty_lines || self.empty_lines > EMPTY_LINES_MAX;
-            return if refused { Err(HeadError::NotHttp) } else { Ok(None) };
-        }
-        let (start, end) = (self.start, self.scanned);
-        if end - start > limits.head {
-            return Err(HeadError::TooLarge);
-        }
-        let fields = self.lines - usize::from(!self.section_only);
-        Ok(Some(HeadSpan { start, end, first_line_end: self.first_line_end, fields }))
-    }
-
-    fn check_open_line(&self, length: usize, limits: &HeadLimits) -> Result<(), HeadError> {
-        if length - self.line_start > limits.line {
-            return Err(self.too_long());
-        }
-        if length - self.start > limits.head { Err(HeadError::TooLarge) } else { Ok(()) }
-    }
-
-    fn too_long(&self) -> HeadError {
-        let in_request_line = self.lines == 0 && self.skip_empty_lines;
-        if in_request_line { HeadError::UriTooLong } else { HeadError::LineTooLong }
-    }
-}
-
-/// Parses a request head that [`HeadScanner`] found; `head` is exactly the octets of its span.
+/// Parses a request head that [`super::scan`] found; `head` is exactly the octets of its span.
 pub fn parse_request(head: &Bytes, span: HeadSpan, limits: &HeadLimits) -> Result<Request, HeadError> {
     let head = head.slice(span.start..);
     let line_end = span.first_line_end - span.start;
@@ -225,7 +92,7 @@ pub fn parse_request(head: &Bytes, span: HeadSpan, limits: &HeadLimits) -> Resul
         return Err(HeadError::TargetForm);
     }
     let fields = parse_fields(&head, line_end + 2, span.fields)?;
-    check_host(&fields, line.version)?;
+    check_host(&fields, line.version, &raw_target)?;
     check_expectation(&fields)?;
     let length = request_length(&method, line.version, &fields)?;
     Ok(Request { method, target, version: line.version, fields, length, head_bytes: span.end as u64 })
@@ -310,7 +177,7 @@ pub fn parse_response(head: &Bytes, span: HeadSpan, method: &Method) -> Result<R
     })
 }
 
-/// Parses a trailer section that a [`HeadScanner::trailers`] found.
+/// Parses a trailer section that a scanner of trailers found.
 pub(super) fn parse_trailers(section: &Bytes, fields: usize) -> Result<Fields, HeadError> {
     parse_fields(section, 0, fields)
 }
@@ -380,15 +247,23 @@ fn to_fields(head: &Bytes, parsed: &[httparse::Header<'_>]) -> Fields {
 
 /// RFC 9112 §3.2: 400 for a request without Host (from HTTP/1.1 on), with several, or with one
 /// that is no host. Its value is not used: the target URI says where a request goes.
-fn check_host(fields: &Fields, version: Version) -> Result<(), HeadError> {
+fn check_host(fields: &Fields, version: Version, target: &[u8]) -> Result<(), HeadError> {
     let mut values = fields.all(FieldName::Host);
     match (values.next(), values.next()) {
         (None, _) if version == Version::Http10 => Ok(()),
+        // What it is for every honest client: the authority that was parsed already.
+        (Some(value), None) if is_authority_of(target, value) => Ok(()),
         (Some(value), None) => Authority::parse(&Bytes::copy_from_slice(value), Some(80))
             .map(drop)
             .map_err(|_malformed| HeadError::Host),
         _ => Err(HeadError::Host),
     }
+}
+
+/// Whether `host` is, to the octet, the authority of an `http` URI.
+fn is_authority_of(uri: &[u8], host: &[u8]) -> bool {
+    let rest = uri.strip_prefix(b"http://").and_then(|rest| rest.strip_prefix(host));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?')))
 }
 
 /// RFC 9110 §10.1.1: an expectation that is not understood may be answered with 417; forwarding

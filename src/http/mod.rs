@@ -14,6 +14,9 @@ mod head;
 mod host;
 mod message;
 mod name;
+mod scan;
+#[cfg(test)]
+mod tests;
 mod uri;
 pub mod write;
 
@@ -22,8 +25,9 @@ pub use connection_fields::{ConnectionOptions, is_forbidden_trailer};
 pub use content::{Content, ContentError, ReadHeadError, Reader};
 pub use date::Timestamp;
 pub use fields::{Field, Fields, FieldsBuilder};
-pub use head::{FIELDS_MAX, HeadError, HeadLimits};
+pub use head::HeadError;
 pub use host::{Host, HostError};
 pub use message::{BodyLength, Method, Request, Response, Version, reason_phrase};
 pub use name::FieldName;
+pub use scan::{FIELDS_MAX, HeadLimits};
 pub use uri::{Authority, HostField, Scheme, Target, TargetError, TargetUri};

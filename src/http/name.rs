@@ -133,7 +133,7 @@ impl FieldName {
 
     /// Fields that describe one connection and are never forwarded or replayed (RFC 9110 §7.6.1,
     /// RFC 9111 §3.1), whether or not `Connection` names them. `Proxy-*` fields stand in
-    /// [`super::connection_fields`], because their rule has an exception.
+    /// `connection_fields.rs`, because their rule has an exception.
     pub const fn is_connection_specific(self) -> bool {
         matches!(
             self,

@@ -114,8 +114,9 @@ impl Origins {
     }
 
     /// Keeps a connection for the next request to this URI's origin. Nothing may be unread.
-    pub fn keep(&self, uri: &TargetUri, connection: Connection) {
+    pub fn keep(&self, uri: &TargetUri, mut connection: Connection) {
         if connection.reader.buffered().is_empty() {
+            connection.reader.rest();
             self.pool.borrow_mut().put(uri, connection, self.clock.monotonic_ms());
         }
     }

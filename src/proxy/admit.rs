@@ -2,8 +2,7 @@
 //! does the policy admit it?
 
 use super::local::Answer;
-use super::record::Record;
-use super::{Client, Shared};
+use super::{Exchange, Shared};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::grammar::exact_decimal;
 use crate::http::{Authority, FieldName, Method, Request, Scheme, Target, TargetUri};
@@ -23,13 +22,10 @@ const VIA_MAX: usize = 16;
 /// The name under which Larder answers itself, through the proxy.
 pub(super) const OWN_NAME: &str = "larder.proxy";
 
-/// Says where `request` goes, or why nowhere.
-pub(super) fn admit(
-    shared: &Shared,
-    client: &Client,
-    request: &Request,
-    record: &Record,
-) -> Result<Admitted, Failure> {
+/// Says where the request goes, or why nowhere.
+pub(super) fn admit(exchange: &Exchange<'_>) -> Result<Admitted, Failure> {
+    let Exchange { proxy, client, request, record } = exchange;
+    let shared = &proxy.shared;
     let policy = shared.policy.load();
     policy.admit_client(client.peer.ip(), client.scope)?;
     refuse_loop(shared, request)?;

@@ -8,7 +8,7 @@ use super::forward::{Judge, Reply};
 use super::record::Record;
 use super::render::{Framing, Tail, passed_head, via};
 use super::sender::{More, Sender, incomplete};
-use super::{Client, Interrupted, Next, Proxy, stored};
+use super::{Client, Exchange, Interrupted, Next, Proxy, stored};
 use crate::caching::{Answer, Decision, ForwardReason, Handled, Outcome, answer, decide};
 use crate::http::grammar::{Members, exact_decimal};
 use crate::http::{
@@ -28,150 +28,135 @@ pub(super) enum Followed {
 
 /// Waits for the leader of a collapse, and shares what it gets if this request may.
 pub(super) async fn follow(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     flight: &Flight,
     reason: ForwardReason,
-    record: &mut Record,
 ) -> Result<Followed, Interrupted> {
     let filling = match flight.course().await {
         Course::Filling(filling) => filling,
         Course::LookAgain => return Ok(Followed::LookAgain),
         Course::AwaitingHead | Course::Dissolved => return Ok(Followed::Alone),
     };
-    let shared = &proxy.shared;
-    let decision = decide(request, &[&filling.head], shared.clock.now(), &shared.cache_policy);
+    let shared = &exchange.proxy.shared;
+    let decision = decide(exchange.request, &[&filling.head], shared.clock.now(), &shared.cache_policy);
     let Decision::Reuse { ttl, .. } = decision else {
-        record.note("collapse", format_args!("the response under way does not answer this: {decision:?}"));
+        exchange
+            .record
+            .note("collapse", format_args!("the response under way does not answer this: {decision:?}"));
         return Ok(Followed::Alone);
     };
-    Judge { shared, scope: client.scope }.judge(filling.origin)?;
+    Judge { shared, scope: exchange.client.scope }.judge(filling.origin)?;
     let outcome = Outcome { collapsed: true, ttl: Some(ttl), ..Outcome::new(Handled::Forwarded(reason)) };
     // A range needs the complete length, which answer() must not be told wrongly; may_collapse
     // keeps ranges out, so that only a 304 can come here beside the whole.
-    if answer(request, &filling.head, filling.length.unwrap_or(u64::MAX)) == Answer::NotModified {
-        return not_modified(proxy, client, request, &filling, outcome, record)
-            .await
-            .map(Followed::Delivered);
+    if answer(exchange.request, &filling.head, filling.length.unwrap_or(u64::MAX)) == Answer::NotModified {
+        return not_modified(exchange, &filling, outcome).await.map(Followed::Delivered);
     }
     match filling.fill.reader() {
-        Some(reader) => from_fill(proxy, client, request, &filling, reader, outcome, record)
-            .await
-            .map(Followed::Delivered),
+        Some(reader) => from_fill(exchange, &filling, reader, outcome).await.map(Followed::Delivered),
         None => Ok(Followed::Alone),
     }
 }
 
 /// Delivers the response that this request has brought.
 pub(super) async fn filling(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     filling: &Filling,
     outcome: Outcome,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
     match filling.fill.reader() {
-        Some(reader) => from_fill(proxy, client, request, filling, reader, outcome, record).await,
+        Some(reader) => from_fill(exchange, filling, reader, outcome).await,
         // It ended before anybody could read: nothing of it was sent.
         None => Err(incomplete("before its first octet").into()),
     }
 }
 
 async fn from_fill(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     filling: &Filling,
     mut reader: FillReader,
     outcome: Outcome,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
-    let shared = &proxy.shared;
+    let shared = &exchange.proxy.shared;
     let framing = match filling.head.status {
         204 => Framing::Empty,
-        _ => Framing::of(filling.length, request.version),
+        _ => Framing::of(filling.length, exchange.request.version),
     };
-    let keep_open = client.keeps_open(request) && framing != Framing::UntilClose;
+    let keep_open = exchange.client.keeps_open(exchange.request) && framing != Framing::UntilClose;
     let age = filling.head.current_age(shared.clock.now());
     let age = (age > 0).then_some(age);
-    let mut head = std::mem::take(&mut client.scratch);
+    let mut head = std::mem::take(&mut exchange.client.scratch);
     head.clear();
     head.extend_from_slice(&filling.rendered);
-    Tail { framing, age, outcome: &outcome, keep_open, client: request.version }.write(&mut head);
-    record.responds(filling.head.status, outcome, filling.head.fields.first(FieldName::ContentType));
-    let (clock, idle) = (&shared.clock, shared.limits.idle);
-    let mut sender = Sender { writer: &mut client.writer, clock, idle, front: &mut head, framing };
+    Tail { framing, age, outcome: &outcome, keep_open, client: exchange.request.version }.write(&mut head);
+    exchange.record.responds(filling.head.status, outcome, filling.head.fields.first(FieldName::ContentType));
+    let mut sender = exchange.sender(&mut head, framing);
     let mut pieces = Vec::new();
     // The task that fills has not run yet: what came with the head is there after one turn.
     tokio::task::yield_now().await;
     if !reader.is_ready() {
-        sender.flush_head(record).await?;
+        sender.flush_head().await?;
     }
     loop {
         let before = pieces.len();
         let last = reader.next(&mut pieces).await.map_err(|aborted| Interrupted::Cut(incomplete(aborted)))?;
         let octets = pieces.iter().skip(before).map(|piece| piece.len() as u64).sum();
         if !outcome.collapsed {
-            record.received_from_origin(octets);
+            sender.record.received_from_origin(octets);
         }
         let more = if last { More::No } else { More::Yes };
         let trailers = if last { reader.trailers() } else { Fields::default() };
-        sender.send(&mut pieces, more, &trailers, record).await?;
+        sender.send(&mut pieces, more, &trailers).await?;
         if last {
             break;
         }
     }
-    client.scratch = head;
+    exchange.client.scratch = head;
     Ok(if keep_open { Next::KeepOpen } else { Next::Close })
 }
 
 async fn not_modified(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     filling: &Filling,
     outcome: Outcome,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
-    let shared = &proxy.shared;
-    let keep_open = client.keeps_open(request);
+    let shared = &exchange.proxy.shared;
+    let keep_open = exchange.client.keeps_open(exchange.request);
     let mut head = Vec::new();
     stored::not_modified(&mut head, &filling.head.fields);
     via(&mut head, Version::Http11, shared);
     let framing = Framing::Empty;
-    Tail { framing, age: None, outcome: &outcome, keep_open, client: request.version }.write(&mut head);
-    record.responds(304, outcome, filling.head.fields.first(FieldName::ContentType));
-    let (clock, idle) = (&shared.clock, shared.limits.idle);
-    let mut sender = Sender { writer: &mut client.writer, clock, idle, front: &mut head, framing };
-    sender.send(&mut Vec::new(), More::No, &Fields::default(), record).await?;
+    Tail { framing, age: None, outcome: &outcome, keep_open, client: exchange.request.version }
+        .write(&mut head);
+    exchange.record.responds(304, outcome, filling.head.fields.first(FieldName::ContentType));
+    let mut sender = exchange.sender(&mut head, framing);
+    sender.send(&mut Vec::new(), More::No, &Fields::default()).await?;
     Ok(if keep_open { Next::KeepOpen } else { Next::Close })
 }
 
 /// Delivers a response that is not stored, straight from the origin's connection.
 pub(super) async fn pass(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     uri: &TargetUri,
     reply: Reply,
     outcome: Outcome,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
     let Reply { response, mut connection, .. } = reply;
-    let keep_open = client.keeps_open(request) && passed_framing(request, &response) != Framing::UntilClose;
-    let to = Towards { writer: &mut client.writer, scratch: &mut client.scratch, keep_open };
-    pass_content(proxy, to, request, &response, &mut connection.reader, outcome, record).await?;
-    keep(proxy, uri, response.keep_alive, connection);
+    let keep_open = exchange.client.keeps_open(exchange.request)
+        && passed_framing(exchange.request, &response) != Framing::UntilClose;
+    let Client { writer, scratch, .. } = &mut *exchange.client;
+    let to = Towards { writer, scratch, record: exchange.record, keep_open };
+    pass_content(exchange.proxy, to, exchange.request, &response, &mut connection.reader, outcome).await?;
+    keep(exchange.proxy, uri, response.keep_alive, connection);
     Ok(if keep_open { Next::KeepOpen } else { Next::Close })
 }
 
-/// A client's writing side, and whether it stays open.
+/// A client's writing side, whether it stays open, and the record of what it gets.
 #[derive(Debug)]
 pub(super) struct Towards<'a> {
     pub writer: &'a mut OwnedWriteHalf,
     pub scratch: &'a mut Vec<u8>,
+    pub record: &'a mut Record,
     pub keep_open: bool,
 }
 
@@ -183,10 +168,9 @@ pub(super) async fn pass_content(
     response: &Response,
     reader: &mut Reader<OwnedReadHalf>,
     outcome: Outcome,
-    record: &mut Record,
 ) -> Result<(), Interrupted> {
     let shared = &proxy.shared;
-    let Towards { writer, scratch: head, keep_open } = to;
+    let Towards { writer, scratch: head, record, keep_open } = to;
     let framing = passed_framing(request, response);
     head.clear();
     passed_head(head, shared, response);
@@ -194,11 +178,11 @@ pub(super) async fn pass_content(
     record.responds(response.status, outcome, response.fields.first(FieldName::ContentType));
     let mut content = Content::new(response.length, &shared.limits.chunks);
     let (clock, idle) = (&shared.clock, shared.limits.idle);
-    let mut sender = Sender { writer, clock, idle, front: head, framing };
+    let mut sender = Sender { writer, clock, idle, front: head, framing, record };
     // Content that came with the head leaves with it; content that has yet to come must not
     // hold the head back.
     if !content.is_done() && reader.buffered().is_empty() {
-        sender.flush_head(record).await?;
+        sender.flush_head().await?;
     }
     let mut pieces = Vec::new();
     while !content.is_done() {
@@ -208,16 +192,16 @@ pub(super) async fn pass_content(
             Ok(Err(error)) => return Err(Interrupted::Cut(incomplete(error))),
             Err(timed_out) => return Err(Interrupted::Cut(incomplete(timed_out))),
         }
-        record.received_from_origin(pieces.iter().map(|piece| piece.len() as u64).sum());
+        sender.record.received_from_origin(pieces.iter().map(|piece| piece.len() as u64).sum());
         if !content.is_done() {
-            sender.send(&mut pieces, More::Yes, &Fields::default(), record).await?;
+            sender.send(&mut pieces, More::Yes, &Fields::default()).await?;
         }
     }
     let trailers = content.trailers().clone();
     if !has_content(request, response) {
         sender.framing = Framing::Empty;
     }
-    sender.send(&mut pieces, More::No, &trailers, record).await
+    sender.send(&mut pieces, More::No, &trailers).await
 }
 
 fn has_content(request: &Request, response: &Response) -> bool {

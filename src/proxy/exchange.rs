@@ -5,7 +5,7 @@ use super::collapse::{Role, join};
 use super::fetch::{Plan, fetch};
 use super::forward::Judge;
 use super::record::Record;
-use super::{Client, Interrupted, Next, Proxy, deliver, local, refuse, stored, tunnel};
+use super::{Client, Exchange, Interrupted, Next, Proxy, Shared, deliver, local, refuse, stored, tunnel};
 use crate::caching::{Decision, ForwardReason, Handled, Outcome, cacheable_request, decide};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{Request, TargetUri};
@@ -13,61 +13,73 @@ use crate::origin::AddressJudge as _;
 
 /// Answers one request, and logs what became of it.
 pub async fn exchange(proxy: &Proxy, client: &mut Client, request: Request) -> Next {
-    let mut record = Record::begin(&proxy.shared, client, &request);
-    let next = match story(proxy, client, &request, &mut record).await {
+    let record = Record::begin(&proxy.shared, client, &request);
+    let mut told = Told { shared: &proxy.shared, request: &request, record, ended: false };
+    let mut exchange = Exchange { proxy, client, request: &request, record: &mut told.record };
+    let next = match story(&mut exchange).await {
         Ok(next) => next,
-        Err(Interrupted::Failed(failure)) => {
-            refuse::refuse(proxy, client, &request, failure, &mut record).await
-        }
-        Err(Interrupted::Cut(failure)) => record.cut(failure),
-        Err(Interrupted::ClientGone(error)) => record.client_gone(&error),
+        Err(Interrupted::Failed(failure)) => refuse::refuse(&mut exchange, failure).await,
+        Err(Interrupted::Cut(failure)) => exchange.record.cut(failure),
+        Err(Interrupted::ClientGone(error)) => exchange.record.client_gone(&error),
     };
-    record.finish(&proxy.shared, &request);
+    told.ended = true;
     next
 }
 
-async fn story(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
-    record: &mut Record,
-) -> Result<Next, Interrupted> {
-    let uri = match admit(&proxy.shared, client, request, record)? {
+/// Logs an exchange when it is over, and also when it is cut off at a shutdown.
+struct Told<'a> {
+    shared: &'a Shared,
+    request: &'a Request,
+    record: Record,
+    ended: bool,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.record.abandoned();
+        }
+        self.record.finish(self.shared, self.request);
+    }
+}
+
+async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
+    let uri = match admit(exchange)? {
         Admitted::Forward(uri) => uri,
         Admitted::Tunnel(authority) => {
-            return tunnel::connect(proxy, client, request, &authority, record).await;
+            return tunnel::connect(exchange, &authority).await;
         }
-        Admitted::Local(answer) => return local::respond(proxy, client, request, answer, record).await,
+        Admitted::Local(answer) => return local::respond(exchange, answer).await,
     };
-    if let Err(reason) = cacheable_request(request) {
-        return fetch(proxy, client, request, &uri, Plan::forward(reason), record).await;
+    if let Err(reason) = cacheable_request(exchange.request) {
+        return fetch(exchange, &uri, Plan::forward(reason)).await;
     }
     // Each turn but the last follows another exchange with the same origin resource; after two
     // of them, asking alone is quicker than waiting again.
     for may_follow in [true, true, false] {
-        let plan = match look_up(proxy, client, request, &uri, record).await? {
+        let plan = match look_up(exchange, &uri).await? {
             Looked::Answered(next) => return Ok(next),
             Looked::Forward(plan) => plan,
         };
-        if !may_follow || !plan.may_collapse(request) {
-            return fetch(proxy, client, request, &uri, plan, record).await;
+        if !may_follow || !plan.may_collapse(exchange.request) {
+            return fetch(exchange, &uri, plan).await;
         }
-        match join(&proxy.shared, &uri) {
-            Role::Alone => return fetch(proxy, client, request, &uri, plan, record).await,
-            Role::Lead(lead) => return fetch(proxy, client, request, &uri, plan.leading(lead), record).await,
+        match join(&exchange.proxy.shared, &uri) {
+            Role::Alone => return fetch(exchange, &uri, plan).await,
+            Role::Lead(lead) => return fetch(exchange, &uri, plan.leading(lead)).await,
             Role::Follow(flight) => {
-                record.note("collapse", "waits for the exchange that is under way");
-                match deliver::follow(proxy, client, request, &flight, plan.reason, record).await? {
+                exchange.record.note("collapse", "waits for the exchange that is under way");
+                match deliver::follow(exchange, &flight, plan.reason).await? {
                     deliver::Followed::Delivered(next) => return Ok(next),
                     deliver::Followed::LookAgain => {}
                     deliver::Followed::Alone => {
-                        return fetch(proxy, client, request, &uri, plan, record).await;
+                        return fetch(exchange, &uri, plan).await;
                     }
                 }
             }
         }
     }
-    fetch(proxy, client, request, &uri, Plan::forward(ForwardReason::Miss), record).await
+    fetch(exchange, &uri, Plan::forward(ForwardReason::Miss)).await
 }
 
 enum Looked {
@@ -76,33 +88,27 @@ enum Looked {
 }
 
 /// What the store has for this request (RFC 9111 §4).
-async fn look_up(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
-    uri: &TargetUri,
-    record: &mut Record,
-) -> Result<Looked, Interrupted> {
-    let shared = &proxy.shared;
+async fn look_up(exchange: &mut Exchange<'_>, uri: &TargetUri) -> Result<Looked, Interrupted> {
+    let shared = &exchange.proxy.shared;
     let variants = shared.store.variants(uri);
     let objects = variants.as_deref().unwrap_or_default();
     let decision = match objects {
-        [only] => decide(request, &[&only.head], shared.clock.now(), &shared.cache_policy),
+        [only] => decide(exchange.request, &[&only.head], shared.clock.now(), &shared.cache_policy),
         _ => {
             let heads: Vec<_> = objects.iter().map(|object| &object.head).collect();
-            decide(request, &heads, shared.clock.now(), &shared.cache_policy)
+            decide(exchange.request, &heads, shared.clock.now(), &shared.cache_policy)
         }
     };
-    record.decided(&decision);
+    exchange.record.decided(&decision);
     match decision {
         Decision::Reuse { index, age, ttl } => {
             let Some(object) = objects.get(index) else {
                 return Ok(Looked::Forward(Plan::forward(ForwardReason::Miss)));
             };
             // What may not be dialled may not be had from the store either.
-            Judge { shared, scope: client.scope }.judge(object.origin)?;
+            Judge { shared, scope: exchange.client.scope }.judge(object.origin)?;
             let outcome = Outcome { ttl: Some(ttl), ..Outcome::new(Handled::Hit) };
-            stored::deliver(proxy, client, request, object, age, outcome, record).await.map(Looked::Answered)
+            stored::deliver(exchange, object, age, outcome).await.map(Looked::Answered)
         }
         Decision::Validate { index, reason } => Ok(Looked::Forward(match objects.get(index) {
             Some(object) => Plan::validate(reason, object.clone()),

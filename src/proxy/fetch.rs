@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use super::collapse::Lead;
 use super::forward::{self, Extra, Reply};
-use super::record::Record;
-use super::{Client, Interrupted, Next, Proxy, Shared, deliver, fill, stored, upload};
+use super::{Exchange, Interrupted, Next, Proxy, deliver, fill, stored, update, upload};
 use crate::caching::{
-    ForwardReason, Handled, HeadEffect, Lifetime, NotStored, Outcome, StoredHead, Times, freshened_by,
-    freshened_by_head, invalidated, is_error_for_stale, may_keep, may_serve_stale_on_error, may_store,
-    storable_request, validation_fields,
+    ForwardReason, Handled, Lifetime, NotStored, Outcome, StoredHead, freshened_by, is_error_for_stale,
+    may_serve_stale_on_error, may_store, storable_request, validation_fields,
 };
 use crate::error::{Failure, Fault};
-use crate::http::{FieldName, Method, Request, Response, TargetUri};
+use crate::http::{FieldName, Method, Request, TargetUri};
 use crate::store::Object;
 
 /// Why and how the origin is asked.
@@ -55,44 +53,43 @@ impl Plan {
 
 /// Answers a request with the origin's help.
 pub(super) async fn fetch(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     uri: &TargetUri,
     mut plan: Plan,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
-    if upload::is_needed(request) {
-        return upload::exchange(proxy, client, request, uri, plan.reason, record).await;
+    if upload::is_needed(exchange.request) {
+        return upload::exchange(exchange, uri, plan.reason).await;
     }
     loop {
         let heads: Vec<_> = plan.validating.iter().map(|object| &object.head).collect();
         let extra = Extra { validation: validation_fields(&heads), upgrade: None };
-        let head = forward::request_head(&proxy.shared, request, uri, &extra);
-        let reply = match forward::ask(proxy, client, request, uri, &head, record).await {
+        let head = forward::request_head(&exchange.proxy.shared, exchange.request, uri, &extra);
+        let reply = match forward::ask(exchange, uri, &head).await {
             Ok(reply) => reply,
             Err(Interrupted::Failed(failure)) => {
-                return after_failure(proxy, client, request, plan, failure, record).await;
+                return after_failure(exchange, plan, failure).await;
             }
             Err(interrupted) => return Err(interrupted),
         };
         let Some(object) = plan.validating.take() else {
-            return after_reply(proxy, client, request, uri, plan, reply, record).await;
+            return after_reply(exchange, uri, plan, reply).await;
         };
         match validated(&object.head, &reply, extra.validation.is_empty()) {
             Validated::Unmodified => {
-                return freshen(proxy, client, request, uri, plan, &object, reply, record).await;
+                return freshen(exchange, uri, plan, &object, reply).await;
             }
             Validated::Modified => {
                 let failed = is_error_for_stale(reply.response.status);
-                if failed && may_be_stale(proxy, request, &object) {
-                    record.note("reuse", "the origin failed; the stale response is served");
+                if failed && may_be_stale(exchange, &object) {
+                    exchange.record.note("reuse", "the origin failed; the stale response is served");
                     let fwd_status = Some(reply.response.status);
-                    return serve_stale(proxy, client, request, &plan, &object, fwd_status, record).await;
+                    return serve_stale(exchange, plan, &object, fwd_status).await;
                 }
-                return after_reply(proxy, client, request, uri, plan, reply, record).await;
+                return after_reply(exchange, uri, plan, reply).await;
             }
-            Validated::OfAnother => record.note("reuse", "the 304 is for another representation; asks anew"),
+            Validated::OfAnother => {
+                exchange.record.note("reuse", "the 304 is for another representation; asks anew")
+            }
         }
     }
 }
@@ -116,115 +113,81 @@ fn validated(head: &StoredHead, reply: &Reply, unconditional: bool) -> Validated
 }
 
 /// RFC 9111 §4.3.4: the stored response is updated, and answers.
-#[expect(clippy::too_many_arguments, reason = "a step of fetch that has its own name")]
 async fn freshen(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     uri: &TargetUri,
     plan: Plan,
     object: &Arc<Object>,
     reply: Reply,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
-    let shared = &proxy.shared;
-    let (fresh, kept) = update(shared, request, uri, object, &reply.response, reply.times);
+    let shared = &exchange.proxy.shared;
+    let (fresh, kept) = update::freshen(shared, exchange.request, uri, object, &reply.response, reply.times);
     if let Some(lead) = plan.lead {
         lead.look_again();
     }
-    deliver::keep(proxy, uri, reply.response.keep_alive, reply.connection);
+    deliver::keep(exchange.proxy, uri, reply.response.keep_alive, reply.connection);
     let outcome = Outcome {
         fwd_status: Some(304),
         stored: kept.is_ok(),
         detail: kept.err().map(NotStored::as_str),
-        ttl: ttl(proxy, &fresh.head),
+        ttl: ttl(exchange.proxy, &fresh.head),
         ..Outcome::new(Handled::Forwarded(plan.reason))
     };
     let age = fresh.head.current_age(shared.clock.now());
-    stored::deliver(proxy, client, request, &fresh, age, outcome, record).await
-}
-
-/// RFC 9111 §3.2: puts the updated response in place of the stored one, unless the update itself
-/// forbids that.
-fn update(
-    shared: &Shared,
-    request: &Request,
-    uri: &TargetUri,
-    object: &Arc<Object>,
-    response: &Response,
-    times: Times,
-) -> (Arc<Object>, Result<(), NotStored>) {
-    let head = object.head.freshen(response, request, times);
-    let kept = may_keep(request, &head, &shared.cache_policy);
-    let rendered = super::render::stored_head(shared, &head, response.version);
-    let fresh = Arc::new(Object { head, rendered, content: object.content.clone(), origin: object.origin });
-    match kept {
-        Ok(()) => shared.store.replace(uri, object, fresh.clone()),
-        // It says nothing about what others may get.
-        Err(reason) if reason.is_about_request() => {}
-        Err(_) => shared.store.remove(uri, object),
-    }
-    (fresh, kept)
+    stored::deliver(exchange, &fresh, age, outcome).await
 }
 
 /// No answer at all: a stale response may stand in (RFC 9111 §4.2.4).
 async fn after_failure(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     plan: Plan,
     failure: Failure,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
-    match &plan.validating {
+    match plan.validating.clone() {
         // A refusal is no failure of the origin's.
-        Some(object) if failure.fault == Fault::Origin && may_be_stale(proxy, request, object) => {
-            record.note("reuse", format_args!("{failure}; the stale response is served"));
-            serve_stale(proxy, client, request, &plan, object, None, record).await
+        Some(object) if failure.fault == Fault::Origin && may_be_stale(exchange, &object) => {
+            exchange.record.note("reuse", format_args!("{failure}; the stale response is served"));
+            serve_stale(exchange, plan, &object, None).await
         }
         _ => Err(failure.into()),
     }
 }
 
-fn may_be_stale(proxy: &Proxy, request: &Request, object: &Object) -> bool {
-    let shared = &proxy.shared;
-    may_serve_stale_on_error(request, &object.head, shared.clock.now(), &shared.cache_policy)
+fn may_be_stale(exchange: &mut Exchange<'_>, object: &Object) -> bool {
+    let shared = &exchange.proxy.shared;
+    may_serve_stale_on_error(exchange.request, &object.head, shared.clock.now(), &shared.cache_policy)
 }
 
 async fn serve_stale(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
-    plan: &Plan,
+    exchange: &mut Exchange<'_>,
+    plan: Plan,
     object: &Object,
     fwd_status: Option<u16>,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
+    // Nobody shall wait for this client to take it.
+    drop(plan.lead);
     let outcome = Outcome {
         fwd_status,
-        ttl: ttl(proxy, &object.head),
+        ttl: ttl(exchange.proxy, &object.head),
         detail: Some("stale-if-error"),
         ..Outcome::new(Handled::Forwarded(plan.reason))
     };
-    let age = object.head.current_age(proxy.shared.clock.now());
-    stored::deliver(proxy, client, request, object, age, outcome, record).await
+    let age = object.head.current_age(exchange.proxy.shared.clock.now());
+    stored::deliver(exchange, object, age, outcome).await
 }
 
 /// A response that is new: it is stored while it is delivered, or only delivered.
 async fn after_reply(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     uri: &TargetUri,
     plan: Plan,
     reply: Reply,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
-    let shared = &proxy.shared;
-    invalidate(proxy, request, uri, &reply.response, reply.times, record);
+    let shared = &exchange.proxy.shared;
+    update::others(exchange.proxy, exchange.request, uri, &reply.response, reply.times, exchange.record);
     let mut outcome = Outcome::new(Handled::Forwarded(plan.reason));
     outcome.fwd_status = (plan.reason == ForwardReason::Stale).then_some(reply.response.status);
-    let storing = may_store(request, &reply.response, reply.times, &shared.cache_policy);
+    let storing = may_store(exchange.request, &reply.response, reply.times, &shared.cache_policy);
     let writer = match storing.map_err(|reason| reason.as_str()) {
         Ok(()) => shared.store.fill(fill::known_length(reply.response.length)).ok_or("too-large"),
         Err(reason) => Err(reason),
@@ -232,57 +195,33 @@ async fn after_reply(
     let writer = match writer {
         Ok(writer) => writer,
         Err(reason) => {
-            record.note("store", format_args!("not stored: {reason}"));
+            exchange.record.note("store", format_args!("not stored: {reason}"));
             // fwd=method says it already.
             outcome.detail = Some(reason)
-                .filter(|_| plan.reason != ForwardReason::Method && request.method != Method::Head);
+                .filter(|_| plan.reason != ForwardReason::Method && exchange.request.method != Method::Head);
             if let Some(lead) = plan.lead {
                 lead.dissolve();
             }
-            return deliver::pass(proxy, client, request, uri, reply, outcome, record).await;
+            return deliver::pass(exchange, uri, reply, outcome).await;
         }
     };
-    let head = StoredHead::new(request, &reply.response, reply.times);
-    outcome.ttl = ttl(proxy, &head);
+    let head = StoredHead::new(exchange.request, &reply.response, reply.times);
+    outcome.ttl = ttl(exchange.proxy, &head);
     outcome.stored = true;
-    record
+    exchange
+        .record
         .note("store", format_args!("stores {uri} with {:?}", head.freshness_lifetime(&shared.cache_policy)));
-    let start =
-        fill::Start { id: record.id(), uri, request: &request.fields, head, reply, lead: plan.lead, writer };
-    let filling = fill::start(proxy, start);
-    deliver::filling(proxy, client, request, &filling, outcome, record).await
-}
-
-/// What this exchange says about other stored responses (RFC 9111 §4.3.5, §4.4).
-pub(super) fn invalidate(
-    proxy: &Proxy,
-    request: &Request,
-    uri: &TargetUri,
-    response: &Response,
-    times: Times,
-    record: &Record,
-) {
-    let store = &proxy.shared.store;
-    for target in invalidated(&request.method, uri, response) {
-        record.note("store", format_args!("invalidates {target}"));
-        store.invalidate(&target);
-    }
-    if request.method != Method::Head {
-        return;
-    }
-    for object in store.variants(uri).iter().flat_map(|variants| variants.iter()) {
-        if !object.head.selects(&request.fields) {
-            continue;
-        }
-        match freshened_by_head(&object.head, response, object.content.length()) {
-            HeadEffect::Freshen => {
-                let (_fresh, kept) = update(&proxy.shared, request, uri, object, response, times);
-                record.note("store", format_args!("freshened by HEAD: {kept:?}"));
-            }
-            HeadEffect::Invalidate => store.invalidate(uri),
-            HeadEffect::None => {}
-        }
-    }
+    let start = fill::Start {
+        id: exchange.record.id(),
+        uri,
+        request: &exchange.request.fields,
+        head,
+        reply,
+        lead: plan.lead,
+        writer,
+    };
+    let filling = fill::start(exchange.proxy, start);
+    deliver::filling(exchange, &filling, outcome).await
 }
 
 /// Seconds of freshness left, for `Cache-Status`.

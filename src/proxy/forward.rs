@@ -11,7 +11,7 @@ use tokio::net::tcp::OwnedReadHalf;
 
 use super::record::Record;
 use super::render::interim_head;
-use super::{Client, Interrupted, Proxy, Shared};
+use super::{Exchange, Interrupted, Proxy, Shared};
 use crate::caching::{REPLACED_BY_VALIDATION, Times};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::grammar::exact_decimal;
@@ -126,21 +126,18 @@ fn max_forwards(out: &mut Vec<u8>, request: &Request, value: &[u8]) {
 /// go to the client. An idempotent request that met a closed connection of the pool is sent once
 /// more on a new one (RFC 9112 §9.3.1).
 pub(super) async fn ask(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     uri: &TargetUri,
     head: &[u8],
-    record: &mut Record,
 ) -> Result<Reply, Interrupted> {
-    let judge = Judge { shared: &proxy.shared, scope: client.scope };
-    let request_time = proxy.shared.clock.now();
-    if let Some(mut connection) = proxy.origins.idle_connection(uri, &judge, Duration::MAX) {
-        record.asks(&connection);
-        match send_and_wait(proxy, client, request, &mut connection, head, record).await {
-            Ok(response) => return Ok(reply(proxy, response, connection, request_time)),
-            Err(Unanswered::Stale(error)) if request.method.is_idempotent() => {
-                record.note(
+    let judge = Judge { shared: &exchange.proxy.shared, scope: exchange.client.scope };
+    let request_time = exchange.proxy.shared.clock.now();
+    if let Some(mut connection) = exchange.proxy.origins.idle_connection(uri, &judge, Duration::MAX) {
+        exchange.record.asks(&connection);
+        match send_and_wait(exchange, &mut connection, head).await {
+            Ok(response) => return Ok(reply(exchange.proxy, response, connection, request_time)),
+            Err(Unanswered::Stale(error)) if exchange.request.method.is_idempotent() => {
+                exchange.record.note(
                     "origin",
                     format_args!("the reused connection was closed ({error}); asks once more"),
                 );
@@ -149,10 +146,10 @@ pub(super) async fn ask(
             Err(Unanswered::Interrupted(interrupted)) => return Err(interrupted),
         }
     }
-    let mut connection = proxy.origins.connect(&uri.authority, &judge).await?;
-    record.asks(&connection);
-    match send_and_wait(proxy, client, request, &mut connection, head, record).await {
-        Ok(response) => Ok(reply(proxy, response, connection, request_time)),
+    let mut connection = exchange.proxy.origins.connect(&uri.authority, &judge).await?;
+    exchange.record.asks(&connection);
+    match send_and_wait(exchange, &mut connection, head).await {
+        Ok(response) => Ok(reply(exchange.proxy, response, connection, request_time)),
         Err(Unanswered::Stale(error)) => Err(no_answer(&error).into()),
         Err(Unanswered::Interrupted(interrupted)) => Err(interrupted),
     }
@@ -176,15 +173,12 @@ enum Unanswered {
 }
 
 async fn send_and_wait(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     connection: &mut Connection,
     head: &[u8],
-    record: &mut Record,
 ) -> Result<Response, Unanswered> {
-    let limits = &proxy.shared.limits;
-    match proxy.shared.clock.timeout(limits.idle, connection.writer.write_all(head)).await {
+    let limits = &exchange.proxy.shared.limits;
+    match exchange.proxy.shared.clock.timeout(limits.idle, connection.writer.write_all(head)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(Unanswered::Stale(error)),
         Err(_timed_out) => return Err(Unanswered::Interrupted(no_response_in_time().into())),
@@ -192,7 +186,14 @@ async fn send_and_wait(
     // Interim responses are forwarded (RFC 9110 §15.2) until a final one comes.
     let mut seen = 0;
     loop {
-        let response = match response_head(proxy, &mut connection.reader, &request.method, record).await {
+        let response = match response_head(
+            exchange.proxy,
+            &mut connection.reader,
+            &exchange.request.method,
+            exchange.record,
+        )
+        .await
+        {
             Ok(response) => response,
             Err(HeadFailure::NoOctet(error)) if seen == 0 => return Err(Unanswered::Stale(error)),
             Err(failure) => return Err(Unanswered::Interrupted(failure.into_failure().into())),
@@ -204,12 +205,18 @@ async fn send_and_wait(
             return Err(Unanswered::Interrupted(unasked_switch().into()));
         }
         seen += 1;
-        if seen > proxy.shared.limits.interim {
+        if seen > exchange.proxy.shared.limits.interim {
             return Err(Unanswered::Interrupted(too_many_interim().into()));
         }
-        forward_interim(proxy, &mut client.writer, request.version, &response, record)
-            .await
-            .map_err(Unanswered::Interrupted)?;
+        forward_interim(
+            exchange.proxy,
+            &mut exchange.client.writer,
+            exchange.request.version,
+            &response,
+            exchange.record,
+        )
+        .await
+        .map_err(Unanswered::Interrupted)?;
     }
 }
 

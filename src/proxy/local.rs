@@ -3,10 +3,9 @@
 
 use bytes::Bytes;
 
-use super::record::Record;
 use super::render::{Framing, Tail, via};
-use super::sender::{More, Sender};
-use super::{Client, Interrupted, Next, Proxy};
+use super::sender::More;
+use super::{Exchange, Interrupted, Next};
 use crate::caching::{Handled, Outcome};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::write::{field, field_line, status_line};
@@ -31,55 +30,46 @@ impl Answer {
 }
 
 /// Sends the answer.
-pub(super) async fn respond(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
-    answer: Answer,
-    record: &mut Record,
-) -> Result<Next, Interrupted> {
+pub(super) async fn respond(exchange: &mut Exchange<'_>, answer: Answer) -> Result<Next, Interrupted> {
     let (content_type, content) = match &answer {
         Answer::Options => ("", Vec::new()),
-        Answer::Trace => ("message/http", received(request)),
-        Answer::OwnPage(path) => ("text/html; charset=utf-8", own_page(request, path)?),
+        Answer::Trace => ("message/http", received(exchange.request)),
+        Answer::OwnPage(path) => ("text/html; charset=utf-8", own_page(exchange.request, path)?),
     };
     let mut head = Vec::new();
     status_line(&mut head, 200, b"");
-    field(&mut head, FieldName::Date, proxy.shared.clock.now().to_http_date());
+    field(&mut head, FieldName::Date, exchange.proxy.shared.clock.now().to_http_date());
     if matches!(answer, Answer::Options) {
         field(&mut head, FieldName::Allow, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE, CONNECT");
     }
     if !content_type.is_empty() {
         field(&mut head, FieldName::CacheControl, "no-store");
     }
-    via(&mut head, Version::Http11, &proxy.shared);
-    send(proxy, client, request, 200, head, (content_type, content), record).await
+    via(&mut head, Version::Http11, &exchange.proxy.shared);
+    send(exchange, 200, head, (content_type, content)).await
 }
 
 /// Ends a head of Larder's own and sends it with its content. The connection stays open only
 /// when nothing of the request is left to read.
 pub(super) async fn send(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     status: u16,
     mut head: Vec<u8>,
     (content_type, content): (&str, Vec<u8>),
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
-    let has_unread = !matches!(request.length, BodyLength::None | BodyLength::Exact(0));
-    let keep_open = client.keeps_open(request) && !has_unread;
+    let has_unread = !matches!(exchange.request.length, BodyLength::None | BodyLength::Exact(0));
+    let keep_open = exchange.client.keeps_open(exchange.request) && !has_unread;
     let framing = Framing::Length(content.len() as u64);
     if !content_type.is_empty() {
         field(&mut head, FieldName::ContentType, content_type);
     }
-    let outcome = Outcome { detail: record.outcome().detail, ..Outcome::new(Handled::Local) };
-    Tail { framing, age: None, outcome: &outcome, keep_open, client: request.version }.write(&mut head);
-    record.responds(status, outcome, Some(content_type.as_bytes()).filter(|text| !text.is_empty()));
-    let (clock, idle) = (&proxy.shared.clock, proxy.shared.limits.idle);
-    let mut sender = Sender { writer: &mut client.writer, clock, idle, front: &mut head, framing };
-    let mut pieces = if request.method == Method::Head { Vec::new() } else { vec![Bytes::from(content)] };
-    sender.send(&mut pieces, More::No, &Fields::default(), record).await?;
+    let outcome = Outcome { detail: exchange.record.outcome().detail, ..Outcome::new(Handled::Local) };
+    Tail { framing, age: None, outcome: &outcome, keep_open, client: exchange.request.version }
+        .write(&mut head);
+    exchange.record.responds(status, outcome, Some(content_type.as_bytes()).filter(|text| !text.is_empty()));
+    let mut pieces =
+        if exchange.request.method == Method::Head { Vec::new() } else { vec![Bytes::from(content)] };
+    exchange.sender(&mut head, framing).send(&mut pieces, More::No, &Fields::default()).await?;
     Ok(if keep_open { Next::KeepOpen } else { Next::Close })
 }
 

@@ -20,6 +20,7 @@ mod sender;
 mod splice;
 mod stored;
 mod tunnel;
+mod update;
 mod upload;
 
 use std::net::SocketAddr;
@@ -32,13 +33,15 @@ use arc_swap::ArcSwap;
 
 pub use client::{Client, Next};
 pub use exchange::exchange;
+use record::Record;
+
 pub use record::Counters;
 pub use refuse::{refuse_connection, refuse_head};
 
 use crate::caching::CachePolicy;
 use crate::clock::Clock;
 use crate::error::Failure;
-use crate::http::{ChunkLimits, HeadLimits};
+use crate::http::{ChunkLimits, HeadLimits, Request};
 use crate::log::AccessLog;
 use crate::origin::Origins;
 use crate::policy::Policy;
@@ -134,6 +137,15 @@ impl Shared {
 pub struct Proxy {
     pub shared: Arc<Shared>,
     pub origins: Rc<Origins>,
+}
+
+/// One exchange under way: whose it is, what is asked, and what is remembered of it.
+#[derive(Debug)]
+struct Exchange<'a> {
+    proxy: &'a Proxy,
+    client: &'a mut Client,
+    request: &'a Request,
+    record: &'a mut Record,
 }
 
 /// Why an exchange ended before its end.

@@ -196,10 +196,18 @@ impl Record {
         Next::Reset
     }
 
+    /// The proxy stops in the middle of it.
+    pub(super) fn abandoned(&mut self) {
+        self.ending = Ending::Aborted;
+        self.note("end", "cut off: the proxy stops");
+    }
+
     /// Ends the story: counts it and writes its line.
     pub(super) fn finish(&self, shared: &Shared, request: &Request) {
-        let took = shared.clock.now_ms().saturating_sub(self.started_ms);
-        self.note("end", format_args!("{} octets to the client after {took} ms", self.bytes_to_client));
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let took = shared.clock.now_ms().saturating_sub(self.started_ms);
+            self.note("end", format_args!("{} octets to the client after {took} ms", self.bytes_to_client));
+        }
         let url = match &request.target {
             Target::Absolute(uri) => LoggedUrl::Uri(uri),
             Target::Authority(authority) => LoggedUrl::Authority(authority),

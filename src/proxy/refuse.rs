@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::record::Record;
 use super::render::via;
-use super::{Client, Interrupted, Next, Proxy, local};
+use super::{Client, Exchange, Interrupted, Next, Proxy, local};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::grammar::{Members, Split};
 use crate::http::write::{field, status_line};
@@ -14,32 +14,26 @@ use crate::http::{
 };
 
 /// Answers a request with a failure.
-pub(super) async fn refuse(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
-    failure: Failure,
-    record: &mut Record,
-) -> Next {
-    record.fails(&failure);
-    let kind = Kind::preferred(&request.fields);
-    let page = Page { failure: &failure, host: host(request), id: record.id() };
+pub(super) async fn refuse(exchange: &mut Exchange<'_>, failure: Failure) -> Next {
+    exchange.record.fails(&failure);
+    let kind = Kind::preferred(&exchange.request.fields);
+    let page = Page { failure: &failure, host: host(exchange.request), id: exchange.record.id() };
     let content = (kind.content_type(), page.write(kind).into_bytes());
     let mut head = Vec::with_capacity(512);
     status_line(&mut head, failure.status, b"");
-    field(&mut head, FieldName::Date, proxy.shared.clock.now().to_http_date());
+    field(&mut head, FieldName::Date, exchange.proxy.shared.clock.now().to_http_date());
     field(&mut head, FieldName::CacheControl, "no-store");
     field(&mut head, FieldName::ProxyStatus, proxy_status(&failure));
-    via(&mut head, Version::Http11, &proxy.shared);
+    via(&mut head, Version::Http11, &exchange.proxy.shared);
     // A request that was refused for its form may be followed by anything.
     if failure.fault == Fault::Client && failure.error == ErrorType::HttpRequestError {
-        client.last_request = true;
+        exchange.client.last_request = true;
     }
     let code = failure.status;
-    match local::send(proxy, client, request, code, head, content, record).await {
+    match local::send(exchange, code, head, content).await {
         Ok(next) => next,
-        Err(Interrupted::ClientGone(error)) => record.client_gone(&error),
-        Err(Interrupted::Cut(failure) | Interrupted::Failed(failure)) => record.cut(failure),
+        Err(Interrupted::ClientGone(error)) => exchange.record.client_gone(&error),
+        Err(Interrupted::Cut(failure) | Interrupted::Failed(failure)) => exchange.record.cut(failure),
     }
 }
 
@@ -64,7 +58,8 @@ pub async fn refuse_connection(proxy: &Proxy, client: &mut Client, failure: Fail
         head_bytes: octets,
     };
     client.last_request = true;
-    let next = refuse(proxy, client, &unread, failure, &mut record).await;
+    let mut exchange = Exchange { proxy, client, request: &unread, record: &mut record };
+    let next = refuse(&mut exchange, failure).await;
     record.finish_unread(&proxy.shared);
     next
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::net::tcp::OwnedWriteHalf;
 
-use super::Interrupted;
 use super::record::Record;
 use super::render::Framing;
+use super::{Exchange, Interrupted};
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::Fields;
@@ -25,6 +25,21 @@ pub(super) struct Sender<'a> {
     /// What goes in front of the next content; the head at first. Its memory is reused.
     pub front: &'a mut Vec<u8>,
     pub framing: Framing,
+    pub record: &'a mut Record,
+}
+
+impl Exchange<'_> {
+    /// The way to this exchange's client, for a response that begins with this head.
+    pub(super) fn sender<'s>(&'s mut self, head: &'s mut Vec<u8>, framing: Framing) -> Sender<'s> {
+        Sender {
+            writer: &mut self.client.writer,
+            clock: &self.proxy.shared.clock,
+            idle: self.proxy.shared.limits.idle,
+            front: head,
+            framing,
+            record: self.record,
+        }
+    }
 }
 
 /// Whether more content follows.
@@ -42,7 +57,6 @@ impl Sender<'_> {
         pieces: &mut Vec<Bytes>,
         more: More,
         trailers: &Fields,
-        record: &mut Record,
     ) -> Result<(), Interrupted> {
         if self.framing == Framing::Chunked {
             self.wrap_in_chunk(pieces, more, trailers);
@@ -54,7 +68,7 @@ impl Sender<'_> {
         pieces.clear();
         match result {
             Ok(Ok(())) => {
-                record.sent(octets);
+                self.record.sent(octets);
                 Ok(())
             }
             Ok(Err(error)) => Err(Interrupted::ClientGone(error)),
@@ -63,9 +77,9 @@ impl Sender<'_> {
     }
 
     /// Sends the head now, before there is content.
-    pub(super) async fn flush_head(&mut self, record: &mut Record) -> Result<(), Interrupted> {
+    pub(super) async fn flush_head(&mut self) -> Result<(), Interrupted> {
         let framing = std::mem::replace(&mut self.framing, Framing::UntilClose);
-        let result = self.send(&mut Vec::new(), More::Yes, &Fields::default(), record).await;
+        let result = self.send(&mut Vec::new(), More::Yes, &Fields::default()).await;
         self.framing = framing;
         result
     }

@@ -2,31 +2,27 @@
 
 use bytes::Bytes;
 
-use super::record::Record;
 use super::render::{Framing, Tail, stored_fields};
-use super::sender::{More, Sender};
-use super::{Client, Interrupted, Next, Proxy};
+use super::sender::More;
+use super::{Exchange, Interrupted, Next};
 use crate::caching::{Answer, ByteRange, Outcome, answer};
 use crate::http::write::{field, field_line, status_line};
-use crate::http::{FieldName, Fields, Method, Request};
+use crate::http::{FieldName, Fields, Method};
 use crate::store::Object;
 
 /// Sends what of `object` answers `request`.
 pub(super) async fn deliver(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     object: &Object,
     age: u64,
     outcome: Outcome,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
-    let shared = &proxy.shared;
+    let shared = &exchange.proxy.shared;
     let length = object.content.length();
-    let mut head = std::mem::take(&mut client.scratch);
+    let mut head = std::mem::take(&mut exchange.client.scratch);
     head.clear();
     let mut pieces = Vec::new();
-    let (status, framing) = match answer(request, &object.head, length) {
+    let (status, framing) = match answer(exchange.request, &object.head, length) {
         Answer::Whole => {
             head.extend_from_slice(&object.rendered);
             pieces.extend_from_slice(object.content.pieces());
@@ -46,7 +42,7 @@ pub(super) async fn deliver(
             (206, Framing::Length(range.length()))
         }
         Answer::MultiRange(ranges) => {
-            let boundary = format!("larder-{:016x}", record.id());
+            let boundary = format!("larder-{:016x}", exchange.record.id());
             pieces = multipart(object, &ranges, &boundary);
             status_line(&mut head, 206, b"");
             let drop = [FieldName::ContentRange, FieldName::ContentType];
@@ -62,21 +58,15 @@ pub(super) async fn deliver(
             (416, Framing::Length(0))
         }
     };
-    if request.method == Method::Head {
+    if exchange.request.method == Method::Head {
         pieces.clear();
     }
-    let keep_open = client.keeps_open(request);
-    Tail { framing, age: Some(age), outcome: &outcome, keep_open, client: request.version }.write(&mut head);
-    record.responds(status, outcome, object.head.fields.first(FieldName::ContentType));
-    let mut sender = Sender {
-        writer: &mut client.writer,
-        clock: &shared.clock,
-        idle: shared.limits.idle,
-        front: &mut head,
-        framing,
-    };
-    let sent = sender.send(&mut pieces, More::No, &Fields::default(), record).await;
-    client.scratch = head;
+    let keep_open = exchange.client.keeps_open(exchange.request);
+    Tail { framing, age: Some(age), outcome: &outcome, keep_open, client: exchange.request.version }
+        .write(&mut head);
+    exchange.record.responds(status, outcome, object.head.fields.first(FieldName::ContentType));
+    let sent = exchange.sender(&mut head, framing).send(&mut pieces, More::No, &Fields::default()).await;
+    exchange.client.scratch = head;
     sent.map(|()| if keep_open { Next::KeepOpen } else { Next::Close })
 }
 

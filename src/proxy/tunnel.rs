@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 
 use super::forward::Judge;
 use super::record::Record;
-use super::{Client, Interrupted, Next, Proxy, splice};
-use crate::http::{Authority, Request, Version};
+use super::{Exchange, Interrupted, Next, Proxy, splice};
+use crate::http::{Authority, Version};
 use crate::origin::Connection;
 
 /// Octets in one direction after which splicing pays; a pipe costs three system calls.
@@ -25,58 +25,62 @@ const SPLICE_FROM: u64 = 256 * 1024;
 const BUFFER: usize = 16 * 1024;
 
 /// Opens the tunnel that a CONNECT request asks for, and serves it to its end.
-pub(super) async fn connect(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
-    authority: &Authority,
-    record: &mut Record,
-) -> Result<Next, Interrupted> {
-    let judge = Judge { shared: &proxy.shared, scope: client.scope };
-    let connection = proxy.origins.connect(authority, &judge).await?;
-    record.tunnel(connection.peer);
+pub(super) async fn connect(exchange: &mut Exchange<'_>, authority: &Authority) -> Result<Next, Interrupted> {
+    let judge = Judge { shared: &exchange.proxy.shared, scope: exchange.client.scope };
+    let connection = exchange.proxy.origins.connect(authority, &judge).await?;
+    exchange.record.tunnel(connection.peer);
     // RFC 9110 §9.3.6: no Content-Length, no Transfer-Encoding; the client takes what follows
     // for the tunnel's octets.
-    let head: &[u8] = match request.version {
+    let head: &[u8] = match exchange.request.version {
         Version::Http11 => b"HTTP/1.1 200 Connection established\r\n\r\n",
         Version::Http10 => b"HTTP/1.0 200 Connection established\r\n\r\n",
     };
-    client.writer.write_all(head).await.map_err(Interrupted::ClientGone)?;
-    record.sent(head.len() as u64);
-    relay(proxy, client, connection, record).await
+    exchange.client.writer.write_all(head).await.map_err(Interrupted::ClientGone)?;
+    exchange.record.sent(head.len() as u64);
+    relay(exchange, connection).await
 }
 
 /// Carries octets between the two until both have ended, one fails, or both are silent for too
 /// long. What either had sent too early goes first.
 pub(super) async fn relay(
-    proxy: &Proxy,
-    client: &mut Client,
+    exchange: &mut Exchange<'_>,
     mut connection: Connection,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
-    let early_up = client.reader.take_buffered();
+    let early_up = exchange.client.reader.take_buffered();
     let early_down = connection.reader.take_buffered();
-    let client_side = client.reader.io().as_ref();
+    let client_side = exchange.client.reader.io().as_ref();
     let origin_side = connection.reader.io().as_ref();
-    let (carried_up, carried_down) = (Carried::default(), Carried::default());
+    let carrying = Carrying { record: exchange.record, up: Carried::default(), down: Carried::default() };
     let both = async {
         tokio::try_join!(
-            direction(client_side, origin_side, &early_up, &carried_up),
-            direction(origin_side, client_side, &early_down, &carried_down),
+            direction(client_side, origin_side, &early_up, &carrying.up),
+            direction(origin_side, client_side, &early_down, &carrying.down),
         )
     };
     let ended = tokio::select! {
         result = both => result.map(drop),
-        () = silence(proxy, &carried_up, &carried_down) => Err(io::ErrorKind::TimedOut.into()),
+        () = silence(exchange.proxy, &carrying.up, &carrying.down) => Err(io::ErrorKind::TimedOut.into()),
     };
-    record.received_from_client(carried_up.octets.get());
-    record.received_from_origin(carried_down.octets.get());
-    record.sent(carried_down.octets.get());
     match ended {
-        Ok(()) => record.note("tunnel", "both sides have ended"),
-        Err(error) => record.note("tunnel", format_args!("ended: {error}")),
+        Ok(()) => carrying.record.note("tunnel", "both sides have ended"),
+        Err(error) => carrying.record.note("tunnel", format_args!("ended: {error}")),
     }
     Ok(Next::Gone)
+}
+
+/// Both directions; their octets are told even when the tunnel is cut off.
+struct Carrying<'a> {
+    record: &'a mut Record,
+    up: Carried,
+    down: Carried,
+}
+
+impl Drop for Carrying<'_> {
+    fn drop(&mut self) {
+        self.record.received_from_client(self.up.octets.get());
+        self.record.received_from_origin(self.down.octets.get());
+        self.record.sent(self.down.octets.get());
+    }
 }
 
 /// What one direction has carried.

@@ -13,13 +13,11 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::deliver::{Towards, keep, pass_content, passed_framing};
-use super::fetch::invalidate;
 use super::forward::{
     Extra, Judge, forward_interim, request_head, response_head, too_many_interim, unasked_switch,
 };
-use super::record::Record;
 use super::render::{Framing, passed_head};
-use super::{Client, Interrupted, Next, Proxy, tunnel};
+use super::{Exchange, Interrupted, Next, Proxy, tunnel, update};
 use crate::caching::{ForwardReason, Handled, Outcome, Times};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::write::{chunk_size_line, field, last_chunk, write_all};
@@ -55,32 +53,45 @@ fn upgrade(request: &Request) -> Option<Vec<u8>> {
 
 /// Answers such a request.
 pub(super) async fn exchange(
-    proxy: &Proxy,
-    client: &mut Client,
-    request: &Request,
+    exchange: &mut Exchange<'_>,
     uri: &TargetUri,
     reason: ForwardReason,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
-    let mut connection = connect(proxy, client, request, uri).await?;
-    record.asks(&connection);
-    let extra = Extra { validation: Vec::new(), upgrade: upgrade(request) };
-    let head = request_head(&proxy.shared, request, uri, &extra);
-    let started = Cell::new(false);
-    let keep_open = client.keeps_open(request);
+    let mut connection = connect(exchange, uri).await?;
+    exchange.record.asks(&connection);
+    let extra = Extra { validation: Vec::new(), upgrade: upgrade(exchange.request) };
+    let head = request_head(&exchange.proxy.shared, exchange.request, uri, &extra);
+    let (started, read_all) = (Cell::new(false), Cell::new(!has_content(exchange.request)));
+    let keep_open = exchange.client.keeps_open(exchange.request);
     let mut uploaded = None;
     let answered = {
         let Connection { reader: from_origin, writer: to_origin, .. } = &mut connection;
-        let mut upload = pin!(upload(proxy, request, &head, &mut client.reader, to_origin));
-        let to = Towards { writer: &mut client.writer, scratch: &mut client.scratch, keep_open };
-        let step =
-            Answering { proxy, request, uri, reason, may_switch: extra.upgrade.is_some(), started: &started };
-        let mut answer = pin!(step.run(to, from_origin, record));
+        let mut upload =
+            pin!(upload(exchange.proxy, exchange.request, &head, &mut exchange.client.reader, to_origin));
+        let to = Towards {
+            writer: &mut exchange.client.writer,
+            scratch: &mut exchange.client.scratch,
+            record: &mut *exchange.record,
+            keep_open,
+        };
+        let step = Answering {
+            proxy: exchange.proxy,
+            request: exchange.request,
+            uri,
+            reason,
+            may_switch: extra.upgrade.is_some(),
+            started: &started,
+            read_all: &read_all,
+        };
+        let mut answer = pin!(step.run(to, from_origin));
         loop {
             tokio::select! {
                 biased;
                 result = &mut upload, if uploaded.is_none() => match result {
-                    Ok(octets) => uploaded = Some(octets),
+                    Ok(octets) => {
+                        read_all.set(true);
+                        uploaded = Some(octets);
+                    }
                     // What was sent so far was not a whole message; the origin sees it cut off.
                     Err(UploadError::Client(interrupted)) => return Err(cut_if(started.get(), interrupted)),
                     // An origin that stops reading may have answered before: wait for that.
@@ -90,14 +101,13 @@ pub(super) async fn exchange(
             }
         }
     };
-    record.received_from_client(uploaded.unwrap_or(0));
+    exchange.record.received_from_client(uploaded.unwrap_or(0));
     match answered {
-        Answered::Switched(response) => switch(proxy, client, connection, &response, record).await,
-        Answered::Whole { keep_alive, until_close } => {
+        Answered::Switched(response) => switch(exchange, connection, &response).await,
+        Answered::Whole { keep_alive, stays_open } => {
             // Content that nobody read makes both connections unusable.
-            let all_read = uploaded.is_some_and(|octets| octets > 0 || !has_content(request));
-            keep(proxy, uri, keep_alive && all_read, connection);
-            Ok(if keep_open && all_read && !until_close { Next::KeepOpen } else { Next::Close })
+            keep(exchange.proxy, uri, keep_alive && read_all.get(), connection);
+            Ok(if stays_open && read_all.get() { Next::KeepOpen } else { Next::Close })
         }
     }
 }
@@ -106,12 +116,8 @@ fn has_content(request: &Request) -> bool {
     !matches!(request.length, BodyLength::None | BodyLength::Exact(0))
 }
 
-async fn connect(
-    proxy: &Proxy,
-    client: &Client,
-    request: &Request,
-    uri: &TargetUri,
-) -> Result<Connection, Failure> {
+async fn connect(exchange: &Exchange<'_>, uri: &TargetUri) -> Result<Connection, Failure> {
+    let Exchange { proxy, client, request, .. } = exchange;
     let judge = Judge { shared: &proxy.shared, scope: client.scope };
     // What may be repeated, Larder would have to repeat; with content it can't.
     let may_reuse = !request.method.is_idempotent();
@@ -151,8 +157,9 @@ async fn upload(
     let chunked = request.length == BodyLength::Chunked;
     let mut total = 0;
     let mut front = head.to_vec();
-    // A client that waits for "100 Continue" sends nothing before the origin has the head.
-    if reader.buffered().is_empty() {
+    // A client that waits for "100 Continue" sends nothing before the origin has the head; and
+    // what is buffered behind a request without content is not its content.
+    if reader.buffered().is_empty() || content.is_done() {
         writer.write_all(&front).await.map_err(|_gone| UploadError::Origin)?;
         front.clear();
     }
@@ -205,8 +212,10 @@ fn upload_timeout() -> Failure {
 
 enum Answered {
     Whole {
+        /// The origin keeps its connection open.
         keep_alive: bool,
-        until_close: bool,
+        /// The client was told that its connection stays open.
+        stays_open: bool,
     },
     /// 101: both sides speak another protocol from here on.
     Switched(Response),
@@ -221,59 +230,58 @@ struct Answering<'a> {
     may_switch: bool,
     /// Set once octets of a final response may have left.
     started: &'a Cell<bool>,
+    /// Set once all content of the request was read.
+    read_all: &'a Cell<bool>,
 }
 
 impl Answering<'_> {
-    async fn run(
-        self,
-        to: Towards<'_>,
-        reader: &mut Reader<OwnedReadHalf>,
-        record: &mut Record,
-    ) -> Result<Answered, Interrupted> {
+    async fn run(self, to: Towards<'_>, reader: &mut Reader<OwnedReadHalf>) -> Result<Answered, Interrupted> {
         let request_time = self.proxy.shared.clock.now();
         let mut interim = 0;
         let response = loop {
-            let response = response_head(self.proxy, reader, &self.request.method, record).await;
+            let response = response_head(self.proxy, reader, &self.request.method, to.record).await;
             let response = response.map_err(|failure| failure.into_failure())?;
             match response.status {
                 101 if self.may_switch => return Ok(Answered::Switched(response)),
                 101 => return Err(unasked_switch().into()),
                 100..=199 if interim < self.proxy.shared.limits.interim => {
                     interim += 1;
-                    forward_interim(self.proxy, to.writer, self.request.version, &response, record).await?;
+                    forward_interim(self.proxy, to.writer, self.request.version, &response, to.record)
+                        .await?;
                 }
                 100..=199 => return Err(too_many_interim().into()),
                 _ => break response,
             }
         };
         let times = Times { request_time, response_time: self.proxy.shared.clock.now() };
-        invalidate(self.proxy, self.request, self.uri, &response, times, record);
+        update::others(self.proxy, self.request, self.uri, &response, times, to.record);
         self.started.set(true);
         let until_close = passed_framing(self.request, &response) == Framing::UntilClose;
-        let to = Towards { keep_open: to.keep_open && !until_close, ..to };
+        // RFC 9112 §9.6: who closes says so. Content that is still to come would be taken for the
+        // next request.
+        let stays_open = to.keep_open && !until_close && self.read_all.get();
+        let to = Towards { keep_open: stays_open, ..to };
         let reason = if self.request.method == Method::Get { ForwardReason::Bypass } else { self.reason };
         let outcome = Outcome::new(Handled::Forwarded(reason));
-        pass_content(self.proxy, to, self.request, &response, reader, outcome, record).await?;
-        Ok(Answered::Whole { keep_alive: response.keep_alive, until_close })
+        pass_content(self.proxy, to, self.request, &response, reader, outcome).await?;
+        Ok(Answered::Whole { keep_alive: response.keep_alive, stays_open })
     }
 }
 
 /// RFC 9110 §7.8: the 101 goes to the client, and what follows is a tunnel.
 async fn switch(
-    proxy: &Proxy,
-    client: &mut Client,
+    exchange: &mut Exchange<'_>,
     connection: Connection,
     response: &Response,
-    record: &mut Record,
 ) -> Result<Next, Interrupted> {
     let mut head = Vec::new();
-    passed_head(&mut head, &proxy.shared, response);
+    passed_head(&mut head, &exchange.proxy.shared, response);
     field(&mut head, FieldName::Connection, "Upgrade");
     for protocol in response.fields.all(FieldName::Upgrade) {
         field(&mut head, FieldName::Upgrade, protocol);
     }
     head.extend_from_slice(b"\r\n");
-    client.writer.write_all(&head).await.map_err(Interrupted::ClientGone)?;
-    record.switched(head.len() as u64);
-    tunnel::relay(proxy, client, connection, record).await
+    exchange.client.writer.write_all(&head).await.map_err(Interrupted::ClientGone)?;
+    exchange.record.switched(head.len() as u64);
+    tunnel::relay(exchange, connection).await
 }

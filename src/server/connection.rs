@@ -1,6 +1,7 @@
 //! One client connection: heads are read and answered in order until either side has had enough.
 
 use std::io;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,12 +18,18 @@ pub(super) async fn serve(
     proxy: &Proxy,
     mut client: Client,
     limits: &ServerLimits,
-    mut phase: watch::Receiver<Phase>,
+    phase: watch::Receiver<Phase>,
 ) {
     let clock = &proxy.shared.clock;
     let mut next = Next::KeepOpen;
+    let mut changes = phase.clone();
+    // One wait for the whole connection: making one for each request would cost each of them.
+    let mut draining = pin!(async move {
+        // The sender lives as long as the server.
+        let _draining = changes.wait_for(|phase| *phase != Phase::Serving).await;
+    });
     while next == Next::KeepOpen {
-        if !has_request(&mut client, clock, limits, &mut phase).await {
+        if !has_request(&mut client, clock, limits, draining.as_mut()).await {
             next = Next::Close;
             break;
         }
@@ -49,13 +56,13 @@ async fn has_request(
     client: &mut Client,
     clock: &Clock,
     limits: &ServerLimits,
-    phase: &mut watch::Receiver<Phase>,
+    draining: Pin<&mut impl Future<Output = ()>>,
 ) -> bool {
     let octets = clock.timeout(limits.idle_timeout, client.reader.wait_for_octets());
     tokio::select! {
         biased;
         result = octets => matches!(result, Ok(Ok(true))),
-        _draining = phase.wait_for(|phase| *phase != Phase::Serving) => false,
+        () = draining => false,
     }
 }
 

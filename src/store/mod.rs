@@ -132,7 +132,7 @@ impl Store {
     }
 
     /// Stores an object in place of those that `replaces` picks. At most
-    /// [`VARIANTS_MAX`] stay, the newest ones.
+    /// `VARIANTS_MAX` stay, the newest ones.
     pub fn insert(&self, uri: &TargetUri, object: Object, replaces: impl Fn(&Object) -> bool) {
         self.memory.update(self.hash(uri), uri, |stored| {
             let others = stored.iter().filter(|other| !replaces(other)).cloned();

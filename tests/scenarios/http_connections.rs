@@ -1,6 +1,6 @@
 //! Connections: kept, shared and closed on both sides (RFC 9112 §9.3).
 
-use crate::support::{Answer, Gate, Origin, World, request};
+use crate::support::{Answer, Gate, Origin, World, eventually, request};
 
 #[test]
 fn one_connection_on_each_side_serves_many_requests() {
@@ -118,4 +118,68 @@ fn a_client_that_half_closes_gets_its_answers_first() {
     gate.open();
     assert_eq!(client.response().text(), "hello");
     assert!(client.is_closed());
+}
+
+#[test]
+fn a_hundred_pipelined_requests_get_a_hundred_responses() {
+    let world = World::new();
+    let mut client = world.client();
+    for number in 0..100 {
+        world.origin.on_path(&format!("/{number}"), Answer::ok(number.to_string()));
+    }
+    let all: Vec<_> =
+        (0..100).flat_map(|number| request("GET", &world.url(&format!("/{number}")), &[], "")).collect();
+    client.send(all);
+    for number in 0..100 {
+        assert_eq!(client.response().text(), number.to_string());
+    }
+    assert_eq!(world.origin.connection_count(), 1);
+}
+
+#[test]
+fn clients_are_served_at_once_by_all_workers() {
+    let world = World::with(|setup| setup.workers = 4);
+    let gate = Gate::new();
+    world.origin.otherwise(Answer::ok("hello").after(&gate));
+    let mut clients: Vec<_> = (0..64).map(|_| world.client()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(request("GET", &world.url(&format!("/{number}")), &[], ""));
+    }
+    // All are with the origin before any is answered.
+    gate.is_reached_by(64);
+    gate.open();
+    assert!(clients.iter_mut().all(|client| client.response().text() == "hello"));
+}
+
+#[test]
+fn a_tunnel_may_follow_a_request_on_its_connection() {
+    let world = World::new();
+    world.origin.on_path("/", Answer::ok("hello"));
+    let mut client = world.client();
+    assert_eq!(client.get(&world.url("/")).text(), "hello");
+    let authority = world.origin.authority();
+    client.send(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
+    assert_eq!(client.response_to("CONNECT").status(), 200);
+    client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    let inside = client.response();
+    assert_eq!((inside.text(), inside.has("Via")), ("hello", false));
+}
+
+#[test]
+fn a_drain_lets_requests_finish_and_closes_their_connections() {
+    let world = World::new();
+    let gate = Gate::new();
+    world.origin.on_path("/slow", Answer::ok("slow").after(&gate));
+    let mut idle = world.client();
+    idle.settle();
+    let mut client = world.client();
+    client.send(request("GET", &world.url("/slow"), &[], ""));
+    gate.is_reached();
+    world.server().drain();
+    assert!(idle.is_closed());
+    gate.open();
+    assert_eq!(client.response().text(), "slow");
+    assert!(client.is_closed());
+    drop((idle, client));
+    eventually("all workers have ended", || world.server().is_finished());
 }

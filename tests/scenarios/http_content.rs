@@ -164,3 +164,33 @@ fn an_answer_may_come_before_the_content_is_sent() {
     assert!(client.is_closed());
     world.origin.has_ended(0);
 }
+
+#[test]
+fn responses_without_content_leave_the_connections_in_step() {
+    let world = World::new();
+    let heads = [
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ];
+    let mut client = world.client();
+    for (number, head) in heads.iter().enumerate() {
+        let path = format!("/{number}");
+        world.origin.on_path(&path, Answer::raw(head));
+        let response = client.get(&world.url(&path));
+        assert_eq!((response.text(), response.is_whole()), ("", true), "{head}");
+    }
+    assert_eq!(world.origin.connection_count(), 1);
+}
+
+#[test]
+fn a_response_to_a_request_with_content_keeps_both_connections() {
+    let world = World::new();
+    world.origin.otherwise(Answer::ok("thanks"));
+    let mut client = world.client();
+    for path in ["/1", "/2", "/3"] {
+        assert_eq!(client.request("POST", &world.url(path), &[], "content").text(), "thanks");
+    }
+    assert_eq!(world.origin.connection_count(), 1);
+}

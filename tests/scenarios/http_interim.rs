@@ -143,3 +143,17 @@ fn http_2_is_no_protocol_to_switch_to() {
     assert_eq!(world.get_with("/", &fields).text(), "hello");
     assert_eq!(world.origin.request("/").head.names(), ["Host", "Via"]);
 }
+
+#[test]
+fn an_end_of_one_direction_passes_through_a_switch() {
+    let world = World::new();
+    let answer = Answer::raw(SWITCH).run(|wire| {
+        assert_eq!(wire.until_close().bytes, b"that is all");
+        wire.send("goodbye");
+    });
+    world.origin.on_path("/", answer.close());
+    let mut client = switching(&world, "");
+    assert_eq!(client.response().status(), 101);
+    client.send("that is all").half_close();
+    assert_eq!(client.wire.until_close().bytes, b"goodbye");
+}

@@ -191,3 +191,22 @@ fn a_response_larger_than_the_store_takes_is_delivered_and_not_stored() {
     }
     assert_eq!(world.origin.request_count(), 2);
 }
+
+#[test]
+fn a_client_that_takes_nothing_is_cut() {
+    let world = World::new();
+    let answer = Answer::raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let endless = answer.run(|wire| {
+        let chunk = [b"10000\r\n", &vec![b'x'; 0x10000][..], b"\r\n"].concat();
+        while wire.send(&chunk) {}
+    });
+    world.origin.on_path("/", endless);
+    let mut client = world.client();
+    client.send(request("GET", &world.url("/"), &[], ""));
+    client.head();
+    eventually("the client is cut", || {
+        world.advance(61);
+        world.server().connections() == 0
+    });
+    world.origin.has_ended(0);
+}

@@ -1,7 +1,7 @@
 //! Origin connections that lay idle: which of them are used again, and what happens when one
 //! turns out to be closed (RFC 9112 §9.3.1, §9.6).
 
-use crate::support::{Answer, World};
+use crate::support::{Answer, Gate, World, request};
 
 #[test]
 fn a_connection_that_the_origin_has_closed_is_not_used() {
@@ -111,4 +111,35 @@ fn an_unknown_method_is_never_repeated() {
     client.get(&world.url("/1"));
     assert_eq!(client.request("BREW", &world.url("/2"), &[], "").status(), 502);
     assert_eq!(world.origin.requests("/2").len(), 1);
+}
+
+#[test]
+fn content_goes_only_over_a_connection_that_was_just_used() {
+    let world = World::new();
+    world.origin.otherwise(Answer::ok("hello"));
+    let mut client = world.client();
+    for (method, wait, connection) in [("GET", 0, 0), ("POST", 1, 0), ("POST", 10, 1)] {
+        world.advance(wait);
+        let path = format!("/{method}{wait}");
+        let body = if method == "POST" { "content" } else { "" };
+        client.request(method, &world.url(&path), &[], body);
+        assert_eq!(world.origin.request(&path).connection, connection, "{method} after {wait} s");
+        client.settle();
+    }
+}
+
+#[test]
+fn a_response_that_nobody_read_to_its_end_leaves_no_connection() {
+    let world = World::new();
+    let gate = Gate::new();
+    let answer = Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+    world.origin.on_path("/half", answer.wait(&gate).send("world"));
+    world.origin.on_path("/next", Answer::ok("next"));
+    let mut client = world.client();
+    client.send(request("GET", &world.url("/half"), &[], ""));
+    client.head();
+    client.reset();
+    assert_eq!(world.get("/next").text(), "next");
+    assert_eq!(world.origin.request("/next").connection, 1);
+    gate.open();
 }

@@ -4,11 +4,11 @@ use std::net::TcpStream;
 
 use rustix::process::Signal;
 
-use crate::support::{Answer, End, Gate, Origin, Process, eventually, request};
+use crate::support::{Answer, End, Gate, Origin, Process, eventually, request, temporary};
 
 /// A process, and a client of it that waits for the rest of a response.
-fn waiting_client(gate: &Gate) -> (Process, Origin, crate::support::Client) {
-    let (process, origin) = (Process::start(&[]), Origin::start());
+fn waiting_client(gate: &Gate, arguments: &[&str]) -> (Process, Origin, crate::support::Client) {
+    let (process, origin) = (Process::start(arguments), Origin::start());
     let answer = Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
     origin.on_path("/", answer.wait(gate).send("world"));
     let mut client = process.client();
@@ -24,7 +24,7 @@ fn is_gone(process: &Process) -> bool {
 #[test]
 fn sigterm_lets_a_running_response_finish() {
     let gate = Gate::new();
-    let (mut process, _origin, mut client) = waiting_client(&gate);
+    let (mut process, _origin, mut client) = waiting_client(&gate, &[]);
     process.signal(Signal::TERM);
     eventually("nobody new is let in", || is_gone(&process));
     gate.open();
@@ -35,15 +35,20 @@ fn sigterm_lets_a_running_response_finish() {
 }
 
 #[test]
-fn a_second_sigterm_ends_at_once() {
+fn a_second_sigterm_ends_at_once_and_what_it_cut_off_is_logged() {
     let gate = Gate::new();
-    let (mut process, _origin, mut client) = waiting_client(&gate);
+    let log = temporary("log");
+    let arguments = ["--access-log", log.to_str().expect("text"), "--log-format", "json"];
+    let (mut process, origin, mut client) = waiting_client(&gate, &arguments);
     process.signal(Signal::TERM);
     eventually("nobody new is let in", || is_gone(&process));
     process.signal(Signal::TERM);
     assert!(process.wait().code().is_some(), "it ends by itself, not by the signal");
     assert_ne!(client.wire.exactly(10).end, End::Clean);
     gate.open();
+    let line = std::fs::read_to_string(&log).expect("a log");
+    assert!(line.contains(&origin.url("/")) && line.contains("\"aborted\""), "{line}");
+    std::fs::remove_file(&log).expect("the log is there");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub use message::{Body, End, Head};
 pub use origin::{Origin, Seen};
 pub use process::Process;
 pub use wire::Wire;
-pub use world::{START, Setup, World};
+pub use world::{START, Setup, World, temporary};
 
 use std::time::Duration;
 

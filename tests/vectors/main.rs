@@ -8,7 +8,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
-    reason = "a panic is how a test fails"
+    clippy::print_stdout,
+    reason = "a panic is how a test fails, and print what one looks at"
 )]
 #![allow(unreachable_pub, reason = "a test has no other crates to be reached from")]
 
@@ -92,15 +93,16 @@ fn report(mut failed: Vec<(&Vector, Segments, String)>, cases: usize) {
         return;
     }
     failed.sort_by(|a, b| (&a.0.id, a.1).cmp(&(&b.0.id, b.1)));
-    println!("{:28} {:7} {:9} {:14} wrong", "vector", "expect", "segments", "section");
+    let mut table = format!("{:28} {:7} {:9} {:14} wrong\n", "vector", "expect", "segments", "section");
     for (vector, how, wrong) in &failed {
         let Vector { id, expect, section, reason, .. } = vector;
-        println!("{id:28} {expect:7} {how:9} {section:14} {wrong}", how = how.name());
+        let how = how.name();
+        table += &format!("{id:28} {expect:7} {how:9} {section:14} {wrong}\n");
         if !reason.is_empty() {
-            println!("{:28} because {reason}", "");
+            table += &format!("{:28} because {reason}\n", "");
         }
     }
-    panic!("{} of {cases} cases failed", failed.len());
+    panic!("{} of {cases} cases failed\n{table}", failed.len());
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> String {

@@ -1,0 +1,65 @@
+//! What an exchange says about responses that are stored already: freshening and invalidation
+//! (RFC 9111 §3.2, §4.3.4, §4.3.5, §4.4).
+
+use std::sync::Arc;
+
+use super::record::Record;
+use super::{Proxy, Shared};
+use crate::caching::{HeadEffect, NotStored, Times, freshened_by_head, invalidated, may_keep};
+use crate::http::{Method, Request, Response, TargetUri};
+use crate::store::Object;
+
+/// RFC 9111 §3.2: puts the updated response in place of the stored one, unless the update itself
+/// forbids that.
+pub(super) fn freshen(
+    shared: &Shared,
+    request: &Request,
+    uri: &TargetUri,
+    object: &Arc<Object>,
+    response: &Response,
+    times: Times,
+) -> (Arc<Object>, Result<(), NotStored>) {
+    let head = object.head.freshen(response, request, times);
+    let kept = may_keep(request, &head, &shared.cache_policy);
+    let rendered = super::render::stored_head(shared, &head, response.version);
+    let fresh = Arc::new(Object { head, rendered, content: object.content.clone(), origin: object.origin });
+    match kept {
+        Ok(()) => shared.store.replace(uri, object, fresh.clone()),
+        // It says nothing about what others may get.
+        Err(reason) if reason.is_about_request() => {}
+        Err(_) => shared.store.remove(uri, object),
+    }
+    (fresh, kept)
+}
+
+/// What this exchange says about other stored responses (RFC 9111 §4.3.5, §4.4).
+pub(super) fn others(
+    proxy: &Proxy,
+    request: &Request,
+    uri: &TargetUri,
+    response: &Response,
+    times: Times,
+    record: &Record,
+) {
+    let store = &proxy.shared.store;
+    for target in invalidated(&request.method, uri, response) {
+        record.note("store", format_args!("invalidates {target}"));
+        store.invalidate(&target);
+    }
+    if request.method != Method::Head {
+        return;
+    }
+    for object in store.variants(uri).iter().flat_map(|variants| variants.iter()) {
+        if !object.head.selects(&request.fields) {
+            continue;
+        }
+        match freshened_by_head(&object.head, response, object.content.length()) {
+            HeadEffect::Freshen => {
+                let (_fresh, kept) = freshen(&proxy.shared, request, uri, object, response, times);
+                record.note("store", format_args!("freshened by HEAD: {kept:?}"));
+            }
+            HeadEffect::Invalidate => store.invalidate(uri),
+            HeadEffect::None => {}
+        }
+    }
+}
