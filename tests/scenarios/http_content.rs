@@ -10,7 +10,7 @@ const MIB: usize = 1024 * 1024;
 /// What the kernel may hold between the two ends besides the proxy: four socket buffers.
 const IN_FLIGHT_MAX: usize = 24 * MIB;
 /// What is offered to a proxy that nobody takes anything from.
-const OFFERED: usize = 48 * MIB;
+const OFFERED: usize = 32 * MIB;
 /// Nothing was taken for so long: the other side has stopped.
 const STOPPED: Duration = Duration::from_millis(300);
 
@@ -193,4 +193,17 @@ fn a_response_to_a_request_with_content_keeps_both_connections() {
         assert_eq!(client.request("POST", &world.url(path), &[], "content").text(), "thanks");
     }
     assert_eq!(world.origin.connection_count(), 1);
+}
+
+#[test]
+fn a_client_that_half_closes_behind_its_content_gets_the_response() {
+    let world = World::new();
+    let gate = Gate::new();
+    world.origin.on_path("/", Answer::ok("thanks").after(&gate));
+    let mut client = world.client();
+    client.send(request("POST", &world.url("/"), &[], "content")).half_close();
+    gate.is_reached();
+    gate.open();
+    assert_eq!(client.response().text(), "thanks");
+    assert!(world.origin.request("/").is_whole());
 }

@@ -51,14 +51,16 @@ fn an_idle_connection_is_closed_in_time() {
 
 #[test]
 fn a_get_that_met_a_closing_connection_is_sent_once_more() {
-    let world = World::new();
-    world.origin.on_path("/1", Answer::ok("hello"));
-    world.origin.on_path("/2", Answer::nothing().close()).on_path("/2", Answer::ok("again"));
-    let mut client = world.client();
-    client.get(&world.url("/1"));
-    assert_eq!(client.get(&world.url("/2")).text(), "again");
-    let connections: Vec<_> = world.origin.requests("/2").iter().map(|seen| seen.connection).collect();
-    assert_eq!(connections, [0, 1]);
+    for closing in [Answer::nothing().close(), Answer::nothing().reset()] {
+        let world = World::new();
+        world.origin.on_path("/1", Answer::ok("hello"));
+        world.origin.on_path("/2", closing).on_path("/2", Answer::ok("again"));
+        let mut client = world.client();
+        client.get(&world.url("/1"));
+        assert_eq!(client.get(&world.url("/2")).text(), "again");
+        let connections: Vec<_> = world.origin.requests("/2").iter().map(|seen| seen.connection).collect();
+        assert_eq!(connections, [0, 1]);
+    }
 }
 
 #[test]

@@ -77,3 +77,11 @@ fn a_higher_minor_version_is_read_as_1_1() {
     assert_eq!((response.text(), response.head.part(0)), ("hello", "HTTP/1.1"));
     assert_eq!(world.origin.request("/").head.part(2), "HTTP/1.1");
 }
+
+#[test]
+fn an_http_1_0_client_gets_no_trailers() {
+    let world = World::new();
+    world.origin.on_path("/", Answer::status(200).chunked_with_trailers(&["hello"], &[("X-Sum", "1")]));
+    let response = world.client().send(ask(&world.url("/"), "")).response();
+    assert_eq!((response.text(), response.is_whole()), ("hello", true));
+}

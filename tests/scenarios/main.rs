@@ -40,6 +40,7 @@ mod http_heads;
 mod http_interim;
 mod http_limits;
 mod http_pool;
+mod http_shared;
 mod http_versions;
 mod log_access;
 mod log_process;

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use rustix::process::Signal;
 
-use crate::support::{Answer, End, Gate, Origin, Process, eventually, request, temporary};
+use crate::support::{Answer, End, Gate, Origin, Process, Wire, eventually, request, temporary};
 
 /// A process, and a client of it that waits for the rest of a response.
 fn waiting_client(gate: &Gate, arguments: &[&str]) -> (Process, Origin, crate::support::Client) {
@@ -49,6 +49,33 @@ fn a_second_sigterm_ends_at_once_and_what_it_cut_off_is_logged() {
     let line = std::fs::read_to_string(&log).expect("a log");
     assert!(line.contains(&origin.url("/")) && line.contains("\"aborted\""), "{line}");
     std::fs::remove_file(&log).expect("the log is there");
+}
+
+#[test]
+fn a_tunnel_outlives_the_first_sigterm_and_not_the_second() {
+    let (mut process, far) = (Process::start(&[]), std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    let target = far.local_addr().unwrap();
+    let mut client = process.client();
+    client.send(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n"));
+    assert_eq!(client.response_to("CONNECT").status(), 200);
+    let mut far = Wire::new(far.accept().unwrap().0);
+    process.signal(Signal::TERM);
+    eventually("nobody new is let in", || is_gone(&process));
+    client.send("still here");
+    assert_eq!(far.exactly(10).bytes, b"still here");
+    process.signal(Signal::TERM);
+    assert!(process.wait().code().is_some(), "it ends by itself, not by the signal");
+    assert!(client.is_closed() && far.is_closed());
+}
+
+#[test]
+fn sigterm_is_heard_as_soon_as_clients_are() {
+    for _ in 0..10 {
+        let mut process = Process::start(&[]);
+        process.client().settle();
+        process.signal(Signal::TERM);
+        assert_eq!(process.wait().code(), Some(0), "it ends by itself, not by the signal");
+    }
 }
 
 #[test]

@@ -115,6 +115,45 @@ fn octets_that_come_with_the_request_are_kept() {
 }
 
 #[test]
+fn many_octets_that_come_with_the_request_are_kept() {
+    let world = World::new();
+    let listener = listener();
+    let early = noise(2 * MIB);
+    let mut client = world.client();
+    let mut sending = Wire::new(client.wire.stream().try_clone().unwrap());
+    let message = [ask(&listener).as_bytes(), &early].concat();
+    std::thread::scope(|scope| {
+        scope.spawn(|| sending.send(&message));
+        let mut far = Wire::new(listener.accept().unwrap().0);
+        assert!(far.exactly(early.len()).bytes == early);
+    });
+    assert_eq!(client.response_to("CONNECT").status(), 200);
+}
+
+#[test]
+fn an_end_that_does_not_read_holds_the_other() {
+    let world = World::new();
+    let Tunnel { mut client, mut far } = open(&world);
+    let offered = vec![b'x'; 32 * MIB];
+    let taken = client.wire.send_while_taken(&offered, Duration::from_millis(300));
+    assert!(taken < 24 * MIB, "the proxy took {taken} octets that nobody read");
+    assert_eq!(far.exactly(taken).bytes.len(), taken);
+    client.send("and on").half_close();
+    assert_eq!(far.until_close().bytes, b"and on");
+}
+
+#[test]
+fn a_tunnel_leads_to_the_address_of_a_name() {
+    let world = World::new();
+    let listener = listener();
+    let target = format!("origin.example:{}", listener.local_addr().unwrap().port());
+    let mut client = world.client();
+    client.send(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n"));
+    assert_eq!(client.response_to("CONNECT").status(), 200);
+    assert!(listener.accept().is_ok());
+}
+
+#[test]
 fn an_http_1_0_client_gets_a_tunnel_too() {
     let world = World::new();
     let listener = listener();

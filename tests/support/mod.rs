@@ -21,7 +21,7 @@ pub use answer::Answer;
 pub use client::{Client, Response, request};
 pub use command::{Ended, Folder, larder};
 pub use gate::Gate;
-pub use message::{Body, End, Head};
+pub use message::{Body, End, Framing, Head};
 pub use origin::{Origin, Seen};
 pub use process::Process;
 pub use wire::Wire;
@@ -31,7 +31,7 @@ use std::time::Duration;
 
 /// How long anything may take before the test that waits for it fails: far above what a busy
 /// machine needs, and reached by no test that passes.
-pub const HANG_GUARD: Duration = Duration::from_secs(10);
+pub const HANG_GUARD: Duration = Duration::from_secs(30);
 
 /// Waits until something has become so that nobody announces, such as a connection's end on the
 /// other side of the proxy.

@@ -65,8 +65,8 @@ fn run(vectors: &[Vector], check: Check) {
         setup.clock = Clock::system();
         setup.workers = 2;
         // A proxy that waits for more than there is answers at last, and the case goes on.
-        setup.server.header_timeout = Duration::from_secs(3);
-        setup.limits.idle = Duration::from_secs(3);
+        setup.server.header_timeout = Duration::from_secs(20);
+        setup.limits.idle = Duration::from_secs(20);
     });
     let cases: Vec<_> = vectors.iter().flat_map(|vector| Segments::ALL.map(|how| (vector, how))).collect();
     let next = Mutex::new(cases.iter());

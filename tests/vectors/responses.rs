@@ -35,7 +35,7 @@ fn exchange(
     } else {
         client.send(wanted);
     }
-    let response = response(&mut client, &vector.method);
+    let response = response(&mut client, vector, over);
     // What comes behind the response has arrived too before the connection could be used again.
     match vector.end.as_str() {
         "open" => {}
@@ -49,7 +49,9 @@ fn exchange(
         Some(response) if response.status() >= 500 => "5",
         Some(_) => "N",
     };
-    require(vector.allows(verdict), || format!("{verdict}: {:?}", response.as_ref().map(|it| &it.head)))?;
+    require(vector.allows(verdict), || {
+        format!("{verdict}: {:?}", response.as_ref().map(|it| (&it.head.start, &it.head.fields)))
+    })?;
     match response {
         Some(response) if verdict == "N" => normalised(vector, &bytes, &response, origin, &mut client),
         _ => is_not_stored(world, vector, origin),
@@ -62,7 +64,8 @@ fn answer(vector: &Vector, how: Segments, bytes: &[u8], over: &Gate) -> Answer {
     let answer = Answer::nothing().run(move |wire| how.send(wire, &octets));
     match vector.end.as_str() {
         "fin" => answer.close(),
-        "rst" => answer.reset(),
+        // A reset overtakes what was not yet delivered: it waits until the head has got through.
+        "rst" => answer.wait(over).reset(),
         "open" => answer,
         // The client has to have its response while the origin is silent.
         _ => answer.wait(over).close(),
@@ -70,7 +73,7 @@ fn answer(vector: &Vector, how: Segments, bytes: &[u8], over: &Gate) -> Answer {
 }
 
 /// The final response; `None` when the connection ended in its head.
-fn response(client: &mut Client, method: &str) -> Option<Response> {
+fn response(client: &mut Client, vector: &Vector, over: &Gate) -> Option<Response> {
     let mut interim = Vec::new();
     loop {
         let head = client.wire.head().ok()?;
@@ -78,7 +81,10 @@ fn response(client: &mut Client, method: &str) -> Option<Response> {
             interim.push(head);
             continue;
         }
-        let empty = method == "HEAD" || matches!(head.status(), 204 | 304);
+        if vector.end == "rst" {
+            over.open();
+        }
+        let empty = vector.method == "HEAD" || matches!(head.status(), 204 | 304);
         let body = if empty { crate::support::Body::none() } else { client.body(&head) };
         return Some(Response { interim, head, body });
     }
