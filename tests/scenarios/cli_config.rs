@@ -101,11 +101,12 @@ fn a_flag_goes_before_the_environment_and_that_before_the_file() {
     let by_file: &[&str] = &["check", "--config", &file];
     let by_flag = [by_file, &["--listen", "3333", "--memory", "33MiB"]].concat();
     let variables = [("LARDER_LISTEN", "2222"), ("LARDER_MEMORY", "22MiB")];
-    let cases: [(&[&str], &[(&str, &str)], &str, &str); 4] = [
-        (by_file, &[], "127.0.0.1:1111", "11 MiB"),
-        (by_file, &variables, "127.0.0.1:2222", "22 MiB"),
-        (&by_flag, &variables, "127.0.0.1:3333", "33 MiB"),
-        (&by_flag, &[], "127.0.0.1:3333", "33 MiB"),
+    let (unset, set) = (&variables[..0], &variables[..]);
+    let cases = [
+        (by_file, unset, "127.0.0.1:1111", "11 MiB"),
+        (by_file, set, "127.0.0.1:2222", "22 MiB"),
+        (&by_flag, set, "127.0.0.1:3333", "33 MiB"),
+        (&by_flag, unset, "127.0.0.1:3333", "33 MiB"),
     ];
     for (arguments, variables, listen, memory) in cases {
         let ended = larder(&folder, arguments, variables);

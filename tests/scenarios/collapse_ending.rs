@@ -1,6 +1,6 @@
 //! Collapsing when something goes away: the leader, the origin, or the reason to share.
 
-use crate::support::{Answer, Client, Gate, World, eventually, request};
+use crate::support::{Answer, Client, End, Gate, World, eventually, request};
 
 fn asking(world: &World, path: &str, fields: &[(&str, &str)]) -> Client {
     let mut client = world.client();
@@ -76,12 +76,28 @@ fn an_origin_that_dies_in_the_middle_deceives_nobody() {
         let heads: Vec<_> = followers.iter_mut().map(Client::head).collect();
         gate.open();
         for (follower, head) in followers.iter_mut().zip(&heads) {
-            assert_ne!(follower.body(head).end, crate::support::End::Clean);
+            assert_ne!(follower.body(head).end, End::Clean);
         }
         assert!(!leader.response().is_whole());
         let again = world.get("/");
         assert_eq!((again.is_hit(), again.text()), (false, "all of it"));
     }
+}
+
+#[test]
+fn an_origin_that_falls_silent_in_the_middle_deceives_nobody() {
+    let (world, gate) = (World::new(), Gate::new());
+    world.origin.on_path("/", half(&gate)).on_path("/", Answer::fresh(60, "all of it"));
+    let (mut leader, mut followers) = waiting(&world, 2);
+    let head = leader.head();
+    leader.wire.exactly(5);
+    world.advance_until_heard(world.shared.limits.idle, &mut leader);
+    assert_ne!(leader.body(&head).end, End::Clean);
+    for follower in &mut followers {
+        assert!(!follower.response().is_whole());
+    }
+    gate.open();
+    assert_eq!(world.get("/").text(), "all of it");
 }
 
 #[test]

@@ -185,3 +185,30 @@ fn a_stale_response_is_replaced_once_for_all() {
     }
     assert_eq!(world.origin.request_count(), 2);
 }
+
+#[test]
+fn nobody_gets_what_another_asked_for() {
+    let world = World::with(|setup| {
+        setup.workers = 4;
+        setup.store = larder::store::StoreSettings { memory: 256 << 10, object_max: 64 << 10 };
+    });
+    let content = |key: usize| format!("{key} ").repeat(8_000 + key);
+    for key in 0..10 {
+        // Fresh, always stale, and not to be shared.
+        let control = ["max-age=60", "max-age=0, stale-if-error=1", "no-store"][key % 3];
+        world.origin.on_path(&format!("/{key}"), Answer::cached(control).body(content(key)));
+    }
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (world, content) = (&world, &content);
+            scope.spawn(move || {
+                let mut client = world.client();
+                for turn in 0..50 {
+                    let key = (turn * 7 + thread * turn) % 10;
+                    let response = client.get(&world.url(&format!("/{key}")));
+                    assert!(response.is_whole() && response.text() == content(key), "{key}");
+                }
+            });
+        }
+    });
+}
