@@ -1,6 +1,6 @@
 //! Invalidation: what unsafe requests do to stored responses (RFC 9111 §4.4).
 
-use crate::support::{Answer, Origin, World};
+use crate::support::{Answer, Gate, Origin, World, request};
 
 /// A world in which `/` and `/other` are stored, and fresh for an hour.
 fn stored() -> World {
@@ -94,4 +94,20 @@ fn the_response_to_a_delete_is_not_stored() {
     world.origin.on_path("/", Answer::fresh(60, "deleted")).on_path("/", Answer::ok("hello"));
     world.request("DELETE", "/", &[], "");
     assert_eq!(world.get("/").text(), "hello");
+}
+
+#[test]
+fn a_response_that_is_still_arriving_is_invalidated_too() {
+    let (world, gate) = (World::new(), Gate::new());
+    let half = Answer::cached("max-age=60").field("Content-Length", "6").end_of_head().send("old");
+    world.origin.on_path("/", half.wait(&gate).send("old"));
+    world.origin.on_path("/", Answer::ok("changed")).on_path("/", Answer::ok("new"));
+    let mut reading = world.client();
+    reading.send(request("GET", &world.url("/"), &[], ""));
+    reading.head();
+    assert_eq!(world.request("PUT", "/", &[], "content").text(), "changed");
+    gate.open();
+    assert_eq!(reading.wire.exactly(6).bytes, b"oldold");
+    // Who asks after the change was confirmed must not get what was there before it.
+    assert_eq!(world.get("/").text(), "new");
 }

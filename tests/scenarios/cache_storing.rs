@@ -74,6 +74,16 @@ fn a_cookie_is_shared_as_the_operator_chose() {
 }
 
 #[test]
+fn a_cookie_that_the_origin_withholds_is_given_to_the_first_client_alone() {
+    let world = World::new();
+    let control = "max-age=60, no-cache=\"Set-Cookie\"";
+    world.origin.on_path("/", answer(&[("Cache-Control", control), ("Set-Cookie", "id=1")]));
+    world.get("/");
+    let hit = world.get("/");
+    assert!(hit.is_hit() && !hit.has("Set-Cookie"));
+}
+
+#[test]
 fn the_lifetime_for_shared_caches_goes_first() {
     let world = World::new();
     world.origin.on_path("/", Answer::cached("max-age=1000, s-maxage=60").body("hello"));

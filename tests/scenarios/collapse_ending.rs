@@ -1,6 +1,6 @@
 //! Collapsing when something goes away: the leader, the origin, or the reason to share.
 
-use crate::support::{Answer, Client, Gate, World, eventually, request};
+use crate::support::{Answer, Client, End, Gate, World, eventually, request};
 
 fn asking(world: &World, path: &str, fields: &[(&str, &str)]) -> Client {
     let mut client = world.client();
@@ -76,12 +76,28 @@ fn an_origin_that_dies_in_the_middle_deceives_nobody() {
         let heads: Vec<_> = followers.iter_mut().map(Client::head).collect();
         gate.open();
         for (follower, head) in followers.iter_mut().zip(&heads) {
-            assert_ne!(follower.body(head).end, crate::support::End::Clean);
+            assert_ne!(follower.body(head).end, End::Clean);
         }
         assert!(!leader.response().is_whole());
         let again = world.get("/");
         assert_eq!((again.is_hit(), again.text()), (false, "all of it"));
     }
+}
+
+#[test]
+fn an_origin_that_falls_silent_in_the_middle_deceives_nobody() {
+    let (world, gate) = (World::new(), Gate::new());
+    world.origin.on_path("/", half(&gate)).on_path("/", Answer::fresh(60, "all of it"));
+    let (mut leader, mut followers) = waiting(&world, 2);
+    let head = leader.head();
+    leader.wire.exactly(5);
+    world.advance_until_heard(world.shared.limits.idle, &mut leader);
+    assert_ne!(leader.body(&head).end, End::Clean);
+    for follower in &mut followers {
+        assert!(!follower.response().is_whole());
+    }
+    gate.open();
+    assert_eq!(world.get("/").text(), "all of it");
 }
 
 #[test]
@@ -175,4 +191,32 @@ fn two_keys_do_not_wait_for_each_other() {
     assert_eq!(world.get("/quick").text(), "quick");
     gate.open();
     assert_eq!(slow.response().text(), "slow");
+}
+
+#[test]
+fn a_follower_is_judged_by_the_policy_in_force() {
+    let (world, gate) = (World::new(), Gate::new());
+    world.origin.on_path("/", half(&gate).send(" world"));
+    let mut leader = asking(&world, "/", &[]);
+    let head = leader.head();
+    world.swap_access("block = ['127.0.0.1']");
+    assert_eq!(world.get("/").status(), 403);
+    gate.open();
+    assert_eq!(leader.body(&head).bytes, b"hello world");
+}
+
+#[test]
+fn a_304_to_a_clients_own_condition_does_not_end_sharing() {
+    let (world, gate) = (World::new(), Gate::new());
+    world.origin.on_path("/", Answer::status(304).field("ETag", "\"one\"").end_of_head());
+    world.origin.on_path("/", Answer::fresh(60, "hello").after(&gate));
+    assert_eq!(world.get_with("/", &[("If-None-Match", "\"one\"")]).status(), 304);
+    let mut clients: Vec<_> = (0..3).map(|_| asking(&world, "/", &[])).collect();
+    world.origin.has_requests(2);
+    world.catch_up();
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.response().text(), "hello");
+    }
+    assert_eq!(world.origin.request_count(), 2);
 }

@@ -84,6 +84,41 @@ fn chunked_content_is_shared_too() {
 }
 
 #[test]
+fn a_follower_of_http_1_0_gets_it_until_the_end() {
+    let world = World::new();
+    let gate = Gate::new();
+    let head = Answer::cached("max-age=60").field("Transfer-Encoding", "chunked").end_of_head();
+    world.origin.on_path("/", head.send("5\r\nhello\r\n").wait(&gate).send("6\r\n world\r\n0\r\n\r\n"));
+    let mut leader = asking(&world, &[]);
+    leader.head();
+    let mut follower = world.client();
+    follower.send(format!("GET {} HTTP/1.0\r\n\r\n", world.url("/")));
+    let head = follower.head();
+    gate.open();
+    assert!(!head.has("Transfer-Encoding"));
+    assert_eq!(follower.body(&head).bytes, b"hello world");
+    assert_eq!(world.origin.request_count(), 1);
+}
+
+#[test]
+fn who_comes_too_late_for_what_is_not_kept_asks_alone() {
+    let world = World::with(|setup| setup.store.object_max = 64 << 10);
+    let (gate, content) = (Gate::new(), "0123456789".repeat(300_000));
+    let chunk = format!("{:x}\r\n{content}\r\n", content.len());
+    let head = Answer::cached("max-age=60").field("Transfer-Encoding", "chunked").end_of_head();
+    world.origin.on_path("/", head.send(&chunk).wait(&gate).send("0\r\n\r\n"));
+    let mut first = asking(&world, &[]);
+    let head = first.head();
+    let mut reading = first.wire.stream().try_clone().map(crate::support::Wire::new).unwrap();
+    assert_eq!(reading.exactly(content.len() / 2).bytes.len(), content.len() / 2);
+    let mut late = asking(&world, &[]);
+    world.origin.has_requests(2);
+    gate.open();
+    drop((head, reading, first));
+    assert!(late.response().text() == content);
+}
+
+#[test]
 fn a_slow_reader_holds_nobody_back() {
     let world = World::new();
     let (gate, content) = (Gate::new(), noise(3 << 20));
@@ -149,4 +184,31 @@ fn a_stale_response_is_replaced_once_for_all() {
         assert_eq!(client.response().text(), "new");
     }
     assert_eq!(world.origin.request_count(), 2);
+}
+
+#[test]
+fn nobody_gets_what_another_asked_for() {
+    let world = World::with(|setup| {
+        setup.workers = 4;
+        setup.store = larder::store::StoreSettings { memory: 256 << 10, object_max: 64 << 10 };
+    });
+    let content = |key: usize| format!("{key} ").repeat(8_000 + key);
+    for key in 0..10 {
+        // Fresh, always stale, and not to be shared.
+        let control = ["max-age=60", "max-age=0, stale-if-error=1", "no-store"][key % 3];
+        world.origin.on_path(&format!("/{key}"), Answer::cached(control).body(content(key)));
+    }
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (world, content) = (&world, &content);
+            scope.spawn(move || {
+                let mut client = world.client();
+                for turn in 0..50 {
+                    let key = (turn * 7 + thread * turn) % 10;
+                    let response = client.get(&world.url(&format!("/{key}")));
+                    assert!(response.is_whole() && response.text() == content(key), "{key}");
+                }
+            });
+        }
+    });
 }

@@ -14,6 +14,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod block_page;
+mod block_rules;
+mod block_targets;
 mod cache_conditions;
 mod cache_hits;
 mod cache_incomplete;
@@ -25,6 +28,9 @@ mod cache_room;
 mod cache_stale;
 mod cache_storing;
 mod cache_validation;
+mod cli_config;
+mod cli_running;
+mod cli_start;
 mod collapse_ending;
 mod collapse_sharing;
 mod http_connections;
@@ -36,5 +42,7 @@ mod http_limits;
 mod http_pool;
 mod http_shared;
 mod http_versions;
+mod log_access;
+mod log_process;
 mod process;
 mod tunnels;
