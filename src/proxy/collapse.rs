@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use super::Shared;
 use crate::caching::StoredHead;
 use crate::http::{TargetUri, Timestamp};
-use crate::store::Fill;
+use crate::store::{Fill, Generation};
 
 /// Locks that flights are spread over; arbitrary.
 const SHARDS: usize = 16;
@@ -51,6 +51,8 @@ type Shard = HashMap<u128, Arc<Flight>>;
 #[derive(Debug)]
 pub(super) struct Flight {
     uri: TargetUri,
+    /// Of the key, when the flight began.
+    asked: Generation,
     state: Mutex<Course>,
     changed: Notify,
 }
@@ -94,12 +96,16 @@ pub(super) fn join(shared: &Arc<Shared>, uri: &TargetUri) -> Role {
     if shared.flights.is_uncacheable(hash, shared.clock.now()) {
         return Role::Alone;
     }
+    let asked = shared.store.generation(uri);
     let mut flights = shared.flights.shard(hash);
     if let Some(flight) = flights.get(&hash) {
         // Two keys with one hash: the second is not collapsed.
-        return if flight.uri == *uri { Role::Follow(flight.clone()) } else { Role::Alone };
+        // What it brings may be older than an invalidation that this request has to see.
+        let serves = flight.uri == *uri && flight.asked == asked;
+        return if serves { Role::Follow(flight.clone()) } else { Role::Alone };
     }
-    let flight = Flight { uri: uri.clone(), state: Mutex::new(Course::AwaitingHead), changed: Notify::new() };
+    let flight =
+        Flight { asked, uri: uri.clone(), state: Mutex::new(Course::AwaitingHead), changed: Notify::new() };
     let flight = Arc::new(flight);
     flights.insert(hash, flight.clone());
     drop(flights);

@@ -99,7 +99,7 @@ async fn from_fill(
     }
     loop {
         let before = pieces.len();
-        let last = reader.next(&mut pieces).await.map_err(|aborted| Interrupted::Cut(incomplete(aborted)))?;
+        let last = reader.next(&mut pieces).await.map_err(|aborted| sender.broken(aborted))?;
         let octets = pieces.iter().skip(before).map(|piece| piece.len() as u64).sum();
         if !outcome.collapsed {
             sender.record.received_from_origin(octets);
@@ -189,8 +189,8 @@ pub(super) async fn pass_content(
         let next = content.next(reader, &mut pieces);
         match shared.clock.timeout(shared.limits.idle, next).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(Interrupted::Cut(incomplete(error))),
-            Err(timed_out) => return Err(Interrupted::Cut(incomplete(timed_out))),
+            Ok(Err(error)) => return Err(sender.broken(error)),
+            Err(timed_out) => return Err(sender.broken(timed_out)),
         }
         sender.record.received_from_origin(pieces.iter().map(|piece| piece.len() as u64).sum());
         if !content.is_done() {

@@ -12,7 +12,7 @@ use crate::caching::{
 };
 use crate::error::{Failure, Fault};
 use crate::http::{FieldName, Method, Request, TargetUri};
-use crate::store::Object;
+use crate::store::{Generation, Object};
 
 /// Why and how the origin is asked.
 #[derive(Debug)]
@@ -21,17 +21,19 @@ pub(super) struct Plan {
     /// The stored response that is asked about.
     validating: Option<Arc<Object>>,
     lead: Option<Lead>,
+    /// Of the key, before the origin is asked.
+    asked: Generation,
 }
 
 impl Plan {
     /// Asks for the response.
     pub(super) fn forward(reason: ForwardReason) -> Plan {
-        Plan { reason, validating: None, lead: None }
+        Plan { reason, validating: None, lead: None, asked: Generation::default() }
     }
 
     /// Asks whether this stored response is still good.
     pub(super) fn validate(reason: ForwardReason, object: Arc<Object>) -> Plan {
-        Plan { reason, validating: Some(object), lead: None }
+        Plan { reason, validating: Some(object), lead: None, asked: Generation::default() }
     }
 
     /// With others waiting for the answer.
@@ -57,6 +59,7 @@ pub(super) async fn fetch(
     uri: &TargetUri,
     mut plan: Plan,
 ) -> Result<Next, Interrupted> {
+    plan.asked = exchange.proxy.shared.store.generation(uri);
     loop {
         let heads: Vec<_> = plan.validating.iter().map(|object| &object.head).collect();
         let extra = Extra { validation: validation_fields(&heads), upgrade: None };
@@ -185,7 +188,10 @@ async fn after_reply(
     let mut outcome = Outcome::new(Handled::Forwarded(plan.reason));
     outcome.fwd_status = (plan.reason == ForwardReason::Stale).then_some(reply.response.status);
     let storing = may_store(exchange.request, &reply.response, reply.times, &shared.cache_policy);
-    let writer = match storing.map_err(|reason| reason.as_str()) {
+    // What speaks of this request alone says nothing about others that wait.
+    let of_this_request = matches!(reply.response.status, 206 | 304 | 412 | 416)
+        || storing.is_err_and(NotStored::is_about_request);
+    let writer = match storing.map_err(NotStored::as_str) {
         Ok(()) => shared.store.fill(fill::known_length(reply.response.length)).ok_or("too-large"),
         Err(reason) => Err(reason),
     };
@@ -196,8 +202,9 @@ async fn after_reply(
             // fwd=method says it already.
             outcome.detail = Some(reason)
                 .filter(|_| plan.reason != ForwardReason::Method && exchange.request.method != Method::Head);
-            if let Some(lead) = plan.lead {
-                lead.dissolve();
+            match plan.lead {
+                Some(lead) if !of_this_request => lead.dissolve(),
+                lead => drop(lead),
             }
             return deliver::pass(exchange, uri, reply, outcome).await;
         }
@@ -216,6 +223,7 @@ async fn after_reply(
         reply,
         lead: plan.lead,
         writer,
+        asked: plan.asked,
     };
     let filling = fill::start(exchange.proxy, start);
     deliver::filling(exchange, &filling, outcome).await

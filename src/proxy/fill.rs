@@ -11,7 +11,7 @@ use super::forward::Reply;
 use super::record::tell;
 use crate::caching::StoredHead;
 use crate::http::{BodyLength, Content, Fields, TargetUri};
-use crate::store::{Aborted, FillWriter, Finished, Object, StoredContent};
+use crate::store::{Aborted, FillWriter, Finished, Generation, Object, StoredContent};
 
 /// Why a fill ended early; for the diagnostics.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,8 @@ pub(super) struct Start<'a> {
     pub reply: Reply,
     pub lead: Option<Lead>,
     pub writer: FillWriter,
+    /// Of the key, before the origin was asked.
+    pub asked: Generation,
 }
 
 /// Octets of content, when the head told.
@@ -49,7 +51,7 @@ pub(super) fn known_length(length: BodyLength) -> Option<u64> {
 
 /// Starts to bring a reply into the store.
 pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
-    let Start { id, uri, request, head, reply, mut lead, writer } = start;
+    let Start { id, uri, request, head, reply, mut lead, writer, asked } = start;
     let length = known_length(reply.response.length);
     let rendered = super::render::stored_head(&proxy.shared, &head, reply.response.version);
     let filling = Arc::new(Filling {
@@ -71,7 +73,7 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
             Ok(Finished::Kept(pieces)) => {
                 let content = StoredContent::new(pieces);
                 tell(id, "store", format_args!("stored, {} octets of content", content.length()));
-                store(&proxy, &uri, &request, &of_task, content);
+                store(&proxy, &uri, &request, &of_task, content, asked);
                 deliver::keep(&proxy, &uri, keep_alive, connection);
             }
             Ok(Finished::Passed) => {
@@ -103,7 +105,14 @@ async fn run(
     Ok(writer.finish(content.trailers().clone()))
 }
 
-fn store(proxy: &Proxy, uri: &TargetUri, request: &Fields, filling: &Filling, content: StoredContent) {
+fn store(
+    proxy: &Proxy,
+    uri: &TargetUri,
+    request: &Fields,
+    filling: &Filling,
+    content: StoredContent,
+    asked: Generation,
+) {
     let object = Object {
         head: filling.head.clone(),
         rendered: filling.rendered.clone(),
@@ -111,5 +120,5 @@ fn store(proxy: &Proxy, uri: &TargetUri, request: &Fields, filling: &Filling, co
         origin: filling.origin,
     };
     // What this request selected before, the new response answers from now on.
-    proxy.shared.store.insert(uri, object, |other| other.head.selects(request));
+    proxy.shared.store.insert(uri, object, asked, |other| other.head.selects(request));
 }

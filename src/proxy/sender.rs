@@ -76,6 +76,13 @@ impl Sender<'_> {
         }
     }
 
+    /// The origin's content is not whole: a response of which nothing was sent yet can still
+    /// become an error response.
+    pub(super) fn broken(&self, detail: impl std::fmt::Display) -> Interrupted {
+        let failure = incomplete(detail);
+        if self.front.is_empty() { Interrupted::Cut(failure) } else { Interrupted::Failed(failure) }
+    }
+
     /// Sends the head now, before there is content.
     pub(super) async fn flush_head(&mut self) -> Result<(), Interrupted> {
         let framing = std::mem::replace(&mut self.framing, Framing::UntilClose);

@@ -2,7 +2,8 @@
 //!
 //! Eviction is sampled GDSF (greedy dual size frequency; Cherkasova 1998): the value of a slot is
 //! `age + frequency / bytes`, sixteen slots are compared and the least one goes, and its value
-//! becomes the shard's age, so that what was popular long ago loses against what is popular now.
+//! becomes the age, so that what was popular long ago loses against what is popular now. The
+//! candidates come from several shards, so that no shard gives up what is dear because it is small.
 //! A plain mutex a shard: it is held for one look-up.
 //!
 //! Invariant: stored responses and fills together stay within the budget. A fill that does not
@@ -20,6 +21,8 @@ use crate::http::TargetUri;
 const SHARDS: usize = 16;
 /// Slots that an eviction compares.
 const CANDIDATES: usize = 16;
+/// Of them from one shard, at the most.
+const CANDIDATES_PER_SHARD: usize = 4;
 /// What a slot costs beside its objects, in octets: table, key, bookkeeping.
 const SLOT_BYTES: u64 = 200;
 
@@ -37,14 +40,14 @@ pub struct Memory {
     objects: AtomicU64,
     evictions: AtomicU64,
     random: AtomicU64,
+    /// The value of the last slot that was evicted: the bits of an `f64`.
+    age: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Shard {
     places: HashMap<u128, usize, BuildHasherDefault<KeyIsHash>>,
     slots: Vec<Slot>,
-    /// The value of the last slot that was evicted.
-    age: f64,
 }
 
 #[derive(Debug)]
@@ -54,6 +57,12 @@ struct Slot {
     variants: Variants,
     bytes: u64,
     frequency: f64,
+    value: f64,
+}
+
+#[derive(Clone, Copy)]
+struct Victim {
+    hash: u128,
     value: f64,
 }
 
@@ -82,6 +91,7 @@ impl Memory {
             objects: AtomicU64::new(0),
             evictions: AtomicU64::new(0),
             random: AtomicU64::new(seed | 1),
+            age: AtomicU64::new(0),
         }
     }
 
@@ -103,14 +113,14 @@ impl Memory {
     /// The stored responses of this key, which this counts as a use.
     pub fn variants(&self, hash: u128, uri: &TargetUri) -> Option<Variants> {
         let mut shard = self.shard(hash);
-        let Shard { places, slots, age } = &mut *shard;
+        let Shard { places, slots } = &mut *shard;
         let slot = slots.get_mut(*places.get(&hash)?)?;
         // The whole key is compared, so that a collision is a miss.
         if slot.uri != *uri {
             return None;
         }
         slot.frequency += 1.0;
-        slot.value = *age + slot.frequency / slot.bytes as f64;
+        slot.value = self.age() + slot.frequency / slot.bytes as f64;
         Some(slot.variants.clone())
     }
 
@@ -137,7 +147,7 @@ impl Memory {
         let bytes = SLOT_BYTES + objects.iter().map(|object| object.memory_bytes()).sum::<u64>();
         self.stored.fetch_add(bytes, Ordering::Relaxed);
         self.objects.fetch_add(objects.len() as u64, Ordering::Relaxed);
-        let value = shard.age + frequency / bytes as f64;
+        let value = self.age() + frequency / bytes as f64;
         shard.insert(Slot { hash, uri: uri.clone(), variants: objects.into(), bytes, frequency, value });
         drop(shard);
         self.evict_to_fit();
@@ -158,20 +168,45 @@ impl Memory {
     }
 
     fn evict_to_fit(&self) {
-        let mut at = self.next_random() as usize;
-        // Shards are of about equal size, so that a random one is as good as the best one.
-        while self.stored.load(Ordering::Relaxed) + self.filling.load(Ordering::Relaxed) > self.limit
-            && self.objects.load(Ordering::Relaxed) > 0
-        {
-            at = at.wrapping_add(1);
-            let Some(shard) = self.shards.get(at % SHARDS) else { return };
-            let mut shard = lock(shard);
-            let evicted = shard.evict_one(self.next_random());
-            if evicted.is_some() {
-                self.evictions.fetch_add(1, Ordering::Relaxed);
-            }
+        while self.stored.load(Ordering::Relaxed) + self.filling.load(Ordering::Relaxed) > self.limit {
+            let Some(victim) = self.victim() else { return };
+            let mut shard = self.shard(victim.hash);
+            // Another thread may have been quicker.
+            let Some(&at) = shard.places.get(&victim.hash) else { continue };
+            let evicted = shard.remove(at);
+            drop(shard);
+            self.age.store(victim.value.to_bits(), Ordering::Relaxed);
+            self.evictions.fetch_add(1, Ordering::Relaxed);
             self.forget(evicted.as_ref());
         }
+    }
+
+    /// The least of some slots, picked at random; `None` when there are none at all.
+    fn victim(&self) -> Option<Victim> {
+        let first = self.next_random() as usize;
+        let mut least: Option<Victim> = None;
+        let mut seen = 0;
+        for step in 0..SHARDS {
+            let Some(shard) = self.shards.get(first.wrapping_add(step) % SHARDS) else { continue };
+            let shard = lock(shard);
+            for _ in 0..CANDIDATES_PER_SHARD.min(shard.slots.len()) {
+                let Some(slot) = shard.slots.get(self.next_random() as usize % shard.slots.len()) else {
+                    continue;
+                };
+                seen += 1;
+                if least.is_none_or(|least| slot.value < least.value) {
+                    least = Some(Victim { hash: slot.hash, value: slot.value });
+                }
+            }
+            if seen >= CANDIDATES {
+                break;
+            }
+        }
+        least
+    }
+
+    fn age(&self) -> f64 {
+        f64::from_bits(self.age.load(Ordering::Relaxed))
     }
 
     fn forget(&self, removed: Option<&Slot>) {
@@ -214,22 +249,6 @@ impl Shard {
             self.places.insert(moved.hash, at);
         }
         Some(removed)
-    }
-
-    fn evict_one(&mut self, random: u64) -> Option<Slot> {
-        let length = self.slots.len();
-        let start = random as usize % length.max(1);
-        // An odd stride visits different slots without a random number for each.
-        let stride = ((random >> 32) as usize | 1) % length.max(1);
-        let victim = (0..CANDIDATES.min(length))
-            .map(|step| (start + step.wrapping_mul(stride.max(1))) % length)
-            .min_by(|&a, &b| self.value(a).total_cmp(&self.value(b)))?;
-        self.age = self.value(victim);
-        self.remove(victim)
-    }
-
-    fn value(&self, at: usize) -> f64 {
-        self.slots.get(at).map_or(f64::MAX, |slot| slot.value)
     }
 }
 

@@ -11,6 +11,7 @@ mod memory;
 use std::hash::Hasher;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -105,6 +106,9 @@ impl Default for StoreSettings {
 #[derive(Debug)]
 pub struct Store {
     memory: Arc<Memory>,
+    /// How often keys of one part of the hash were invalidated: tells a fill whether what it
+    /// brings is older than an invalidation. Two keys in one place cost a needless fetch.
+    invalidations: Box<[AtomicU64]>,
     /// Secret: who could compute the hash could fill one bucket.
     hash_key: [u64; 2],
 }
@@ -115,6 +119,7 @@ impl Store {
         let [k0, k1, seed] = random;
         Store {
             memory: Arc::new(Memory::new(settings.memory, settings.object_max, seed)),
+            invalidations: (0..GENERATIONS).map(|_| AtomicU64::new(0)).collect(),
             hash_key: [k0, k1],
         }
     }
@@ -131,10 +136,26 @@ impl Store {
         fits.then(|| FillWriter::new(self.memory.clone(), expected))
     }
 
-    /// Stores an object in place of those that `replaces` picks. At most
+    /// What [`Store::invalidate`] changes; to be taken before the origin is asked.
+    pub fn generation(&self, uri: &TargetUri) -> Generation {
+        Generation(self.invalidations_of(uri).map_or(0, |count| count.load(Ordering::SeqCst)))
+    }
+
+    /// Stores an object in place of those that `replaces` picks, unless its key was invalidated
+    /// since `asked`. At most
     /// `VARIANTS_MAX` stay, the newest ones.
-    pub fn insert(&self, uri: &TargetUri, object: Object, replaces: impl Fn(&Object) -> bool) {
+    pub fn insert(
+        &self,
+        uri: &TargetUri,
+        object: Object,
+        asked: Generation,
+        replaces: impl Fn(&Object) -> bool,
+    ) {
         self.memory.update(self.hash(uri), uri, |stored| {
+            // Under the lock that an invalidation takes after it has counted.
+            if self.generation(uri) != asked {
+                return stored.to_vec();
+            }
             let others = stored.iter().filter(|other| !replaces(other)).cloned();
             std::iter::once(Arc::new(object)).chain(others).take(VARIANTS_MAX).collect()
         });
@@ -158,7 +179,14 @@ impl Store {
 
     /// Removes all stored responses of a cache key (RFC 9111 §4.4).
     pub fn invalidate(&self, uri: &TargetUri) {
+        if let Some(count) = self.invalidations_of(uri) {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
         self.memory.update(self.hash(uri), uri, |_stored| Vec::new());
+    }
+
+    fn invalidations_of(&self, uri: &TargetUri) -> Option<&AtomicU64> {
+        self.invalidations.get(self.hash(uri) as usize % GENERATIONS)
     }
 
     /// What the store holds.
@@ -178,6 +206,13 @@ impl Store {
         hasher.finish128().as_u128()
     }
 }
+
+/// Where a key stood among its invalidations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Generation(u64);
+
+/// Places to count invalidations in; arbitrary.
+const GENERATIONS: usize = 4096;
 
 /// Variants of one key; more would make each look-up slow.
 const VARIANTS_MAX: usize = 16;
