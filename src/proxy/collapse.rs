@@ -8,6 +8,7 @@
 //! Invariant: a leader that ends, however it ends, sets its followers free.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,7 @@ use tokio::sync::Notify;
 use super::Shared;
 use crate::caching::StoredHead;
 use crate::http::{TargetUri, Timestamp};
-use crate::store::{Fill, Generation};
+use crate::store::{Fill, Generation, Key, KeyIsHash};
 
 /// Locks that flights are spread over; arbitrary.
 const SHARDS: usize = 16;
@@ -45,7 +46,7 @@ impl Default for Flights {
 }
 
 /// The flights whose keys have one part of the hash in common.
-type Shard = HashMap<u128, Arc<Flight>>;
+type Shard = HashMap<u128, Arc<Flight>, BuildHasherDefault<KeyIsHash>>;
 
 /// One exchange under way.
 #[derive(Debug)]
@@ -91,12 +92,12 @@ pub(super) enum Role {
 }
 
 /// Joins the exchange under way for this key, or becomes the one that others join.
-pub(super) fn join(shared: &Arc<Shared>, uri: &TargetUri) -> Role {
-    let hash = shared.store.hash(uri);
+pub(super) fn join(shared: &Arc<Shared>, key: Key<'_>) -> Role {
+    let Key { uri, hash } = key;
     if shared.flights.is_uncacheable(hash, shared.clock.now()) {
         return Role::Alone;
     }
-    let asked = shared.store.generation(uri);
+    let asked = shared.store.generation(key);
     let mut flights = shared.flights.shard(hash);
     if let Some(flight) = flights.get(&hash) {
         // Two keys with one hash: the second is not collapsed.

@@ -10,8 +10,9 @@ use super::{
 };
 use crate::caching::{Decision, ForwardReason, Handled, Outcome, cacheable_request, decide};
 use crate::error::{ErrorType, Failure, Fault};
-use crate::http::{Request, TargetUri};
+use crate::http::Request;
 use crate::origin::AddressJudge as _;
+use crate::store::Key;
 
 /// Answers one request, and logs what became of it.
 pub async fn exchange(proxy: &Proxy, client: &mut Client, request: Request) -> Next {
@@ -59,34 +60,35 @@ async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
         return upload::exchange(exchange, &uri, reason).await;
     }
     if let Err(reason) = cacheable_request(exchange.request) {
-        return fetch(exchange, &uri, Plan::forward(reason)).await;
+        return fetch(exchange, exchange.proxy.shared.store.key(&uri), Plan::forward(reason)).await;
     }
+    let key = exchange.proxy.shared.store.key(&uri);
     // Each turn but the last follows another exchange with the same origin resource; after two
     // of them, asking alone is quicker than waiting again.
     for may_follow in [true, true, false] {
-        let plan = match look_up(exchange, &uri).await? {
+        let plan = match look_up(exchange, key).await? {
             Looked::Answered(next) => return Ok(next),
             Looked::Forward(plan) => plan,
         };
         if !may_follow || !plan.may_collapse(exchange.request) {
-            return fetch(exchange, &uri, plan).await;
+            return fetch(exchange, key, plan).await;
         }
-        match join(&exchange.proxy.shared, &uri) {
-            Role::Alone => return fetch(exchange, &uri, plan).await,
-            Role::Lead(lead) => return fetch(exchange, &uri, plan.leading(lead)).await,
+        match join(&exchange.proxy.shared, key) {
+            Role::Alone => return fetch(exchange, key, plan).await,
+            Role::Lead(lead) => return fetch(exchange, key, plan.leading(lead)).await,
             Role::Follow(flight) => {
                 exchange.record.note("collapse", "waits for the exchange that is under way");
                 match deliver::follow(exchange, &flight, plan.reason).await? {
                     deliver::Followed::Delivered(next) => return Ok(next),
                     deliver::Followed::LookAgain => {}
                     deliver::Followed::Alone => {
-                        return fetch(exchange, &uri, plan).await;
+                        return fetch(exchange, key, plan).await;
                     }
                 }
             }
         }
     }
-    fetch(exchange, &uri, Plan::forward(ForwardReason::Miss)).await
+    fetch(exchange, key, Plan::forward(ForwardReason::Miss)).await
 }
 
 enum Looked {
@@ -95,9 +97,9 @@ enum Looked {
 }
 
 /// What the store has for this request (RFC 9111 §4).
-async fn look_up(exchange: &mut Exchange<'_>, uri: &TargetUri) -> Result<Looked, Interrupted> {
+async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, Interrupted> {
     let shared = &exchange.proxy.shared;
-    let variants = shared.store.variants(uri);
+    let variants = shared.store.variants(key);
     let objects = variants.as_deref().unwrap_or_default();
     let decision = match objects {
         [only] => decide(exchange.request, &[&only.head], shared.clock.now(), &shared.cache_policy),

@@ -11,8 +11,8 @@ use crate::caching::{
     may_serve_stale_on_error, may_store, storable_request, validation_fields,
 };
 use crate::error::{Failure, Fault};
-use crate::http::{FieldName, Method, Request, TargetUri};
-use crate::store::{Generation, Object};
+use crate::http::{FieldName, Method, Request};
+use crate::store::{Generation, Key, Object};
 
 /// Why and how the origin is asked.
 #[derive(Debug)]
@@ -56,15 +56,15 @@ impl Plan {
 /// Answers a request with the origin's help.
 pub(super) async fn fetch(
     exchange: &mut Exchange<'_>,
-    uri: &TargetUri,
+    key: Key<'_>,
     mut plan: Plan,
 ) -> Result<Next, Interrupted> {
-    plan.asked = exchange.proxy.shared.store.generation(uri);
+    plan.asked = exchange.proxy.shared.store.generation(key);
     loop {
         let heads: Vec<_> = plan.validating.iter().map(|object| &object.head).collect();
         let extra = Extra { validation: validation_fields(&heads), upgrade: None };
-        let head = forward::request_head(&exchange.proxy.shared, exchange.request, uri, &extra);
-        let reply = match forward::ask(exchange, uri, &head).await {
+        let head = forward::request_head(&exchange.proxy.shared, exchange.request, key.uri, &extra);
+        let reply = match forward::ask(exchange, key.uri, &head).await {
             Ok(reply) => reply,
             Err(Interrupted::Failed(failure)) => {
                 return after_failure(exchange, plan, failure).await;
@@ -72,11 +72,11 @@ pub(super) async fn fetch(
             Err(interrupted) => return Err(interrupted),
         };
         let Some(object) = plan.validating.take() else {
-            return after_reply(exchange, uri, plan, reply).await;
+            return after_reply(exchange, key, plan, reply).await;
         };
         match validated(&object.head, &reply, extra.validation.is_empty()) {
             Validated::Unmodified => {
-                return freshen(exchange, uri, plan, &object, reply).await;
+                return freshen(exchange, key, plan, &object, reply).await;
             }
             Validated::Modified => {
                 let failed = is_error_for_stale(reply.response.status);
@@ -85,7 +85,7 @@ pub(super) async fn fetch(
                     let fwd_status = Some(reply.response.status);
                     return serve_stale(exchange, plan, &object, fwd_status).await;
                 }
-                return after_reply(exchange, uri, plan, reply).await;
+                return after_reply(exchange, key, plan, reply).await;
             }
             Validated::OfAnother => {
                 exchange.record.note("reuse", "the 304 is for another representation; asks anew")
@@ -115,17 +115,17 @@ fn validated(head: &StoredHead, reply: &Reply, unconditional: bool) -> Validated
 /// RFC 9111 §4.3.4: the stored response is updated, and answers.
 async fn freshen(
     exchange: &mut Exchange<'_>,
-    uri: &TargetUri,
+    key: Key<'_>,
     plan: Plan,
     object: &Arc<Object>,
     reply: Reply,
 ) -> Result<Next, Interrupted> {
     let shared = &exchange.proxy.shared;
-    let (fresh, kept) = update::freshen(shared, exchange.request, uri, object, &reply.response, reply.times);
+    let (fresh, kept) = update::freshen(shared, exchange.request, key, object, &reply.response, reply.times);
     if let Some(lead) = plan.lead {
         lead.look_again();
     }
-    deliver::keep(exchange.proxy, uri, reply.response.keep_alive, reply.connection);
+    deliver::keep(exchange.proxy, key.uri, reply.response.keep_alive, reply.connection);
     let outcome = Outcome {
         fwd_status: Some(304),
         stored: kept.is_ok(),
@@ -179,12 +179,12 @@ async fn serve_stale(
 /// A response that is new: it is stored while it is delivered, or only delivered.
 async fn after_reply(
     exchange: &mut Exchange<'_>,
-    uri: &TargetUri,
+    key: Key<'_>,
     plan: Plan,
     reply: Reply,
 ) -> Result<Next, Interrupted> {
     let shared = &exchange.proxy.shared;
-    update::others(exchange.proxy, exchange.request, uri, &reply.response, reply.times, exchange.record);
+    update::others(exchange.proxy, exchange.request, key, &reply.response, reply.times, exchange.record);
     let mut outcome = Outcome::new(Handled::Forwarded(plan.reason));
     outcome.fwd_status = (plan.reason == ForwardReason::Stale).then_some(reply.response.status);
     let storing = may_store(exchange.request, &reply.response, reply.times, &shared.cache_policy);
@@ -206,18 +206,19 @@ async fn after_reply(
                 Some(lead) if !of_this_request => lead.dissolve(),
                 lead => drop(lead),
             }
-            return deliver::pass(exchange, uri, reply, outcome).await;
+            return deliver::pass(exchange, key.uri, reply, outcome).await;
         }
     };
     let head = StoredHead::new(exchange.request, &reply.response, reply.times);
     outcome.ttl = ttl(exchange.proxy, &head);
     outcome.stored = true;
-    exchange
-        .record
-        .note("store", format_args!("stores {uri} with {:?}", head.freshness_lifetime(&shared.cache_policy)));
+    exchange.record.note(
+        "store",
+        format_args!("stores {} with {:?}", key.uri, head.freshness_lifetime(&shared.cache_policy)),
+    );
     let start = fill::Start {
         id: exchange.record.id(),
-        uri,
+        key,
         request: &exchange.request.fields,
         head,
         reply,

@@ -11,7 +11,7 @@ use super::forward::Reply;
 use super::record::tell;
 use crate::caching::StoredHead;
 use crate::http::{BodyLength, Content, Fields, TargetUri};
-use crate::store::{Aborted, FillWriter, Finished, Generation, Object, StoredContent};
+use crate::store::{Aborted, FillWriter, Finished, Generation, Key, Object, StoredContent};
 
 /// Why a fill ended early; for the diagnostics.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +29,7 @@ enum FillError {
 pub(super) struct Start<'a> {
     /// The number of the request, for the diagnostics.
     pub id: u64,
-    pub uri: &'a TargetUri,
+    pub key: Key<'a>,
     /// Of the request, to tell which stored responses the new one replaces.
     pub request: &'a Fields,
     pub head: StoredHead,
@@ -51,7 +51,7 @@ pub(super) fn known_length(length: BodyLength) -> Option<u64> {
 
 /// Starts to bring a reply into the store.
 pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
-    let Start { id, uri, request, head, reply, mut lead, writer, asked } = start;
+    let Start { id, key, request, head, reply, mut lead, writer, asked } = start;
     let length = known_length(reply.response.length);
     let rendered = super::render::stored_head(&proxy.shared, &head, reply.response.version);
     let filling = Arc::new(Filling {
@@ -64,7 +64,7 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
     if let Some(lead) = &mut lead {
         lead.share(filling.clone());
     }
-    let (proxy, uri, request, of_task) = (proxy.clone(), uri.clone(), request.clone(), filling.clone());
+    let (proxy, uri, request, of_task) = (proxy.clone(), key.uri.clone(), request.clone(), filling.clone());
     tokio::task::spawn_local(async move {
         let keep_alive = reply.response.keep_alive;
         let mut content = Content::new(reply.response.length, &proxy.shared.limits.chunks);
@@ -120,5 +120,8 @@ fn store(
         origin: filling.origin,
     };
     // What this request selected before, the new response answers from now on.
-    proxy.shared.store.insert(uri, object, asked, |other| other.head.selects(request));
+    proxy
+        .shared
+        .store
+        .insert(proxy.shared.store.key(uri), object, asked, |other| other.head.selects(request));
 }

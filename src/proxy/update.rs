@@ -6,15 +6,15 @@ use std::sync::Arc;
 use super::record::Record;
 use super::{Proxy, Shared};
 use crate::caching::{HeadEffect, NotStored, Times, freshened_by_head, invalidated, may_keep};
-use crate::http::{Method, Request, Response, TargetUri};
-use crate::store::Object;
+use crate::http::{Method, Request, Response};
+use crate::store::{Key, Object};
 
 /// RFC 9111 §3.2: puts the updated response in place of the stored one, unless the update itself
 /// forbids that.
 pub(super) fn freshen(
     shared: &Shared,
     request: &Request,
-    uri: &TargetUri,
+    key: Key<'_>,
     object: &Arc<Object>,
     response: &Response,
     times: Times,
@@ -24,10 +24,10 @@ pub(super) fn freshen(
     let rendered = super::render::stored_head(shared, &head, response.version);
     let fresh = Arc::new(Object { head, rendered, content: object.content.clone(), origin: object.origin });
     match kept {
-        Ok(()) => shared.store.replace(uri, object, fresh.clone()),
+        Ok(()) => shared.store.replace(key, object, fresh.clone()),
         // It says nothing about what others may get.
         Err(reason) if reason.is_about_request() => {}
-        Err(_) => shared.store.remove(uri, object),
+        Err(_) => shared.store.remove(key, object),
     }
     (fresh, kept)
 }
@@ -36,29 +36,29 @@ pub(super) fn freshen(
 pub(super) fn others(
     proxy: &Proxy,
     request: &Request,
-    uri: &TargetUri,
+    key: Key<'_>,
     response: &Response,
     times: Times,
     record: &Record,
 ) {
     let store = &proxy.shared.store;
-    for target in invalidated(&request.method, uri, response) {
+    for target in invalidated(&request.method, key.uri, response) {
         record.note("store", format_args!("invalidates {target}"));
-        store.invalidate(&target);
+        store.invalidate(store.key(&target));
     }
     if request.method != Method::Head {
         return;
     }
-    for object in store.variants(uri).iter().flat_map(|variants| variants.iter()) {
+    for object in store.variants(key).iter().flat_map(|variants| variants.iter()) {
         if !object.head.selects(&request.fields) {
             continue;
         }
         match freshened_by_head(&object.head, response, object.content.length()) {
             HeadEffect::Freshen => {
-                let (_fresh, kept) = freshen(&proxy.shared, request, uri, object, response, times);
+                let (_fresh, kept) = freshen(&proxy.shared, request, key, object, response, times);
                 record.note("store", format_args!("freshened by HEAD: {kept:?}"));
             }
-            HeadEffect::Invalidate => store.invalidate(uri),
+            HeadEffect::Invalidate => store.invalidate(key),
             HeadEffect::None => {}
         }
     }

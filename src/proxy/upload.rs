@@ -250,7 +250,14 @@ impl Answering<'_> {
             }
         };
         let times = Times { request_time, response_time: self.proxy.shared.clock.now() };
-        update::others(self.proxy, self.request, self.uri, &response, times, to.record);
+        update::others(
+            self.proxy,
+            self.request,
+            self.proxy.shared.store.key(self.uri),
+            &response,
+            times,
+            to.record,
+        );
         self.started.set(true);
         let until_close = passed_framing(self.request, &response) == Framing::UntilClose;
         // RFC 9112 §9.6: who closes says so. Content that is still to come would be taken for the

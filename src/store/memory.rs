@@ -14,7 +14,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Object;
+use super::{Key, Object};
 use crate::http::TargetUri;
 
 /// Arbitrary; more than threads will ever meet in.
@@ -111,7 +111,8 @@ impl Memory {
     }
 
     /// The stored responses of this key, which this counts as a use.
-    pub fn variants(&self, hash: u128, uri: &TargetUri) -> Option<Variants> {
+    pub fn variants(&self, key: Key<'_>) -> Option<Variants> {
+        let Key { uri, hash } = key;
         let mut shard = self.shard(hash);
         let Shard { places, slots } = &mut *shard;
         let slot = slots.get_mut(*places.get(&hash)?)?;
@@ -126,12 +127,8 @@ impl Memory {
 
     /// Replaces this key's stored responses by what `change` makes of them; none at all removes
     /// the key. Evicts what the budget demands.
-    pub fn update(
-        &self,
-        hash: u128,
-        uri: &TargetUri,
-        change: impl FnOnce(&[Arc<Object>]) -> Vec<Arc<Object>>,
-    ) {
+    pub fn update(&self, key: Key<'_>, change: impl FnOnce(&[Arc<Object>]) -> Vec<Arc<Object>>) {
+        let Key { uri, hash } = key;
         let mut shard = self.shard(hash);
         let place = shard.places.get(&hash).copied();
         let same_key = place.and_then(|at| shard.slots.get(at)).filter(|slot| slot.uri == *uri);
@@ -259,7 +256,7 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 
 /// The keys are keyed hashes already: hashing them again would only cost time.
 #[derive(Debug, Default)]
-struct KeyIsHash(u64);
+pub struct KeyIsHash(u64);
 
 impl Hasher for KeyIsHash {
     fn finish(&self) -> u64 {

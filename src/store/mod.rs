@@ -17,10 +17,18 @@ use bytes::Bytes;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 pub use fill::{Aborted, Fill, FillReader, FillWriter, Finished};
-pub use memory::{Memory, Usage, Variants};
+pub use memory::{KeyIsHash, Memory, Usage, Variants};
 
 use crate::caching::StoredHead;
 use crate::http::TargetUri;
+
+/// A cache key (RFC 9111 §2): the target URI, hashed once.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    pub uri: &'a TargetUri,
+    /// Keyed and 128 bits wide: tables beside the store may take it for the key.
+    pub hash: u128,
+}
 
 /// A complete stored response.
 #[derive(Debug)]
@@ -125,8 +133,8 @@ impl Store {
     }
 
     /// All stored responses of a cache key; `None` when there is none.
-    pub fn variants(&self, uri: &TargetUri) -> Option<Variants> {
-        self.memory.variants(self.hash(uri), uri)
+    pub fn variants(&self, key: Key<'_>) -> Option<Variants> {
+        self.memory.variants(key)
     }
 
     /// Starts a fill for a response whose content is `expected` octets long, if that is known.
@@ -137,8 +145,8 @@ impl Store {
     }
 
     /// What [`Store::invalidate`] changes; to be taken before the origin is asked.
-    pub fn generation(&self, uri: &TargetUri) -> Generation {
-        Generation(self.invalidations_of(uri).map_or(0, |count| count.load(Ordering::SeqCst)))
+    pub fn generation(&self, key: Key<'_>) -> Generation {
+        Generation(self.invalidations_of(key).map_or(0, |count| count.load(Ordering::SeqCst)))
     }
 
     /// Stores an object in place of those that `replaces` picks, unless its key was invalidated
@@ -146,14 +154,14 @@ impl Store {
     /// `VARIANTS_MAX` stay, the newest ones.
     pub fn insert(
         &self,
-        uri: &TargetUri,
+        key: Key<'_>,
         object: Object,
         asked: Generation,
         replaces: impl Fn(&Object) -> bool,
     ) {
-        self.memory.update(self.hash(uri), uri, |stored| {
+        self.memory.update(key, |stored| {
             // Under the lock that an invalidation takes after it has counted.
-            if self.generation(uri) != asked {
+            if self.generation(key) != asked {
                 return stored.to_vec();
             }
             let others = stored.iter().filter(|other| !replaces(other)).cloned();
@@ -162,8 +170,8 @@ impl Store {
     }
 
     /// Puts `new` in the place of `old`, if that is still stored: what freshening does.
-    pub fn replace(&self, uri: &TargetUri, old: &Arc<Object>, new: Arc<Object>) {
-        self.memory.update(self.hash(uri), uri, |stored| {
+    pub fn replace(&self, key: Key<'_>, old: &Arc<Object>, new: Arc<Object>) {
+        self.memory.update(key, |stored| {
             let swap =
                 |object: &Arc<Object>| if Arc::ptr_eq(object, old) { new.clone() } else { object.clone() };
             stored.iter().map(swap).collect()
@@ -171,22 +179,22 @@ impl Store {
     }
 
     /// Removes `old`, if it is still stored.
-    pub fn remove(&self, uri: &TargetUri, old: &Arc<Object>) {
-        self.memory.update(self.hash(uri), uri, |stored| {
+    pub fn remove(&self, key: Key<'_>, old: &Arc<Object>) {
+        self.memory.update(key, |stored| {
             stored.iter().filter(|object| !Arc::ptr_eq(object, old)).cloned().collect()
         });
     }
 
     /// Removes all stored responses of a cache key (RFC 9111 §4.4).
-    pub fn invalidate(&self, uri: &TargetUri) {
-        if let Some(count) = self.invalidations_of(uri) {
+    pub fn invalidate(&self, key: Key<'_>) {
+        if let Some(count) = self.invalidations_of(key) {
             count.fetch_add(1, Ordering::SeqCst);
         }
-        self.memory.update(self.hash(uri), uri, |_stored| Vec::new());
+        self.memory.update(key, |_stored| Vec::new());
     }
 
-    fn invalidations_of(&self, uri: &TargetUri) -> Option<&AtomicU64> {
-        self.invalidations.get(self.hash(uri) as usize % GENERATIONS)
+    fn invalidations_of(&self, key: Key<'_>) -> Option<&AtomicU64> {
+        self.invalidations.get(key.hash as usize % GENERATIONS)
     }
 
     /// What the store holds.
@@ -194,8 +202,12 @@ impl Store {
         self.memory.usage()
     }
 
-    /// The keyed hash of a cache key: for tables beside the store.
-    pub fn hash(&self, uri: &TargetUri) -> u128 {
+    /// The cache key of a target URI.
+    pub fn key<'a>(&self, uri: &'a TargetUri) -> Key<'a> {
+        Key { uri, hash: self.hash(uri) }
+    }
+
+    fn hash(&self, uri: &TargetUri) -> u128 {
         let mut hasher = SipHasher13::new_with_keys(self.hash_key[0], self.hash_key[1]);
         let host = uri.authority.host.as_str().as_bytes();
         // Lengths in front, so that no two keys are one string of octets.
