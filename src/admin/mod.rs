@@ -1,6 +1,20 @@
 //! How a running Larder is looked at and told what to do.
 //!
-//! The control socket is for the machine's own user: the folder's and the file's mode are the
-//! access control. The pages and metrics of the admin listener are not here yet.
+//! Looked at: the admin listener, whose pages anybody who reaches it can read, and which change
+//! nothing (`docs/admin.md`). Told: the control socket, for the machine's own user, with the
+//! folder's and the file's mode as the access control. Not here: a way to change anything over
+//! TCP.
 
 pub mod control;
+mod listen;
+mod metrics;
+mod pac;
+mod page;
+mod routes;
+mod status;
+
+pub use listen::{AdminError, AdminListener, bind_admin};
+pub use status::Status;
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,11 @@ pub fn cacheable_request(request: &Request) -> Result<(), ForwardReason> {
     if !matches!(request.method, Method::Get | Method::Head) {
         return Err(ForwardReason::Method);
     }
+    // Content of a GET has no defined meaning (RFC 9110 §9.3.1): the origin may give it one, so
+    // that the answer is not the cache key's. It also has to be read before the next request.
+    if request.has_content() {
+        return Err(ForwardReason::Bypass);
+    }
     // §4.3.2: "the If-Match and If-Unmodified-Since conditional header fields are not applicable
     // to a cache": only the origin knows the current representation.
     let fields = &request.fields;

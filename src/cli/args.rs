@@ -71,7 +71,7 @@ pub struct ServeArgs {
     #[arg(long, env = "LARDER_LISTEN", hide_env_values = true, value_name = "ADDR[:PORT]|PORT")]
     #[arg(value_delimiter = ',', value_parser = parse_listen)]
     pub listen: Vec<SocketAddr>,
-    /// Where the admin pages are served (not in this version), or "off" [default: off]
+    /// Where the admin pages and metrics are served, or "off" [default: 127.0.0.1:3129]
     #[arg(long, env = "LARDER_ADMIN", hide_env_values = true, value_name = "ADDR:PORT|off")]
     pub admin: Option<Admin>,
     /// Where the cache is kept [default: the user's folder for caches]

@@ -1,7 +1,7 @@
 //! `larder serve`: puts the rooms together, and runs until told to stop.
 //!
-//! The main thread has an event loop of its own, for signals and the control socket; clients
-//! are the workers' business.
+//! The main thread has an event loop of its own, for signals, the control socket and the admin
+//! pages; clients are the workers' business.
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -20,6 +20,7 @@ use super::args::ServeArgs;
 use super::commands::{bad_config, in_units};
 use super::running::Running;
 use crate::admin::control::{SOCKET_NAME, bind_control, serve_control};
+use crate::admin::{AdminListener, Status, bind_admin};
 use crate::caching::{CachePolicy, SetCookie};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
@@ -51,12 +52,16 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     for warning in warnings {
         warn!("{warning}");
     }
-    if let config::Admin::At(address) = settings.server.admin {
-        warn!("the admin pages are not in this version: nothing listens on {address}");
-    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Before anything listens: who sees it listen may tell it to stop.
+    let signals = {
+        let _on_the_runtime = runtime.enter();
+        Signals::new()?
+    };
     let descriptors = raise_descriptor_limit();
     let bound = bind(&settings.server.listen, workers(&settings))?;
-    let own = own_addresses(bound.addresses(), &settings);
+    let admin = bind_admin_pages(&settings)?;
+    let own = own_addresses(bound.addresses(), admin.as_ref());
     // Its one line says the cause already; the chain would say it again.
     let log = AccessLog::open(&log_settings(&settings)).map_err(|error| anyhow::anyhow!("{error}"))?;
     let parts = Parts {
@@ -70,21 +75,23 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         own,
     };
     let shared = Arc::new(Shared::new(parts));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     let result = local.block_on(&runtime, async {
         // Before the first client: who else uses this folder?
         let control = bind_control(&folder.join(SOCKET_NAME))?;
         let resolver: Arc<crate::server::ResolverSource> = Arc::new(resolver);
         let server = Server::start(bound, &shared, server_limits(&settings, descriptors), &resolver)?;
-        welcome(&server, &settings);
+        welcome(&server, admin.as_ref(), &settings);
+        let status = Arc::new(status(&server, &shared, &settings));
+        let admin = serve_admin_pages(admin, status.clone());
         let running =
             Rc::new(RefCell::new(Running::new(args.clone(), settings.clone(), blocks, shared.clone())));
         let handler = running.clone();
         let serving = serve_control(control, move |request| handler.borrow_mut().answer(request));
         let serving = tokio::task::spawn_local(serving);
-        let stopped = until_told_to_stop(&server, &running, settings.server.drain).await;
+        let stopped = until_told_to_stop(signals, &server, &running, &status, settings.server.drain).await;
         serving.abort();
+        admin.abort();
         server.stop();
         stopped
     });
@@ -92,15 +99,33 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     result.map(|()| ExitCode::SUCCESS)
 }
 
+struct Signals {
+    hangup: Signal,
+    usr1: Signal,
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals {
+            hangup: signal(SignalKind::hangup())?,
+            usr1: signal(SignalKind::user_defined1())?,
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 /// SIGHUP reloads, SIGUSR1 reopens the log, SIGTERM and SIGINT drain, a second one ends at once.
 async fn until_told_to_stop(
+    signals: Signals,
     server: &Server,
     running: &Rc<RefCell<Running>>,
+    status: &Status,
     drain: Duration,
 ) -> anyhow::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut usr1 = signal(SignalKind::user_defined1())?;
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let Signals { mut hangup, mut usr1, mut term, mut int } = signals;
     loop {
         tokio::select! {
             _ = hangup.recv() => match running.borrow_mut().reload() {
@@ -112,6 +137,7 @@ async fn until_told_to_stop(
         }
     }
     info!("stopping: open connections: {}, and {} s to finish", server.connections(), drain.as_secs());
+    status.drain();
     server.drain();
     let finished = async {
         while !server.is_finished() {
@@ -134,14 +160,17 @@ async fn either(one: &mut Signal, other: &mut Signal) {
 }
 
 /// Says where it listens and how to use it.
-fn welcome(server: &Server, settings: &Settings) {
+fn welcome(server: &Server, admin: Option<&AdminListener>, settings: &Settings) {
     let mut out = io::stderr().lock();
     let listening: Vec<_> = server.addresses().iter().map(ToString::to_string).collect();
     let example = example_address(server.addresses());
+    let pages =
+        admin.map_or("off".to_owned(), |admin| format!("http://{}/", example_address(&[admin.address()])));
     let file = settings.file.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
     let text = format!(
         "Larder {} listens on {}\n\
          \x20 memory  {}    configuration  {file}    folder  {}\n\
+         \x20 admin   {pages}\n\
          \x20 try     curl -x http://{example} http://example.com/\n\
          \x20 use     export http_proxy=http://{example} https_proxy=http://{example}\n{}",
         env!("CARGO_PKG_VERSION"),
@@ -199,12 +228,32 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// The addresses that are never destinations: the proxy's and the admin pages'.
-fn own_addresses(listening: &[SocketAddr], settings: &Settings) -> Vec<SocketAddr> {
-    let admin = match settings.server.admin {
-        config::Admin::At(address) => Some(address),
-        config::Admin::Off => None,
-    };
-    listening.iter().copied().chain(admin).collect()
+fn own_addresses(listening: &[SocketAddr], admin: Option<&AdminListener>) -> Vec<SocketAddr> {
+    listening.iter().copied().chain(admin.map(AdminListener::address)).collect()
+}
+
+fn bind_admin_pages(settings: &Settings) -> anyhow::Result<Option<AdminListener>> {
+    let config::Admin::At(address) = settings.server.admin else { return Ok(None) };
+    if ListenerScope::of(address) == ListenerScope::Open {
+        warn!("the admin pages on {address} can be read by anybody who reaches that address");
+    }
+    // The error's one line says the cause already.
+    bind_admin(address).map(Some).map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+fn status(server: &Server, shared: &Arc<Shared>, settings: &Settings) -> Status {
+    let listening = server.addresses().to_vec();
+    Status::new(shared.clone(), listening, settings.cache.memory, server.connection_count())
+}
+
+/// Serves the admin pages, if there are any, until the task is aborted.
+fn serve_admin_pages(admin: Option<AdminListener>, status: Arc<Status>) -> tokio::task::JoinHandle<()> {
+    tokio::task::spawn_local(async move {
+        let Some(admin) = admin else { return };
+        if let Err(error) = admin.serve(status).await {
+            error!("the admin pages can't be served: {error}");
+        }
+    })
 }
 
 fn workers(settings: &Settings) -> usize {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::policy;
 
-use super::values::{DEFAULT_PORT, duration, listen, size, some_size};
+use super::values::{DEFAULT_ADMIN_PORT, DEFAULT_PORT, duration, listen, size, some_size};
 use super::{AccessLog, Admin, DiskSize, LogFormat, LogLevel, SetCookie};
 
 /// The file as typed: any table and any key may be missing.
@@ -84,7 +84,7 @@ impl Default for ServerSettings {
     fn default() -> ServerSettings {
         ServerSettings {
             listen: vec![(Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()],
-            admin: Admin::Off,
+            admin: Admin::At((Ipv4Addr::LOCALHOST, DEFAULT_ADMIN_PORT).into()),
             workers: 0,
             connections_max: 16_384,
             connections_per_client_max: 4_096,

@@ -13,6 +13,9 @@ use serde::de::{Deserializer, Error, Visitor};
 /// The port of a listener whose address names none.
 pub const DEFAULT_PORT: u16 = 3128;
 
+/// The port of the admin pages when nothing is said of them.
+pub(super) const DEFAULT_ADMIN_PORT: u16 = 3129;
+
 /// A value that is not what its key takes; the message says what it takes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

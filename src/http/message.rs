@@ -111,6 +111,13 @@ pub struct Request {
     pub head_bytes: u64,
 }
 
+impl Request {
+    /// Whether content stands behind the head.
+    pub fn has_content(&self) -> bool {
+        !matches!(self.length, BodyLength::None | BodyLength::Exact(0))
+    }
+}
+
 /// A response head.
 #[derive(Clone, Debug)]
 pub struct Response {

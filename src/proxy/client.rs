@@ -42,9 +42,15 @@ impl Client {
         Client { reader: Reader::new(reader), writer, peer, scope, last_request: false, scratch: Vec::new() }
     }
 
-    /// Whether the client and Larder both keep the connection open behind this request
-    /// (RFC 9112 §9.3).
+    /// Whether the connection stays open behind a response for which nothing more of this request
+    /// is read: unread content would be taken for the next request.
     pub(super) fn keeps_open(&self, request: &Request) -> bool {
+        self.may_keep_open(request) && !request.has_content()
+    }
+
+    /// Whether the client and Larder both keep the connection open behind this request
+    /// (RFC 9112 §9.3), once all of it was read.
+    pub(super) fn may_keep_open(&self, request: &Request) -> bool {
         let options = ConnectionOptions::of(&request.fields);
         let by_client = match request.version {
             Version::Http11 => !options.close(),

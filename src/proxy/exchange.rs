@@ -5,7 +5,9 @@ use super::collapse::{Role, join};
 use super::fetch::{Plan, fetch};
 use super::forward::Judge;
 use super::record::Record;
-use super::{Client, Exchange, Interrupted, Next, Proxy, Shared, deliver, local, refuse, stored, tunnel};
+use super::{
+    Client, Exchange, Interrupted, Next, Proxy, Shared, deliver, local, refuse, stored, tunnel, upload,
+};
 use crate::caching::{Decision, ForwardReason, Handled, Outcome, cacheable_request, decide};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{Request, TargetUri};
@@ -51,6 +53,11 @@ async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
         }
         Admitted::Local(answer) => return local::respond(exchange, answer).await,
     };
+    // Content, or a switch of protocols, is for the origin to see, whatever is stored.
+    if upload::is_needed(exchange.request) {
+        let reason = cacheable_request(exchange.request).err().unwrap_or(ForwardReason::Bypass);
+        return upload::exchange(exchange, &uri, reason).await;
+    }
     if let Err(reason) = cacheable_request(exchange.request) {
         return fetch(exchange, &uri, Plan::forward(reason)).await;
     }

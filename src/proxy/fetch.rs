@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::collapse::Lead;
 use super::forward::{self, Extra, Reply};
-use super::{Exchange, Interrupted, Next, Proxy, deliver, fill, stored, update, upload};
+use super::{Exchange, Interrupted, Next, Proxy, deliver, fill, stored, update};
 use crate::caching::{
     ForwardReason, Handled, Lifetime, NotStored, Outcome, StoredHead, freshened_by, is_error_for_stale,
     may_serve_stale_on_error, may_store, storable_request, validation_fields,
@@ -57,9 +57,6 @@ pub(super) async fn fetch(
     uri: &TargetUri,
     mut plan: Plan,
 ) -> Result<Next, Interrupted> {
-    if upload::is_needed(exchange.request) {
-        return upload::exchange(exchange, uri, plan.reason).await;
-    }
     loop {
         let heads: Vec<_> = plan.validating.iter().map(|object| &object.head).collect();
         let extra = Extra { validation: validation_fields(&heads), upgrade: None };

@@ -9,7 +9,7 @@ use super::{Exchange, Interrupted, Next};
 use crate::caching::{Handled, Outcome};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::write::{field, field_line, status_line};
-use crate::http::{BodyLength, FieldName, Fields, Method, Request, Target, Version};
+use crate::http::{FieldName, Fields, Method, Request, Target, Version};
 
 /// An answer of Larder's own.
 #[derive(Clone, Debug)]
@@ -57,8 +57,7 @@ pub(super) async fn send(
     mut head: Vec<u8>,
     (content_type, content): (&str, Vec<u8>),
 ) -> Result<Next, Interrupted> {
-    let has_unread = !matches!(exchange.request.length, BodyLength::None | BodyLength::Exact(0));
-    let keep_open = exchange.client.keeps_open(exchange.request) && !has_unread;
+    let keep_open = exchange.client.keeps_open(exchange.request);
     let framing = Framing::Length(content.len() as u64);
     if !content_type.is_empty() {
         field(&mut head, FieldName::ContentType, content_type);

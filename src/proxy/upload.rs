@@ -33,7 +33,7 @@ const JUST_USED: Duration = Duration::from_secs(2);
 
 /// Whether a request is one of these.
 pub(super) fn is_needed(request: &Request) -> bool {
-    !matches!(request.length, BodyLength::None | BodyLength::Exact(0)) || upgrade(request).is_some()
+    request.has_content() || upgrade(request).is_some()
 }
 
 /// The protocols that a request asks to switch to. HTTP/2 is not among them: it would take the
@@ -61,8 +61,8 @@ pub(super) async fn exchange(
     exchange.record.asks(&connection);
     let extra = Extra { validation: Vec::new(), upgrade: upgrade(exchange.request) };
     let head = request_head(&exchange.proxy.shared, exchange.request, uri, &extra);
-    let (started, read_all) = (Cell::new(false), Cell::new(!has_content(exchange.request)));
-    let keep_open = exchange.client.keeps_open(exchange.request);
+    let (started, read_all) = (Cell::new(false), Cell::new(!exchange.request.has_content()));
+    let keep_open = exchange.client.may_keep_open(exchange.request);
     let mut uploaded = None;
     let answered = {
         let Connection { reader: from_origin, writer: to_origin, .. } = &mut connection;
@@ -110,10 +110,6 @@ pub(super) async fn exchange(
             Ok(if stays_open && read_all.get() { Next::KeepOpen } else { Next::Close })
         }
     }
-}
-
-fn has_content(request: &Request) -> bool {
-    !matches!(request.length, BodyLength::None | BodyLength::Exact(0))
 }
 
 async fn connect(exchange: &Exchange<'_>, uri: &TargetUri) -> Result<Connection, Failure> {

@@ -105,6 +105,12 @@ impl Server {
         self.slots.used()
     }
 
+    /// Counts the client connections that are open, for as long as it is kept.
+    pub fn connection_count(&self) -> impl Fn() -> usize + Send + Sync + use<> {
+        let slots = self.slots.clone();
+        move || slots.used()
+    }
+
     /// Stops accepting, lets running requests finish, and then ends the workers.
     pub fn drain(&self) {
         self.phase.send_replace(Phase::Draining);

@@ -169,6 +169,9 @@ impl FillWriter {
             self.written += piece.len() as u64;
             self.publish(piece);
         }
+        if self.written > self.memory.object_max() {
+            self.stop_keeping();
+        }
         self.wait_for_slow_readers().await
     }
 
@@ -204,8 +207,7 @@ impl FillWriter {
         self.chunk = BytesMut::with_capacity(size);
         if self.fill.lock().kept {
             self.reserved += size as u64;
-            let fits = self.memory.reserve(size as u64);
-            if !fits || self.reserved > self.memory.object_max() + CHUNK_MAX as u64 {
+            if !self.memory.reserve(size as u64) {
                 self.stop_keeping();
             }
         }

@@ -169,6 +169,7 @@ fn flags_beat_the_file_beats_the_default() {
     let folder = Folder::new("precedence");
     let none = Overrides::default();
     let settings = folder.load(None, &none).expect("the defaults");
+    assert_eq!(settings.server.admin, Admin::At(([127, 0, 0, 1], 3129).into()));
     assert_eq!(settings.file, None);
     assert_eq!(settings.cache_dir, folder.0.join("home/.cache/larder"));
     assert_eq!(settings.cache.memory, 256 << 20);

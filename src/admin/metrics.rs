@@ -1,0 +1,117 @@
+//! `/metrics`: the numbers for machines, in the OpenMetrics text format.
+//!
+//! Invariant: what is called `_total` never goes down before a restart, so nothing here is
+//! calculated from two counters. Names and labels are documented in `docs/admin.md`.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::status::{Reading, VERSION};
+
+/// What [`text`] is.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The reading as OpenMetrics text.
+pub(super) fn text(reading: Reading) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("larder");
+    registry.register_collector(Box::new(reading));
+    let mut text = String::with_capacity(4096);
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+impl Collector for Reading {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut out = Out(&mut encoder);
+        self.encode_process(&mut out)?;
+        self.encode_requests(&mut out)?;
+        self.encode_store(&mut out)?;
+        out.counters(
+            "access_log_lines",
+            "Access log lines: written, dropped because the queue was full, failed to be written.",
+            "result",
+            &[("written", self.log.written), ("dropped", self.log.dropped), ("failed", self.log.failed)],
+        )
+    }
+}
+
+impl Reading {
+    fn encode_process(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        out.info("build", "The program that runs.", "version", VERSION)?;
+        let help = "When it was started, in seconds since 1970.";
+        out.gauge("start_time", Some(&Unit::Seconds), help, self.started.0)?;
+        let help = "1 while it drains: no new connections, and those there finish. Else 0.";
+        out.gauge("draining", None, help, u64::from(self.is_draining))?;
+        out.gauge("connections", None, "Client connections that are open.", self.connections)
+    }
+
+    fn encode_requests(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        out.counter("requests", None, "Requests that have ended, tunnels among them.", self.requests)?;
+        out.counters(
+            "request_outcomes",
+            "Requests that have ended, by outcome. Those in none of them Larder answered itself.",
+            "outcome",
+            &[
+                ("hit", self.hits),
+                ("forwarded", self.forwarded),
+                ("denied", self.denied),
+                ("failed", self.failed),
+                ("tunnel", self.tunnels),
+            ],
+        )?;
+        let help = "Requests that shared the fetch of another one; their outcomes are counted, too.";
+        out.counter("collapsed_requests", None, help, self.collapsed)?;
+        let help = "Bytes sent to clients in responses and tunnels that have ended, heads among them.";
+        out.counter("client_sent", Some(&Unit::Bytes), help, self.bytes_to_clients)?;
+        let help = "Bytes received from origins for requests that have ended, tunnels among them.";
+        out.counter("origin_received", Some(&Unit::Bytes), help, self.bytes_from_origins)
+    }
+
+    fn encode_store(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let help = "Bytes of memory that stored responses take.";
+        out.gauge("store_stored", Some(&Unit::Bytes), help, self.store.stored_bytes)?;
+        let help = "Bytes of memory that responses take which are still arriving.";
+        out.gauge("store_filling", Some(&Unit::Bytes), help, self.store.filling_bytes)?;
+        let help = "Bytes of memory that both together may take.";
+        out.gauge("store_limit", Some(&Unit::Bytes), help, self.memory_bytes_max)?;
+        out.gauge("store_objects", None, "Stored responses.", self.store.objects)?;
+        let help = "URLs whose stored responses were removed to make room.";
+        out.counter("store_evictions", None, help, self.store.evictions)
+    }
+}
+
+/// Where metrics of each kind go.
+struct Out<'a, 'b>(&'a mut DescriptorEncoder<'b>);
+
+impl Out<'_, '_> {
+    fn counter(&mut self, name: &str, unit: Option<&Unit>, help: &str, value: u64) -> fmt::Result {
+        let metric = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
+        ConstCounter::new(value).encode(metric)
+    }
+
+    fn counters(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        values.iter().try_for_each(|&(name, value)| {
+            ConstCounter::new(value).encode(metric.encode_family(&[(label, name)])?)
+        })
+    }
+
+    fn gauge(&mut self, name: &str, unit: Option<&Unit>, help: &str, value: u64) -> fmt::Result {
+        let metric = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
+        // The library's gauges are signed. Nothing real comes near the end.
+        ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(metric)
+    }
+
+    fn info(&mut self, name: &str, help: &str, label: &str, value: &str) -> fmt::Result {
+        let metric = self.0.encode_descriptor(name, help, None, MetricType::Info)?;
+        Info::new([(label.to_owned(), value.to_owned())]).encode(metric)
+    }
+}

@@ -1,0 +1,110 @@
+//! What the admin pages know of the running Larder, and one reading of its numbers.
+//!
+//! Invariant: a reading changes nothing and waits for nothing but short locks. Its numbers are
+//! read one after the other while requests go on, so that they need not add up to the last one.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::http::Timestamp;
+use crate::log::LogCounters;
+use crate::proxy::Shared;
+use crate::store::Usage;
+
+/// The version of the program.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The running Larder, as the admin pages see it.
+pub struct Status {
+    shared: Arc<Shared>,
+    listening: Vec<SocketAddr>,
+    memory_bytes_max: u64,
+    connections: Box<dyn Fn() -> usize + Send + Sync>,
+    started: Timestamp,
+    draining: AtomicBool,
+}
+
+/// Numbers at one moment; those that count do so from the start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    pub(super) now: Timestamp,
+    pub(super) started: Timestamp,
+    pub(super) is_draining: bool,
+    pub(super) requests: u64,
+    pub(super) hits: u64,
+    pub(super) forwarded: u64,
+    pub(super) collapsed: u64,
+    pub(super) denied: u64,
+    pub(super) failed: u64,
+    pub(super) tunnels: u64,
+    pub(super) bytes_to_clients: u64,
+    pub(super) bytes_from_origins: u64,
+    pub(super) connections: u64,
+    pub(super) store: Usage,
+    pub(super) memory_bytes_max: u64,
+    pub(super) log: LogCounters,
+}
+
+impl Status {
+    /// Starts to watch. `listening` is where clients of the proxy connect, `connections` counts
+    /// those that are open, and `memory_bytes_max` is what the store may take.
+    pub fn new(
+        shared: Arc<Shared>,
+        listening: Vec<SocketAddr>,
+        memory_bytes_max: u64,
+        connections: impl Fn() -> usize + Send + Sync + 'static,
+    ) -> Status {
+        let started = shared.clock.now();
+        let connections = Box::new(connections);
+        Status { shared, listening, memory_bytes_max, connections, started, draining: AtomicBool::new(false) }
+    }
+
+    /// From now on `/readyz` says that nobody should be sent here.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Where clients of the proxy connect.
+    pub(super) fn listening(&self) -> &[SocketAddr] {
+        &self.listening
+    }
+
+    /// The name that the proxy leaves in `Via`.
+    pub(super) fn pseudonym(&self) -> &str {
+        &self.shared.pseudonym
+    }
+
+    pub(super) fn read(&self) -> Reading {
+        let counters = &self.shared.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Reading {
+            now: self.shared.clock.now(),
+            started: self.started,
+            is_draining: self.is_draining(),
+            requests: read(&counters.requests),
+            hits: read(&counters.hits),
+            forwarded: read(&counters.forwarded),
+            collapsed: read(&counters.collapsed),
+            denied: read(&counters.denied),
+            failed: read(&counters.failed),
+            tunnels: read(&counters.tunnels),
+            bytes_to_clients: read(&counters.bytes_to_clients),
+            bytes_from_origins: read(&counters.bytes_from_origins),
+            connections: (self.connections)() as u64,
+            store: self.shared.store.usage(),
+            memory_bytes_max: self.memory_bytes_max,
+            log: self.shared.log.counters(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Status").field("listening", &self.listening).finish_non_exhaustive()
+    }
+}
