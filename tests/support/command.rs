@@ -61,7 +61,9 @@ pub fn larder(folder: &Folder, arguments: &[&str], variables: &[(&str, &str)]) -
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
     command.args(arguments).env_clear();
     command.env("HOME", folder.path("")).env("XDG_CACHE_HOME", folder.path("xdg"));
-    command.env("LARDER_CACHE_DIR", folder.path("cache")).envs(variables.iter().copied());
+    // The admin pages have a port by default; tests run side by side.
+    command.env("LARDER_CACHE_DIR", folder.path("cache")).env("LARDER_ADMIN", "off");
+    command.envs(variables.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the binary is built");
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
