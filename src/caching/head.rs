@@ -65,7 +65,8 @@ impl StoredHead {
         let parts = StoredParts {
             method: request.method.clone(),
             status: response.status,
-            reason: response.reason.clone(),
+            // Not a slice of the buffer that it was read into, which it would keep alive.
+            reason: Bytes::copy_from_slice(&response.reason),
             initial_age: corrected_initial_age(&response.fields, date, times),
             selecting: Vec::new(),
             fields,

@@ -7,7 +7,9 @@
 use super::directives::{RequestDirectives, ResponseDirectives};
 use super::freshness::{date_value, explicit_lifetime, is_heuristically_cacheable, parse_date};
 use super::{CachePolicy, ETag, NotStored, SetCookie, StoredHead, Times};
-use crate::http::{BodyLength, FieldName, Fields, Method, Request, Response, Target, TargetUri};
+use crate::http::{
+    BodyLength, ConnectionOptions, FieldName, Fields, Method, Request, Response, Target, TargetUri,
+};
 
 /// Whether the response to `request` may be stored, as far as the request decides. A request
 /// whose response will not be stored must not lead a collapse.
@@ -28,7 +30,13 @@ pub fn storable_request(request: &Request) -> Result<(), NotStored> {
 }
 
 fn unkeyed_fields(fields: &Fields) -> Result<(), NotStored> {
+    let options = ConnectionOptions::of(fields);
     for field in fields.iter() {
+        // What `Connection` names ends at Larder: the origin answered without having seen it,
+        // and a variant's key would say that it had.
+        if !field.id.is_connection_specific() && !field.id.is_protected() && options.names(field.name) {
+            return Err(NotStored::UnkeyedField);
+        }
         match field.id {
             FieldName::MethodOverride | FieldName::MethodOverrideShort | FieldName::MethodOverridePlain => {
                 return Err(NotStored::MethodOverride);

@@ -50,10 +50,12 @@ impl Running {
         verb: &str,
         change: impl FnOnce(&mut RuntimeBlocks) -> Result<Vec<String>, RuntimeError>,
     ) -> Result<(String, Vec<String>), String> {
-        let changed = change(&mut self.blocks).map_err(|error| error.to_string())?;
-        let policy = self.shared.policy.load().with_runtime(&self.blocks.patterns());
+        let mut blocks = self.blocks.clone();
+        let changed = change(&mut blocks).map_err(|error| error.to_string())?;
+        let policy = self.shared.policy.load().with_runtime(&blocks.patterns());
         let (policy, warnings) = policy.map_err(|error| error.to_string())?;
         self.shared.policy.store(Arc::new(policy));
+        self.blocks = blocks;
         for warning in warnings {
             warn!("{warning}");
         }

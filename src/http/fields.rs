@@ -19,7 +19,7 @@ pub struct Fields {
 #[derive(Clone, Copy, Debug)]
 struct Line {
     id: FieldName,
-    name_len: u16,
+    name_len: u32,
     name_at: u32,
     value_at: u32,
     value_len: u32,
@@ -52,11 +52,10 @@ impl Fields {
     /// Adds the line whose name and value stand at these places in the bytes.
     pub(super) fn push_range(&mut self, name: std::ops::Range<usize>, value: std::ops::Range<usize>) {
         let id = FieldName::of(self.bytes.get(name.clone()).unwrap_or_default());
-        // A head is at most 64 KiB and a name is part of one line of at most 16 KiB, so that
-        // the casts lose nothing.
+        // A head is far smaller than 4 GiB whatever is configured: the casts lose nothing.
         self.lines.push(Line {
             id,
-            name_len: name.len() as u16,
+            name_len: name.len() as u32,
             name_at: name.start as u32,
             value_at: value.start as u32,
             value_len: value.len() as u32,
@@ -152,7 +151,7 @@ impl FieldsBuilder {
     /// Adds a line at the end. A CR, LF or NUL in the value becomes a space, so that no caller
     /// can split a message by accident; a name with anything but token characters is left out.
     pub fn push(&mut self, name: &[u8], value: &[u8]) -> &mut FieldsBuilder {
-        if name.len() > u16::MAX as usize || !super::grammar::is_token(name) {
+        if !super::grammar::is_token(name) {
             return self;
         }
         let name_at = self.bytes.len();
@@ -164,7 +163,7 @@ impl FieldsBuilder {
         }));
         self.lines.push(Line {
             id: FieldName::of(name),
-            name_len: name.len() as u16,
+            name_len: name.len() as u32,
             name_at: name_at as u32,
             value_at: value_at as u32,
             value_len: value.len() as u32,

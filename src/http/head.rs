@@ -94,6 +94,7 @@ pub fn parse_request(head: &Bytes, span: HeadSpan, limits: &HeadLimits) -> Resul
     let fields = parse_fields(&head, line_end + 2, span.fields)?;
     check_host(&fields, line.version, &raw_target)?;
     check_expectation(&fields)?;
+    check_connection(&fields)?;
     let length = request_length(&method, line.version, &fields)?;
     Ok(Request { method, target, version: line.version, fields, length, head_bytes: span.end as u64 })
 }
@@ -162,6 +163,7 @@ pub fn parse_response(head: &Bytes, span: HeadSpan, method: &Method) -> Result<R
         return Err(HeadError::StatusLine);
     }
     let fields = parse_response_fields(head, span)?;
+    check_connection(&fields)?;
     let framing = response_length(method, status, version, &fields)?;
     let options = ConnectionOptions::of(&fields);
     let keep_alive =
@@ -264,6 +266,13 @@ fn check_host(fields: &Fields, version: Version, target: &[u8]) -> Result<(), He
 fn is_authority_of(uri: &[u8], host: &[u8]) -> bool {
     let rest = uri.strip_prefix(b"http://").and_then(|rest| rest.strip_prefix(host));
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/' | b'?')))
+}
+
+/// Each field is compared with each connection option: their product must stay small.
+fn check_connection(fields: &Fields) -> Result<(), HeadError> {
+    const OPTIONS_MAX: usize = 32;
+    let options = fields.members(FieldName::Connection).take(OPTIONS_MAX + 1).count();
+    if options > OPTIONS_MAX { Err(HeadError::TooManyFields) } else { Ok(()) }
 }
 
 /// RFC 9110 §10.1.1: an expectation that is not understood may be answered with 417; forwarding

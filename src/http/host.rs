@@ -77,6 +77,11 @@ impl Host {
         Host { text: Bytes::from(ip.to_string()), ip: Some(ip) }
     }
 
+    /// The same host in memory of its own.
+    pub fn detached(&self) -> Host {
+        Host { text: Bytes::copy_from_slice(&self.text), ip: self.ip }
+    }
+
     /// The address, when the host is one.
     pub fn ip(&self) -> Option<IpAddr> {
         self.ip

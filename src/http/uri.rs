@@ -197,6 +197,17 @@ impl TargetUri {
         self.path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default()
     }
 
+    /// The same URI in memory of its own, and no more of it than it needs: what is parsed out of a
+    /// buffer keeps the whole buffer alive.
+    pub fn detached(&self) -> TargetUri {
+        let Authority { host, port } = &self.authority;
+        TargetUri {
+            scheme: self.scheme,
+            authority: Authority { host: host.detached(), port: *port },
+            path_and_query: Bytes::copy_from_slice(&self.path_and_query),
+        }
+    }
+
     /// Whether both URIs have one origin: scheme, host and port (RFC 9110 §4.3.1).
     pub fn same_origin(&self, other: &TargetUri) -> bool {
         self.scheme == other.scheme && self.authority == other.authority

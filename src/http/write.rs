@@ -54,25 +54,67 @@ pub fn decimal(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
-/// Writes a head and the pieces of content behind it with as few system calls as the kernel
-/// allows: one, when the socket has room. Either may be empty.
-pub async fn write_all<W: AsyncWrite + Unpin>(io: &mut W, head: &[u8], pieces: &[Bytes]) -> io::Result<()> {
-    // The head and 15 pieces a call; Linux takes up to 1,024, but a socket's buffer does not.
-    let mut head = head;
-    let mut pieces = pieces;
-    while !head.is_empty() || !pieces.is_empty() {
-        let (group, rest) = pieces.split_at(pieces.len().min(15));
+/// A head and the pieces of content behind it on their way out. Either may be empty.
+#[derive(Debug)]
+pub struct Unsent<'a> {
+    front: &'a [u8],
+    pieces: &'a [Bytes],
+    /// Octets of the first piece that have left.
+    gone: usize,
+}
+
+impl<'a> Unsent<'a> {
+    /// All of both is still to be sent.
+    pub fn new(front: &'a [u8], pieces: &'a [Bytes]) -> Unsent<'a> {
+        let mut unsent = Unsent { front, pieces, gone: 0 };
+        unsent.advance(0);
+        unsent
+    }
+
+    /// Whether all has left.
+    pub fn is_done(&self) -> bool {
+        self.front.is_empty() && self.pieces.is_empty()
+    }
+
+    /// Writes as much as the socket takes in one system call; waits until it takes something.
+    /// Gives the octets that have left.
+    pub async fn write_some<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> io::Result<usize> {
+        // The front and 15 pieces a call; Linux takes up to 1,024, but a socket's buffer does not.
         let mut slices = [IoSlice::new(&[]); 16];
-        let all = std::iter::once(head).chain(group.iter().map(|piece| &piece[..]));
-        let all = all.filter(|bytes| !bytes.is_empty());
+        let first = self.pieces.first().and_then(|piece| piece.get(self.gone..)).unwrap_or_default();
+        let others = self.pieces.iter().skip(1).map(|piece| &piece[..]);
+        let all = [self.front, first].into_iter().chain(others).filter(|octets| !octets.is_empty());
         let mut used = 0;
-        for (slice, bytes) in slices.iter_mut().zip(all) {
-            *slice = IoSlice::new(bytes);
+        for (slice, octets) in slices.iter_mut().zip(all) {
+            *slice = IoSlice::new(octets);
             used += 1;
         }
-        write_slices(io, slices.get_mut(..used).unwrap_or_default()).await?;
-        head = &[];
-        pieces = rest;
+        let written = io.write_vectored(slices.get(..used).unwrap_or_default()).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.advance(written);
+        Ok(written)
+    }
+
+    fn advance(&mut self, written: usize) {
+        let in_front = written.min(self.front.len());
+        self.front = self.front.get(in_front..).unwrap_or_default();
+        self.gone += written - in_front;
+        while let [first, rest @ ..] = self.pieces
+            && self.gone >= first.len()
+        {
+            self.gone -= first.len();
+            self.pieces = rest;
+        }
+    }
+}
+
+/// Writes all of a head and the pieces behind it. Waits without a limit of its own.
+pub async fn write_all<W: AsyncWrite + Unpin>(io: &mut W, front: &[u8], pieces: &[Bytes]) -> io::Result<()> {
+    let mut unsent = Unsent::new(front, pieces);
+    while !unsent.is_done() {
+        unsent.write_some(io).await?;
     }
     Ok(())
 }
@@ -91,16 +133,4 @@ pub fn last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
         field_line(out, field.name, field.value);
     }
     out.extend_from_slice(b"\r\n");
-}
-
-async fn write_slices<W: AsyncWrite + Unpin>(io: &mut W, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
-    let mut left = slices;
-    while !left.is_empty() {
-        let written = io.write_vectored(left).await?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        IoSlice::advance_slices(&mut left, written);
-    }
-    Ok(())
 }

@@ -51,11 +51,10 @@ impl Client {
     /// Whether the client and Larder both keep the connection open behind this request
     /// (RFC 9112 §9.3), once all of it was read.
     pub(super) fn may_keep_open(&self, request: &Request) -> bool {
-        let options = ConnectionOptions::of(&request.fields);
-        let by_client = match request.version {
-            Version::Http11 => !options.close(),
-            Version::Http10 => options.keep_alive(),
-        };
-        by_client && !options.close() && !self.last_request
+        // "keep-alive" of HTTP/1.0 is not for proxies: "either the recipient is not a proxy or the
+        // message is a response".
+        request.version == Version::Http11
+            && !ConnectionOptions::of(&request.fields).close()
+            && !self.last_request
     }
 }

@@ -4,7 +4,7 @@
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::collapse::{Course, Filling, Flight};
-use super::forward::{Judge, Reply};
+use super::forward::Reply;
 use super::record::Record;
 use super::render::{Framing, Tail, passed_head, via};
 use super::sender::{More, Sender, incomplete};
@@ -32,12 +32,12 @@ pub(super) async fn follow(
     flight: &Flight,
     reason: ForwardReason,
 ) -> Result<Followed, Interrupted> {
-    let filling = match flight.course().await {
-        Course::Filling(filling) => filling,
-        Course::LookAgain => return Ok(Followed::LookAgain),
-        Course::AwaitingHead | Course::Dissolved => return Ok(Followed::Alone),
-    };
     let shared = &exchange.proxy.shared;
+    let filling = match shared.clock.timeout(shared.limits.response, flight.course()).await {
+        Ok(Course::Filling(filling)) => filling,
+        Ok(Course::LookAgain) => return Ok(Followed::LookAgain),
+        Ok(Course::AwaitingHead | Course::Dissolved) | Err(_) => return Ok(Followed::Alone),
+    };
     let decision = decide(exchange.request, &[&filling.head], shared.clock.now(), &shared.cache_policy);
     let Decision::Reuse { ttl, .. } = decision else {
         exchange
@@ -45,7 +45,7 @@ pub(super) async fn follow(
             .note("collapse", format_args!("the response under way does not answer this: {decision:?}"));
         return Ok(Followed::Alone);
     };
-    Judge { shared, scope: exchange.client.scope }.judge(filling.origin)?;
+    exchange.judge().judge(filling.origin)?;
     let outcome = Outcome { collapsed: true, ttl: Some(ttl), ..Outcome::new(Handled::Forwarded(reason)) };
     // A range needs the complete length, which answer() must not be told wrongly; may_collapse
     // keeps ranges out, so that only a 304 can come here beside the whole.
@@ -88,7 +88,7 @@ async fn from_fill(
     let mut head = std::mem::take(&mut exchange.client.scratch);
     head.clear();
     head.extend_from_slice(&filling.rendered);
-    Tail { framing, age, outcome: &outcome, keep_open, client: exchange.request.version }.write(&mut head);
+    Tail { framing, age, outcome: &outcome, keep_open }.write(&mut head);
     exchange.record.responds(filling.head.status, outcome, filling.head.fields.first(FieldName::ContentType));
     let mut sender = exchange.sender(&mut head, framing);
     let mut pieces = Vec::new();
@@ -126,8 +126,7 @@ async fn not_modified(
     stored::not_modified(&mut head, &filling.head.fields);
     via(&mut head, Version::Http11, shared);
     let framing = Framing::Empty;
-    Tail { framing, age: None, outcome: &outcome, keep_open, client: exchange.request.version }
-        .write(&mut head);
+    Tail { framing, age: None, outcome: &outcome, keep_open }.write(&mut head);
     exchange.record.responds(304, outcome, filling.head.fields.first(FieldName::ContentType));
     let mut sender = exchange.sender(&mut head, framing);
     sender.send(&mut Vec::new(), More::No, &Fields::default()).await?;
@@ -174,7 +173,7 @@ pub(super) async fn pass_content(
     let framing = passed_framing(request, response);
     head.clear();
     passed_head(head, shared, response);
-    Tail { framing, age: None, outcome: &outcome, keep_open, client: request.version }.write(head);
+    Tail { framing, age: None, outcome: &outcome, keep_open }.write(head);
     record.responds(response.status, outcome, response.fields.first(FieldName::ContentType));
     let mut content = Content::new(response.length, &shared.limits.chunks);
     let (clock, idle) = (&shared.clock, shared.limits.idle);

@@ -3,7 +3,6 @@
 use super::admit::{Admitted, admit};
 use super::collapse::{Role, join};
 use super::fetch::{Plan, fetch};
-use super::forward::Judge;
 use super::record::Record;
 use super::{
     Client, Exchange, Interrupted, Next, Proxy, Shared, deliver, local, refuse, stored, tunnel, upload,
@@ -63,9 +62,9 @@ async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
         return fetch(exchange, exchange.proxy.shared.store.key(&uri), Plan::forward(reason)).await;
     }
     let key = exchange.proxy.shared.store.key(&uri);
-    // Each turn but the last follows another exchange with the same origin resource; after two
-    // of them, asking alone is quicker than waiting again.
-    for may_follow in [true, true, false] {
+    // The first turn may follow another exchange for the same resource; after that, asking alone
+    // is quicker than waiting again.
+    for may_follow in [true, false] {
         let plan = match look_up(exchange, key).await? {
             Looked::Answered(next) => return Ok(next),
             Looked::Forward(plan) => plan,
@@ -115,14 +114,18 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
                 return Ok(Looked::Forward(Plan::forward(ForwardReason::Miss)));
             };
             // What may not be dialled may not be had from the store either.
-            Judge { shared, scope: exchange.client.scope }.judge(object.origin)?;
+            exchange.judge().judge(object.origin)?;
             let outcome = Outcome { ttl: Some(ttl), ..Outcome::new(Handled::Hit) };
             stored::deliver(exchange, object, age, outcome).await.map(Looked::Answered)
         }
-        Decision::Validate { index, reason } => Ok(Looked::Forward(match objects.get(index) {
-            Some(object) => Plan::validate(reason, object.clone()),
-            None => Plan::forward(reason),
-        })),
+        // What may not be reused is not asked about either: a failure would serve it stale.
+        Decision::Validate { index, reason } => {
+            let object = objects.get(index).filter(|object| exchange.judge().judge(object.origin).is_ok());
+            Ok(Looked::Forward(match object {
+                Some(object) => Plan::validate(reason, object.clone()),
+                None => Plan::forward(reason),
+            }))
+        }
         Decision::Forward(reason) => Ok(Looked::Forward(Plan::forward(reason))),
         // RFC 9111 §5.2.1.7: "a cache SHOULD either respond using a stored response […] or
         // respond with a 504".

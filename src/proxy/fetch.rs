@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::collapse::Lead;
 use super::forward::{self, Extra, Reply};
+use super::record::STALE_IF_ERROR;
 use super::{Exchange, Interrupted, Next, Proxy, deliver, fill, stored, update};
 use crate::caching::{
     ForwardReason, Handled, Lifetime, NotStored, Outcome, StoredHead, freshened_by, is_error_for_stale,
@@ -169,7 +170,7 @@ async fn serve_stale(
     let outcome = Outcome {
         fwd_status,
         ttl: ttl(exchange.proxy, &object.head),
-        detail: Some("stale-if-error"),
+        detail: Some(STALE_IF_ERROR),
         ..Outcome::new(Handled::Forwarded(plan.reason))
     };
     let age = object.head.current_age(exchange.proxy.shared.clock.now());

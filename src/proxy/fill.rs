@@ -65,6 +65,7 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
         lead.share(filling.clone());
     }
     let (proxy, uri, request, of_task) = (proxy.clone(), key.uri.clone(), request.clone(), filling.clone());
+    proxy.fills.set(proxy.fills.get() + 1);
     tokio::task::spawn_local(async move {
         let keep_alive = reply.response.keep_alive;
         let mut content = Content::new(reply.response.length, &proxy.shared.limits.chunks);
@@ -84,6 +85,7 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
         }
         // The store has it before the flight ends: who comes now finds one or the other.
         drop(lead);
+        proxy.fills.set(proxy.fills.get() - 1);
     });
     filling
 }
@@ -98,8 +100,14 @@ async fn run(
     while !content.is_done() {
         let next = content.next(&mut connection.reader, &mut pieces);
         proxy.shared.clock.timeout(proxy.shared.limits.idle, next).await??;
-        for piece in pieces.drain(..) {
-            writer.push(&piece).await?;
+        writer.push(&pieces);
+        pieces.clear();
+        // Readers that take nothing for the whole idle time have held the others long enough.
+        loop {
+            match proxy.shared.clock.timeout(proxy.shared.limits.idle, writer.room()).await {
+                Ok(room) => break room?,
+                Err(_timed_out) => writer.leave_behind(),
+            }
         }
     }
     Ok(writer.finish(content.trailers().clone()))

@@ -31,6 +31,10 @@ pub(super) struct Reply {
     pub times: Times,
 }
 
+/// How long a pooled connection may have been idle to get a request that can't be repeated:
+/// far less than any server's keep-alive time.
+pub(super) const JUST_USED: Duration = Duration::from_secs(2);
+
 /// Judges addresses by the policy in force, for a client of this listener.
 pub(super) struct Judge<'a> {
     pub shared: &'a Shared,
@@ -63,7 +67,8 @@ fn is_local(address: SocketAddr) -> bool {
         socket.connect(address)?;
         socket.local_addr()
     });
-    local.is_ok_and(|local| local.ip() == address.ip())
+    // Without a descriptor to find out with, the answer is the safe one.
+    local.map_or(true, |local| local.ip() == address.ip())
 }
 
 /// What a request head to the origin has beyond the client's fields.
@@ -130,9 +135,10 @@ pub(super) async fn ask(
     uri: &TargetUri,
     head: &[u8],
 ) -> Result<Reply, Interrupted> {
-    let judge = Judge { shared: &exchange.proxy.shared, scope: exchange.client.scope };
     let request_time = exchange.proxy.shared.clock.now();
-    if let Some(mut connection) = exchange.proxy.origins.idle_connection(uri, &judge, Duration::MAX) {
+    // What can't be sent twice goes over a connection that is hardly about to be closed.
+    let idle_max = if exchange.request.method.is_idempotent() { Duration::MAX } else { JUST_USED };
+    if let Some(mut connection) = exchange.proxy.origins.idle_connection(uri, &exchange.judge(), idle_max) {
         exchange.record.asks(&connection);
         match send_and_wait(exchange, &mut connection, head).await {
             Ok(response) => return Ok(reply(exchange.proxy, response, connection, request_time)),
@@ -146,7 +152,7 @@ pub(super) async fn ask(
             Err(Unanswered::Interrupted(interrupted)) => return Err(interrupted),
         }
     }
-    let mut connection = exchange.proxy.origins.connect(&uri.authority, &judge).await?;
+    let mut connection = exchange.proxy.origins.connect(&uri.authority, &exchange.judge()).await?;
     exchange.record.asks(&connection);
     match send_and_wait(exchange, &mut connection, head).await {
         Ok(response) => Ok(reply(exchange.proxy, response, connection, request_time)),
@@ -242,6 +248,8 @@ pub(super) async fn forward_interim(
 
 /// Why there is no response head.
 pub(super) enum HeadFailure {
+    /// Nothing came in time.
+    TimedOut,
     /// The connection ended before the first octet.
     NoOctet(io::Error),
     Failed(Failure),
@@ -251,6 +259,7 @@ impl HeadFailure {
     /// As what the client is told.
     pub(super) fn into_failure(self) -> Failure {
         match self {
+            HeadFailure::TimedOut => no_response_in_time(),
             HeadFailure::NoOctet(error) => no_answer(&error),
             HeadFailure::Failed(failure) => failure,
         }
@@ -272,7 +281,7 @@ pub(super) async fn response_head(
             return Ok(response);
         }
         Ok(Err(error)) => error,
-        Err(_timed_out) => return Err(HeadFailure::Failed(no_response_in_time())),
+        Err(_timed_out) => return Err(HeadFailure::TimedOut),
     };
     let public = "The server's response is malformed";
     Err(match error {

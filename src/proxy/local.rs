@@ -63,8 +63,7 @@ pub(super) async fn send(
         field(&mut head, FieldName::ContentType, content_type);
     }
     let outcome = Outcome { detail: exchange.record.outcome().detail, ..Outcome::new(Handled::Local) };
-    Tail { framing, age: None, outcome: &outcome, keep_open, client: exchange.request.version }
-        .write(&mut head);
+    Tail { framing, age: None, outcome: &outcome, keep_open }.write(&mut head);
     exchange.record.responds(status, outcome, Some(content_type.as_bytes()).filter(|text| !text.is_empty()));
     let mut pieces =
         if exchange.request.method == Method::Head { Vec::new() } else { vec![Bytes::from(content)] };

@@ -23,6 +23,7 @@ mod tunnel;
 mod update;
 mod upload;
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -137,6 +138,8 @@ impl Shared {
 pub struct Proxy {
     pub shared: Arc<Shared>,
     pub origins: Rc<Origins>,
+    /// Fills that run on this worker; their readers may be on another one.
+    pub fills: Rc<Cell<usize>>,
 }
 
 /// One exchange under way: whose it is, what is asked, and what is remembered of it.
@@ -146,6 +149,13 @@ struct Exchange<'a> {
     client: &'a mut Client,
     request: &'a Request,
     record: &'a mut Record,
+}
+
+impl Exchange<'_> {
+    /// What says whether an address may be dialled for this exchange's client.
+    fn judge(&self) -> forward::Judge<'_> {
+        forward::Judge { shared: &self.proxy.shared, scope: self.client.scope }
+    }
 }
 
 /// Why an exchange ended before its end.

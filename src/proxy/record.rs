@@ -281,6 +281,9 @@ impl Record {
     }
 }
 
+/// The detail of an outcome that a stale response has answered.
+pub(super) const STALE_IF_ERROR: &str = "stale-if-error";
+
 /// Squid's word for an outcome.
 fn code(status: u16, outcome: &Outcome) -> CacheCode {
     match outcome.result {
@@ -291,8 +294,8 @@ fn code(status: u16, outcome: &Outcome) -> CacheCode {
         Handled::Forwarded(_) if outcome.collapsed => CacheCode::CollapsedHit,
         Handled::Forwarded(ForwardReason::Stale) => match outcome.fwd_status {
             Some(304) => CacheCode::RefreshUnmodified,
-            Some(500..=599) | None => CacheCode::RefreshFailOld,
-            Some(_) => CacheCode::RefreshModified,
+            _ if outcome.detail == Some(STALE_IF_ERROR) => CacheCode::RefreshFailOld,
+            _ => CacheCode::RefreshModified,
         },
         Handled::Forwarded(ForwardReason::Request) => CacheCode::ClientRefresh,
         Handled::Forwarded(_) => CacheCode::Miss,

@@ -84,7 +84,6 @@ pub(super) struct Tail<'a> {
     pub age: Option<u64>,
     pub outcome: &'a Outcome,
     pub keep_open: bool,
-    pub client: Version,
 }
 
 impl Tail<'_> {
@@ -101,10 +100,8 @@ impl Tail<'_> {
         out.extend_from_slice(b"Cache-Status: ");
         self.outcome.write_cache_status(out);
         out.extend_from_slice(b"\r\n");
-        match (self.keep_open, self.client) {
-            (false, _) => field(out, FieldName::Connection, "close"),
-            (true, Version::Http10) => field(out, FieldName::Connection, "keep-alive"),
-            (true, Version::Http11) => {}
+        if !self.keep_open {
+            field(out, FieldName::Connection, "close");
         }
         out.extend_from_slice(b"\r\n");
     }

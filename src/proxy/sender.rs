@@ -13,7 +13,7 @@ use super::{Exchange, Interrupted};
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::Fields;
-use crate::http::write::{chunk_size_line, last_chunk, write_all};
+use crate::http::write::{Unsent, chunk_size_line, last_chunk, write_all};
 
 /// A response under way.
 #[derive(Debug)]
@@ -29,6 +29,16 @@ pub(super) struct Sender<'a> {
 }
 
 impl Exchange<'_> {
+    /// Sends octets that are no ordinary response; what was sent is the caller's to record.
+    pub(super) async fn write(&mut self, octets: &[u8]) -> Result<(), Interrupted> {
+        let shared = &self.proxy.shared;
+        let writing = write_all(&mut self.client.writer, octets, &[]);
+        match shared.clock.timeout(shared.limits.idle, writing).await {
+            Ok(written) => written.map_err(Interrupted::ClientGone),
+            Err(_timed_out) => Err(Interrupted::ClientGone(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
     /// The way to this exchange's client, for a response that begins with this head.
     pub(super) fn sender<'s>(&'s mut self, head: &'s mut Vec<u8>, framing: Framing) -> Sender<'s> {
         Sender {
@@ -61,19 +71,22 @@ impl Sender<'_> {
         if self.framing == Framing::Chunked {
             self.wrap_in_chunk(pieces, more, trailers);
         }
-        let octets = self.front.len() as u64 + pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-        let writing = write_all(self.writer, self.front, pieces);
-        let result = self.clock.timeout(self.idle, writing).await;
+        let mut unsent = Unsent::new(self.front, pieces);
+        let mut result = Ok(());
+        while result.is_ok() && !unsent.is_done() {
+            // The limit is for taking nothing: a slow client takes as long as it takes.
+            result = match self.clock.timeout(self.idle, unsent.write_some(self.writer)).await {
+                Ok(Ok(octets)) => {
+                    self.record.sent(octets as u64);
+                    Ok(())
+                }
+                Ok(Err(error)) => Err(Interrupted::ClientGone(error)),
+                Err(_timed_out) => Err(Interrupted::ClientGone(io::ErrorKind::TimedOut.into())),
+            };
+        }
         self.front.clear();
         pieces.clear();
-        match result {
-            Ok(Ok(())) => {
-                self.record.sent(octets);
-                Ok(())
-            }
-            Ok(Err(error)) => Err(Interrupted::ClientGone(error)),
-            Err(_timed_out) => Err(Interrupted::ClientGone(io::ErrorKind::TimedOut.into())),
-        }
+        result
     }
 
     /// The origin's content is not whole: a response of which nothing was sent yet can still

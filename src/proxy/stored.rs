@@ -62,8 +62,7 @@ pub(super) async fn deliver(
         pieces.clear();
     }
     let keep_open = exchange.client.keeps_open(exchange.request);
-    Tail { framing, age: Some(age), outcome: &outcome, keep_open, client: exchange.request.version }
-        .write(&mut head);
+    Tail { framing, age: Some(age), outcome: &outcome, keep_open }.write(&mut head);
     exchange.record.responds(status, outcome, object.head.fields.first(FieldName::ContentType));
     let sent = exchange.sender(&mut head, framing).send(&mut pieces, More::No, &Fields::default()).await;
     exchange.client.scratch = head;

@@ -6,11 +6,12 @@
 
 use std::cell::Cell;
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::net::Shutdown;
-use tokio::io::{AsyncWriteExt as _, Interest};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::forward::Judge;
@@ -35,7 +36,7 @@ pub(super) async fn connect(exchange: &mut Exchange<'_>, authority: &Authority) 
         Version::Http11 => b"HTTP/1.1 200 Connection established\r\n\r\n",
         Version::Http10 => b"HTTP/1.0 200 Connection established\r\n\r\n",
     };
-    exchange.client.writer.write_all(head).await.map_err(Interrupted::ClientGone)?;
+    exchange.write(head).await?;
     exchange.record.sent(head.len() as u64);
     relay(exchange, connection).await
 }
@@ -51,21 +52,52 @@ pub(super) async fn relay(
     let client_side = exchange.client.reader.io().as_ref();
     let origin_side = connection.reader.io().as_ref();
     let carrying = Carrying { record: exchange.record, up: Carried::default(), down: Carried::default() };
-    let both = async {
-        tokio::try_join!(
-            direction(client_side, origin_side, &early_up, &carrying.up),
-            direction(origin_side, client_side, &early_down, &carrying.down),
-        )
-    };
     let ended = tokio::select! {
-        result = both => result.map(drop),
+        result = both_ways(client_side, origin_side, (&early_up, &early_down), &carrying) => result,
         () = silence(exchange.proxy, &carrying.up, &carrying.down) => Err(io::ErrorKind::TimedOut.into()),
     };
     match ended {
         Ok(()) => carrying.record.note("tunnel", "both sides have ended"),
         Err(error) => carrying.record.note("tunnel", format_args!("ended: {error}")),
     }
-    Ok(Next::Gone)
+    // The client may still have something to say: a reset could overtake the origin's last octets.
+    Ok(Next::Close)
+}
+
+/// Carries both directions until each has ended. A side that takes no more may still have
+/// something to say: only a failure to read ends the tunnel for both.
+async fn both_ways(
+    client: &TcpStream,
+    origin: &TcpStream,
+    early: (&Bytes, &Bytes),
+    carrying: &Carrying<'_>,
+) -> io::Result<()> {
+    let mut up = pin!(direction(client, origin, early.0, &carrying.up));
+    let mut down = pin!(direction(origin, client, early.1, &carrying.down));
+    let (mut up_ended, mut down_ended) = (false, false);
+    while !(up_ended && down_ended) {
+        let ended = tokio::select! {
+            result = &mut up, if !up_ended => {
+                up_ended = true;
+                result
+            }
+            result = &mut down, if !down_ended => {
+                down_ended = true;
+                result
+            }
+        };
+        match ended {
+            Ok(()) | Err(Broken::Write) => {}
+            Err(Broken::Read(error)) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Which side of a direction has failed.
+pub(super) enum Broken {
+    Read(io::Error),
+    Write,
 }
 
 /// Both directions; their octets are told even when the tunnel is cut off.
@@ -95,8 +127,8 @@ impl Carried {
     }
 }
 
-async fn direction(from: &TcpStream, to: &TcpStream, early: &Bytes, carried: &Carried) -> io::Result<()> {
-    write_all(to, early).await?;
+async fn direction(from: &TcpStream, to: &TcpStream, early: &Bytes, carried: &Carried) -> Result<(), Broken> {
+    write_all(to, early).await.map_err(|_gone| Broken::Write)?;
     carried.add(early.len());
     let ended = copy_some(from, to, carried).await?;
     if !ended {
@@ -105,19 +137,20 @@ async fn direction(from: &TcpStream, to: &TcpStream, early: &Bytes, carried: &Ca
     // RFC 9110 §9.3.6 lets the other direction go on; a half-close passes the end through.
     match rustix::net::shutdown(to, Shutdown::Write) {
         Ok(()) | Err(rustix::io::Errno::NOTCONN) => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(_gone) => Err(Broken::Write),
     }
 }
 
 /// Copies until the end (true), or until splicing pays (false).
-async fn copy_some(from: &TcpStream, to: &TcpStream, carried: &Carried) -> io::Result<bool> {
+async fn copy_some(from: &TcpStream, to: &TcpStream, carried: &Carried) -> Result<bool, Broken> {
     let mut buffer = vec![0; BUFFER];
     while carried.octets.get() < SPLICE_FROM || !splice::AVAILABLE {
-        let length = from.async_io(Interest::READABLE, || from.try_read(&mut buffer)).await?;
+        let reading = from.async_io(Interest::READABLE, || from.try_read(&mut buffer));
+        let length = reading.await.map_err(Broken::Read)?;
         if length == 0 {
             return Ok(true);
         }
-        write_all(to, buffer.get(..length).unwrap_or_default()).await?;
+        write_all(to, buffer.get(..length).unwrap_or_default()).await.map_err(|_gone| Broken::Write)?;
         carried.add(length);
     }
     Ok(false)

@@ -7,14 +7,14 @@
 
 use std::cell::Cell;
 use std::pin::pin;
-use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::deliver::{Towards, keep, pass_content, passed_framing};
 use super::forward::{
-    Extra, Judge, forward_interim, request_head, response_head, too_many_interim, unasked_switch,
+    Extra, HeadFailure, JUST_USED, Judge, forward_interim, request_head, response_head, too_many_interim,
+    unasked_switch,
 };
 use super::render::{Framing, passed_head};
 use super::{Exchange, Interrupted, Next, Proxy, tunnel, update};
@@ -26,10 +26,6 @@ use crate::http::{
     TargetUri, Version,
 };
 use crate::origin::Connection;
-
-/// How long a pooled connection may have been idle to get a request that can't be repeated:
-/// far less than any server's keep-alive time.
-const JUST_USED: Duration = Duration::from_secs(2);
 
 /// Whether a request is one of these.
 pub(super) fn is_needed(request: &Request) -> bool {
@@ -156,7 +152,8 @@ async fn upload(
     // A client that waits for "100 Continue" sends nothing before the origin has the head; and
     // what is buffered behind a request without content is not its content.
     if reader.buffered().is_empty() || content.is_done() {
-        writer.write_all(&front).await.map_err(|_gone| UploadError::Origin)?;
+        let writing = clock.timeout(limits.idle, writer.write_all(&front)).await;
+        writing.map_err(|_timed_out| UploadError::Origin)?.map_err(|_gone| UploadError::Origin)?;
         front.clear();
     }
     let mut pieces = Vec::new();
@@ -167,7 +164,7 @@ async fn upload(
             Err(_timed_out) => return Err(UploadError::Client(upload_timeout().into())),
         }
         let size = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-        total += size.max(1);
+        total += size;
         if chunked && size > 0 {
             chunk_size_line(&mut front, size);
             pieces.push(bytes::Bytes::from_static(b"\r\n"));
@@ -235,10 +232,16 @@ impl Answering<'_> {
         let request_time = self.proxy.shared.clock.now();
         let mut interim = 0;
         let response = loop {
-            let response = response_head(self.proxy, reader, &self.request.method, to.record).await;
-            let response = response.map_err(|failure| failure.into_failure())?;
+            let had_all = self.read_all.get();
+            let response = match response_head(self.proxy, reader, &self.request.method, to.record).await {
+                Ok(response) => response,
+                // The origin's time begins when it has the whole request.
+                Err(HeadFailure::TimedOut) if !had_all => continue,
+                Err(failure) => return Err(failure.into_failure().into()),
+            };
             match response.status {
-                101 if self.may_switch => return Ok(Answered::Switched(response)),
+                // In the middle of content there is nothing to switch at.
+                101 if self.may_switch && self.read_all.get() => return Ok(Answered::Switched(response)),
                 101 => return Err(unasked_switch().into()),
                 100..=199 if interim < self.proxy.shared.limits.interim => {
                     interim += 1;
@@ -284,7 +287,7 @@ async fn switch(
         field(&mut head, FieldName::Upgrade, protocol);
     }
     head.extend_from_slice(b"\r\n");
-    exchange.client.writer.write_all(&head).await.map_err(Interrupted::ClientGone)?;
+    exchange.write(&head).await?;
     exchange.record.switched(head.len() as u64);
     tunnel::relay(exchange, connection).await
 }

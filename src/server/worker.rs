@@ -1,5 +1,6 @@
 //! One worker: an event loop that accepts and serves.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::net::TcpListener;
@@ -42,7 +43,9 @@ impl Worker {
         let local = LocalSet::new();
         local.block_on(&runtime, async {
             let origins = Origins::new(self.shared.clock.clone(), (self.resolver)(), self.limits.origin);
-            let proxy = Proxy { shared: self.shared.clone(), origins: Rc::new(origins) };
+            let proxy =
+                Proxy { shared: self.shared.clone(), origins: Rc::new(origins), fills: Rc::default() };
+            let (fills, phase) = (proxy.fills.clone(), self.phase.clone());
             let mut accepting = JoinSet::new();
             let worker = Rc::new(Accepting {
                 proxy: proxy.clone(),
@@ -55,19 +58,27 @@ impl Worker {
             }
             let housekeeping = tokio::task::spawn_local(close_idle(proxy));
             while let Some(ended) = accepting.join_next().await {
-                raise(ended);
+                tell_panic(ended);
             }
+            finish_fills(&fills, phase).await;
             housekeeping.abort();
         });
     }
 }
 
-/// A panic in a task is a defect: it ends the worker, and the test that looks at it.
-fn raise(ended: Result<(), tokio::task::JoinError>) {
+/// A panic in a task is a defect: it ends one connection and is told, and the others go on.
+fn tell_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
-        && let Ok(panic) = error.try_into_panic()
+        && error.is_panic()
     {
-        std::panic::resume_unwind(panic);
+        tracing::error!("a connection ended by a defect in Larder: {error}");
+    }
+}
+
+/// Waits for fills that a client of another worker may still read, unless the server stops.
+async fn finish_fills(fills: &Cell<usize>, phase: watch::Receiver<Phase>) {
+    while fills.get() > 0 && *phase.borrow() < Phase::Stopped {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -107,14 +118,14 @@ impl Accepting {
                     Err(error) => self.accept_failed(&error, &mut reserve, &listener).await,
                 },
                 // Finished connections are taken off the set as they end.
-                Some(ended) = connections.join_next(), if !connections.is_empty() => raise(ended),
+                Some(ended) = connections.join_next(), if !connections.is_empty() => tell_panic(ended),
             }
         }
         drop(listener);
         while *phase.borrow_and_update() < Phase::Stopped && !connections.is_empty() {
             tokio::select! {
                 _changed = phase.changed() => {}
-                Some(ended) = connections.join_next() => raise(ended),
+                Some(ended) = connections.join_next() => tell_panic(ended),
             }
         }
     }

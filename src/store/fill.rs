@@ -154,25 +154,64 @@ impl FillWriter {
         &self.fill
     }
 
-    /// Adds content. Waits only when the fill is not kept and a reader is far behind.
-    /// `Err`: nobody reads any more, and finishing for the store alone is not worth it.
-    pub async fn push(&mut self, data: &[u8]) -> Result<(), Aborted> {
-        let mut data = data;
-        while !data.is_empty() {
-            if self.chunk.capacity() == 0 {
-                self.new_chunk(data.len());
+    /// Adds content: what has arrived at once becomes one piece, or one for each chunk of memory.
+    pub fn push(&mut self, data: &[Bytes]) {
+        for part in data {
+            let mut part = &part[..];
+            while !part.is_empty() {
+                if self.chunk.capacity() == self.chunk.len() {
+                    self.publish();
+                    self.new_chunk(part.len());
+                }
+                let room = self.chunk.capacity() - self.chunk.len();
+                let (now, rest) = part.split_at(part.len().min(room));
+                self.chunk.extend_from_slice(now);
+                part = rest;
             }
-            let (now, rest) = data.split_at(data.len().min(self.chunk.capacity()));
-            data = rest;
-            self.chunk.extend_from_slice(now);
-            let piece = self.chunk.split().freeze();
-            self.written += piece.len() as u64;
-            self.publish(piece);
         }
+        self.publish();
         if self.written > self.memory.object_max() {
             self.stop_keeping();
         }
-        self.wait_for_slow_readers().await
+    }
+
+    /// Waits until there is room for more: only when the fill is not kept and a reader is far
+    /// behind. `Err`: nobody reads any more, and finishing for the store alone is not worth it.
+    pub async fn room(&mut self) -> Result<(), Aborted> {
+        loop {
+            let drained = self.fill.drained.notified();
+            {
+                let state = self.fill.lock();
+                let goes_on = state.has_readers() || state.kept && self.is_worth_finishing();
+                if !goes_on {
+                    return Err(Aborted);
+                }
+                if state.kept {
+                    return Ok(());
+                }
+                if state.held <= WINDOW {
+                    break;
+                }
+            }
+            drained.await;
+        }
+        // Only now is what was kept so far out of memory.
+        self.memory.release(std::mem::take(&mut self.reserved));
+        Ok(())
+    }
+
+    /// Cuts off the readers that are behind: the others have waited for them long enough.
+    pub fn leave_behind(&mut self) {
+        let mut state = self.fill.lock();
+        let newest = state.first + state.pieces.len();
+        for reader in &mut state.readers {
+            if reader.is_some_and(|next| next < newest) {
+                *reader = None;
+            }
+        }
+        state.drop_taken();
+        drop(state);
+        self.fill.grown.notify_waiters();
     }
 
     /// Ends the fill cleanly: all content was written.
@@ -183,18 +222,36 @@ impl FillWriter {
         let pieces: Vec<Bytes> = if kept { state.pieces.iter().cloned().collect() } else { Vec::new() };
         drop(state);
         self.fill.grown.notify_waiters();
+        let reserved = std::mem::take(&mut self.reserved);
         // From here on the store accounts for what it holds.
-        self.memory.release(std::mem::take(&mut self.reserved));
-        if kept { Finished::Kept(compact(pieces, self.written)) } else { Finished::Passed }
+        self.memory.release(reserved);
+        if kept { Finished::Kept(compact(pieces, self.written, reserved)) } else { Finished::Passed }
     }
 
-    fn publish(&self, piece: Bytes) {
+    fn publish(&mut self) {
+        if self.chunk.is_empty() {
+            return;
+        }
+        let piece = self.chunk.split().freeze();
+        self.written += piece.len() as u64;
+        self.take(size_of::<Bytes>() as u64);
         let mut state = self.fill.lock();
         state.held += piece.len() as u64;
         state.pieces.push_back(piece);
         state.drop_taken();
         drop(state);
         self.fill.grown.notify_waiters();
+    }
+
+    /// Takes memory from the budget, for as long as the content is kept.
+    fn take(&mut self, octets: u64) {
+        if !self.fill.lock().kept {
+            return;
+        }
+        self.reserved += octets;
+        if !self.memory.reserve(octets) {
+            self.stop_keeping();
+        }
     }
 
     fn new_chunk(&mut self, at_least: usize) {
@@ -205,36 +262,13 @@ impl FillWriter {
         };
         self.chunk_size = (size * 2).clamp(CHUNK_MIN, CHUNK_MAX);
         self.chunk = BytesMut::with_capacity(size);
-        if self.fill.lock().kept {
-            self.reserved += size as u64;
-            if !self.memory.reserve(size as u64) {
-                self.stop_keeping();
-            }
-        }
+        self.take(size as u64);
     }
 
     fn stop_keeping(&mut self) {
-        self.memory.release(std::mem::take(&mut self.reserved));
         let mut state = self.fill.lock();
         state.kept = false;
         state.drop_taken();
-    }
-
-    async fn wait_for_slow_readers(&self) -> Result<(), Aborted> {
-        loop {
-            let drained = self.fill.drained.notified();
-            {
-                let state = self.fill.lock();
-                let goes_on = state.has_readers() || state.kept && self.is_worth_finishing();
-                if !goes_on {
-                    return Err(Aborted);
-                }
-                if state.kept || state.held <= WINDOW {
-                    return Ok(());
-                }
-            }
-            drained.await;
-        }
     }
 
     /// Whether a fill that nobody reads goes on for the store's sake: when little is missing,
@@ -295,7 +329,8 @@ impl FillReader {
 
     fn take(&self, pieces: &mut Vec<Bytes>) -> Option<Result<bool, Aborted>> {
         let mut state = self.fill.lock();
-        let next = state.readers.get(self.place).copied().flatten()?;
+        // A place that was taken away: this reader was too slow.
+        let Some(next) = state.readers.get(self.place).copied().flatten() else { return Some(Err(Aborted)) };
         let before = pieces.len();
         pieces.extend(state.pieces.iter().skip(next - state.first).take(PIECES_MAX).cloned());
         let taken = next + pieces.len() - before;
@@ -331,14 +366,17 @@ impl Drop for FillReader {
     }
 }
 
-/// One exact allocation for small content; larger content keeps its chunks.
-fn compact(pieces: Vec<Bytes>, length: u64) -> Vec<Bytes> {
-    const SMALL: u64 = 64 * 1024;
-    if length > SMALL || pieces.len() <= 1 && length.is_multiple_of(CHUNK_MIN as u64) {
+/// Content without waste: pieces that are many for what they hold, or that stand in memory far
+/// larger than they are, are copied into exact ones.
+fn compact(pieces: Vec<Bytes>, length: u64, reserved: u64) -> Vec<Bytes> {
+    const PIECE_MIN: u64 = 4 * 1024;
+    let is_exact = reserved.saturating_sub(length) <= length / 8;
+    let is_coarse = pieces.len() as u64 * PIECE_MIN <= length || pieces.len() <= 1;
+    if is_exact && is_coarse {
         return pieces;
     }
-    let whole: Vec<u8> = pieces.concat();
-    if whole.is_empty() { Vec::new() } else { vec![Bytes::from(whole.into_boxed_slice())] }
+    let whole = Bytes::from(pieces.concat().into_boxed_slice());
+    if whole.is_empty() { Vec::new() } else { vec![whole] }
 }
 
 #[cfg(test)]
@@ -347,6 +385,11 @@ mod tests {
 
     fn fill(limit: u64, expected: Option<u64>) -> FillWriter {
         FillWriter::new(Arc::new(Memory::new(limit, limit, 1)), expected)
+    }
+
+    async fn write(writer: &mut FillWriter, data: &[u8]) -> Result<(), Aborted> {
+        writer.push(&[Bytes::copy_from_slice(data)]);
+        writer.room().await
     }
 
     async fn read_all(mut reader: FillReader) -> Result<Vec<u8>, Aborted> {
@@ -365,7 +408,7 @@ mod tests {
         let mut writer = fill(1 << 30, None);
         let early = writer.fill().reader().expect("an open fill");
         for part in 0..100u8 {
-            writer.push(&[part; 1000]).await.expect("read");
+            write(&mut writer, &[part; 1000]).await.expect("read");
         }
         let late = writer.fill().reader().expect("an open fill");
         let all = tokio::spawn(async move { (read_all(early).await, read_all(late).await) });
@@ -380,7 +423,7 @@ mod tests {
     async fn a_dropped_writer_never_looks_complete() {
         let mut writer = fill(1 << 30, Some(10));
         let reader = writer.fill().reader().expect("an open fill");
-        writer.push(b"hello").await.expect("read");
+        write(&mut writer, b"hello").await.expect("read");
         drop(writer);
         assert_eq!(read_all(reader).await, Err(Aborted));
     }
@@ -391,7 +434,7 @@ mod tests {
         let reader = writer.fill().reader().expect("an open fill");
         let reading = tokio::spawn(read_all(reader));
         for _ in 0..64 {
-            writer.push(&[7; 128 * 1024]).await.expect("read");
+            write(&mut writer, &[7; 128 * 1024]).await.expect("read");
             assert!(writer.fill().lock().held <= WINDOW + 128 * 1024);
         }
         assert!(writer.fill().reader().is_none(), "too late to join");
@@ -403,10 +446,10 @@ mod tests {
     async fn nobody_reading_ends_a_fill_unless_it_is_nearly_done() {
         let mut small = fill(1 << 30, Some(1000));
         drop(small.fill().reader());
-        assert_eq!(small.push(&[0; 10]).await, Ok(()));
+        assert_eq!(write(&mut small, &[0; 10]).await, Ok(()));
         let mut large = fill(1 << 30, Some(100 << 20));
         drop(large.fill().reader());
-        assert_eq!(large.push(&[0; 10]).await, Err(Aborted));
+        assert_eq!(write(&mut large, &[0; 10]).await, Err(Aborted));
     }
 
     #[tokio::test]
@@ -414,9 +457,40 @@ mod tests {
         let memory = Arc::new(Memory::new(1 << 20, 1 << 20, 1));
         let mut writer = FillWriter::new(memory.clone(), None);
         let reader = writer.fill().reader();
-        writer.push(&[0; 100_000]).await.expect("read");
+        write(&mut writer, &[0; 100_000]).await.expect("read");
         assert!(memory.usage().filling_bytes >= 100_000);
         drop((reader, writer));
         assert_eq!(memory.usage().filling_bytes, 0);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_holds_the_others_is_left_behind() {
+        let mut writer = fill(64 * 1024, None);
+        let (slow, quick) = (writer.fill().reader(), writer.fill().reader());
+        let (mut slow, quick) = (slow.expect("an open fill"), quick.expect("an open fill"));
+        let reading = tokio::spawn(read_all(quick));
+        while writer.fill().lock().held <= WINDOW {
+            writer.push(&[Bytes::from(vec![7; 128 * 1024])]);
+            tokio::task::yield_now().await;
+        }
+        writer.leave_behind();
+        writer.room().await.expect("the quick one reads on");
+        writer.finish(Fields::default());
+        assert!(reading.await.expect("no panic").is_ok());
+        assert_eq!(slow.next(&mut Vec::new()).await, Err(Aborted));
+    }
+
+    #[tokio::test]
+    async fn many_tiny_pieces_are_accounted_for_and_stored_as_one() {
+        let memory = Arc::new(Memory::new(1 << 20, 1 << 20, 1));
+        let mut writer = FillWriter::new(memory.clone(), None);
+        let reader = writer.fill().reader();
+        for _ in 0..5_000 {
+            write(&mut writer, b"x").await.expect("read");
+        }
+        assert!(memory.usage().filling_bytes >= 5_000 * size_of::<Bytes>() as u64);
+        let Finished::Kept(pieces) = writer.finish(Fields::default()) else { panic!("within its budget") };
+        assert_eq!((pieces.len(), pieces.concat().len()), (1, 5_000));
+        drop(reader);
     }
 }

@@ -141,11 +141,12 @@ impl Memory {
         if objects.is_empty() {
             return;
         }
-        let bytes = SLOT_BYTES + objects.iter().map(|object| object.memory_bytes()).sum::<u64>();
+        let key_bytes = (uri.path_and_query.len() + uri.authority.host.as_str().len()) as u64;
+        let bytes = SLOT_BYTES + key_bytes + objects.iter().map(|object| object.memory_bytes()).sum::<u64>();
         self.stored.fetch_add(bytes, Ordering::Relaxed);
         self.objects.fetch_add(objects.len() as u64, Ordering::Relaxed);
         let value = self.age() + frequency / bytes as f64;
-        shard.insert(Slot { hash, uri: uri.clone(), variants: objects.into(), bytes, frequency, value });
+        shard.insert(Slot { hash, uri: uri.detached(), variants: objects.into(), bytes, frequency, value });
         drop(shard);
         self.evict_to_fit();
     }

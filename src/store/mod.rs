@@ -165,7 +165,14 @@ impl Store {
                 return stored.to_vec();
             }
             let others = stored.iter().filter(|other| !replaces(other)).cloned();
-            std::iter::once(Arc::new(object)).chain(others).take(VARIANTS_MAX).collect()
+            // One key takes no more than one object may: the newest variants stay.
+            let mut room = self.memory.object_max().saturating_sub(object.memory_bytes());
+            let others = others.take(VARIANTS_MAX - 1).take_while(|other| {
+                let fits = other.memory_bytes() <= room;
+                room = room.saturating_sub(other.memory_bytes());
+                fits
+            });
+            std::iter::once(Arc::new(object)).chain(others).collect()
         });
     }
 
