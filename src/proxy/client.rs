@@ -31,7 +31,7 @@ pub enum Next {
     Close,
     /// It is reset: the client must see that what it got is not whole.
     Reset,
-    /// A tunnel used it up; both ends have closed.
+    /// The client has closed it: there is nobody to tell anything.
     Gone,
 }
 

@@ -123,6 +123,10 @@ async fn freshen(
 ) -> Result<Next, Interrupted> {
     let shared = &exchange.proxy.shared;
     let (fresh, kept) = update::freshen(shared, exchange.request, key, object, &reply.response, reply.times);
+    match kept {
+        Ok(()) => exchange.record.note("store", "the 304 has freshened the stored response"),
+        Err(reason) => exchange.record.note("store", format_args!("the 304 forbids to keep it: {reason}")),
+    }
     if let Some(lead) = plan.lead {
         lead.look_again();
     }
