@@ -4,7 +4,7 @@ use crate::support::{Answer, World};
 
 const KIB: usize = 1024;
 
-/// More options than anybody has use for.
+/// So many options that nobody knows.
 fn options(count: usize) -> String {
     (0..count).map(|number| format!("x{number}")).collect::<Vec<_>>().join(", ")
 }
