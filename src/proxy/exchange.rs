@@ -107,7 +107,7 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
             decide(exchange.request, &heads, shared.clock.now(), &shared.cache_policy)
         }
     };
-    exchange.record.note("key", format_args!("{} ({} variants stored)", key.uri, objects.len()));
+    exchange.record.note("key", format_args!("{}, variants stored: {}", key.uri, objects.len()));
     exchange.record.decided(&decision);
     match decision {
         Decision::Reuse { index, age, ttl } => {

@@ -91,6 +91,7 @@ fn a_miss_tells_its_story_in_order() {
     let expected = [
         &format!("request: GET {} from 127.0.0.1:", origin.url("/x")),
         "policy: admitted",
+        &format!("key: {}, variants stored: 0", origin.url("/x")),
         "reuse: nothing to reuse: uri-miss",
         &format!("origin: asks {} over a new connection", origin.authority()),
         &stores,
@@ -124,7 +125,9 @@ fn a_hit_tells_its_story_in_order() {
     // The second request is the one whose number is not the first's.
     let last = said.iter().rposition(|line| line.contains("request: GET")).expect("two requests");
     let hit = story(&said.split_off(last), &origin.url("/x"));
-    reads(&hit, &["request: GET ", "policy: admitted", "reuse: a hit: age ", "response: 200, ", "end: "]);
+    let expected =
+        ["request: GET ", "policy: admitted", "key: ", "reuse: a hit: age ", "response: 200, ", "end: "];
+    reads(&hit, &expected);
 }
 
 #[test]
