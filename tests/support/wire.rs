@@ -57,6 +57,7 @@ impl Wire {
         while sent < bytes.len() {
             match self.stream.write(&bytes[sent..]) {
                 Ok(length) => sent += length,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_nobody_reads) => break,
             }
         }
@@ -208,6 +209,8 @@ impl Wire {
                 self.buffer.extend_from_slice(&room[..length]);
                 Ok(())
             }
+            // A read with a deadline is not resumed by itself behind a signal.
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
             Err(error) if is_closed(&error) => Err(End::Reset),
             Err(error) if is_timeout(&error) => {
                 panic!("nothing came within {HANG_GUARD:?}, behind {:?}", latin1(&self.buffer))
