@@ -15,7 +15,7 @@ use crate::http::{
 /// whose response will not be stored must not lead a collapse.
 pub fn storable_request(request: &Request) -> Result<(), NotStored> {
     match request.method {
-        Method::Get if !matches!(request.length, BodyLength::None | BodyLength::Exact(0)) => {
+        Method::Get if request.has_content() => {
             return Err(NotStored::RequestContent);
         }
         Method::Get | Method::Post => {}

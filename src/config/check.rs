@@ -1,6 +1,8 @@
 //! What two values of a configuration must be to each other, and the bounds of the plain
 //! numbers. Each finding names the key that is best changed.
 
+use crate::http::FIELDS_MAX;
+
 use super::settings::Config;
 
 /// A value that is well-formed and can't be meant.
@@ -9,9 +11,6 @@ pub(super) struct Finding {
     pub(super) key: &'static str,
     pub(super) message: String,
 }
-
-/// The most field lines that the codec takes, whatever is configured.
-const FIELDS_MAX: usize = 128;
 
 impl Config {
     /// The first thing that is wrong, in the order of the file's tables.

@@ -27,9 +27,8 @@ pub(super) fn request_length(
         (Coding::Other, false) => return Err(HeadError::TransferEncoding),
     };
     let takes_none = matches!(method, Method::Connect | Method::Trace);
-    let has_content = !matches!(length, BodyLength::None | BodyLength::Exact(0));
     // RFC 9110 §9.3.6: content of a CONNECT request has no meaning; §9.3.8: TRACE has none.
-    if takes_none && has_content {
+    if takes_none && !length.is_empty() {
         return Err(HeadError::UnexpectedContent);
     }
     Ok(length)

@@ -99,6 +99,13 @@ pub enum BodyLength {
     UntilClose,
 }
 
+impl BodyLength {
+    /// Whether nothing stands behind the head.
+    pub const fn is_empty(self) -> bool {
+        matches!(self, BodyLength::None | BodyLength::Exact(0))
+    }
+}
+
 /// A request head.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -114,7 +121,7 @@ pub struct Request {
 impl Request {
     /// Whether content stands behind the head.
     pub fn has_content(&self) -> bool {
-        !matches!(self.length, BodyLength::None | BodyLength::Exact(0))
+        !self.length.is_empty()
     }
 }
 

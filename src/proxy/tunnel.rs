@@ -14,7 +14,6 @@ use rustix::net::Shutdown;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::forward::Judge;
 use super::record::Record;
 use super::{Exchange, Interrupted, Next, Proxy, splice};
 use crate::http::{Authority, Version};
@@ -27,8 +26,7 @@ const BUFFER: usize = 16 * 1024;
 
 /// Opens the tunnel that a CONNECT request asks for, and serves it to its end.
 pub(super) async fn connect(exchange: &mut Exchange<'_>, authority: &Authority) -> Result<Next, Interrupted> {
-    let judge = Judge { shared: &exchange.proxy.shared, scope: exchange.client.scope };
-    let connection = exchange.proxy.origins.connect(authority, &judge).await?;
+    let connection = exchange.proxy.origins.connect(authority, &exchange.judge()).await?;
     exchange.record.tunnel(connection.peer);
     // RFC 9110 §9.3.6: no Content-Length, no Transfer-Encoding; the client takes what follows
     // for the tunnel's octets.

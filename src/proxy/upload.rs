@@ -13,7 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::deliver::{Towards, keep, pass_content, passed_framing};
 use super::forward::{
-    Extra, HeadFailure, JUST_USED, Judge, forward_interim, request_head, response_head, too_many_interim,
+    Extra, HeadFailure, JUST_USED, forward_interim, request_head, response_head, too_many_interim,
     unasked_switch,
 };
 use super::render::{Framing, passed_head};
@@ -109,8 +109,8 @@ pub(super) async fn exchange(
 }
 
 async fn connect(exchange: &Exchange<'_>, uri: &TargetUri) -> Result<Connection, Failure> {
-    let Exchange { proxy, client, request, .. } = exchange;
-    let judge = Judge { shared: &proxy.shared, scope: client.scope };
+    let Exchange { proxy, request, .. } = exchange;
+    let judge = exchange.judge();
     // What may be repeated, Larder would have to repeat; with content it can't.
     let may_reuse = !request.method.is_idempotent();
     let pooled = may_reuse.then(|| proxy.origins.idle_connection(uri, &judge, JUST_USED)).flatten();
