@@ -5,6 +5,7 @@
 //! responses are ever in it; those still arriving are [`Fill`]s, which readers share.
 //! A tier on disk is planned behind the same interface.
 
+pub mod disk;
 mod fill;
 mod memory;
 

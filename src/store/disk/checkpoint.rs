@@ -1,0 +1,1 @@
+//! The index written down, and the log positions that it covers.

@@ -1,0 +1,1 @@
+//! Keys that were evicted not long ago.

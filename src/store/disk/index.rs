@@ -1,0 +1,1 @@
+//! Where each record lies: sixteen octets an entry.

@@ -1,0 +1,1 @@
+//! What was purged by host, prefix or tag, and up to when.

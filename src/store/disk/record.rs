@@ -1,0 +1,1 @@
+//! Records: the unit that is written, whole or not at all.

@@ -1,0 +1,1 @@
+//! Segment files: their first block, their footer and their trailer.
