@@ -168,7 +168,7 @@ impl StoredHead {
     }
 
     /// Whether the response has `Vary`.
-    pub(super) fn varies(&self) -> bool {
+    pub fn varies(&self) -> bool {
         !self.selecting.is_empty()
     }
 

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use super::Shared;
 use crate::caching::StoredHead;
-use crate::http::{TargetUri, Timestamp};
+use crate::http::{TargetUri, Timestamp, Version};
 use crate::store::{Fill, Generation, Key, KeyIsHash};
 
 /// Locks that flights are spread over; arbitrary.
@@ -81,6 +81,8 @@ pub(super) struct Filling {
     pub fill: Arc<Fill>,
     /// As in [`crate::store::Object::origin`].
     pub origin: SocketAddr,
+    /// As in [`crate::store::Object::received`].
+    pub received: Version,
 }
 
 /// A request's part in a collapse.
@@ -102,7 +104,7 @@ pub(super) fn join(shared: &Arc<Shared>, key: Key<'_>) -> Role {
     if let Some(flight) = flights.get(&hash) {
         // Two keys with one hash: the second is not collapsed.
         // What it brings may be older than an invalidation that this request has to see.
-        let serves = flight.uri == *uri && flight.asked == asked;
+        let serves = flight.uri == *uri && flight.asked.is_as_valid_as(asked);
         return if serves { Role::Follow(flight.clone()) } else { Role::Alone };
     }
     let flight =

@@ -98,7 +98,7 @@ enum Looked {
 /// What the store has for this request (RFC 9111 §4).
 async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, Interrupted> {
     let shared = &exchange.proxy.shared;
-    let variants = shared.store.variants(key);
+    let variants = shared.store.look_up(key).await;
     let objects = variants.as_deref().unwrap_or_default();
     let decision = match objects {
         [only] => decide(exchange.request, &[&only.head], shared.clock.now(), &shared.cache_policy),
@@ -117,7 +117,7 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
             // What may not be dialled may not be had from the store either.
             exchange.judge().judge(object.origin)?;
             let outcome = Outcome { ttl: Some(ttl), ..Outcome::new(Handled::Hit) };
-            stored::deliver(exchange, object, age, outcome).await.map(Looked::Answered)
+            stored::deliver(exchange, key, object, age, outcome).await.map(Looked::Answered)
         }
         // What may not be reused is not asked about either: a failure would serve it stale.
         Decision::Validate { index, reason } => {

@@ -68,7 +68,7 @@ pub(super) async fn fetch(
         let reply = match forward::ask(exchange, key.uri, &head).await {
             Ok(reply) => reply,
             Err(Interrupted::Failed(failure)) => {
-                return after_failure(exchange, plan, failure).await;
+                return after_failure(exchange, key, plan, failure).await;
             }
             Err(interrupted) => return Err(interrupted),
         };
@@ -84,7 +84,7 @@ pub(super) async fn fetch(
                 if failed && may_be_stale(exchange, &object) {
                     exchange.record.note("reuse", "the origin failed; the stale response is served");
                     let fwd_status = Some(reply.response.status);
-                    return serve_stale(exchange, plan, &object, fwd_status).await;
+                    return serve_stale(exchange, key, plan, &object, fwd_status).await;
                 }
                 return after_reply(exchange, key, plan, reply).await;
             }
@@ -122,7 +122,8 @@ async fn freshen(
     reply: Reply,
 ) -> Result<Next, Interrupted> {
     let shared = &exchange.proxy.shared;
-    let (fresh, kept) = update::freshen(shared, exchange.request, key, object, &reply.response, reply.times);
+    let (fresh, kept) =
+        update::freshen(shared, exchange.request, key, object, &reply.response, reply.times).await;
     match kept {
         Ok(()) => exchange.record.note("store", "the 304 has freshened the stored response"),
         Err(reason) => exchange.record.note("store", format_args!("the 304 forbids to keep it: {reason}")),
@@ -139,12 +140,13 @@ async fn freshen(
         ..Outcome::new(Handled::Forwarded(plan.reason))
     };
     let age = fresh.head.current_age(shared.clock.now());
-    stored::deliver(exchange, &fresh, age, outcome).await
+    stored::deliver(exchange, key, &fresh, age, outcome).await
 }
 
 /// No answer at all: a stale response may stand in (RFC 9111 §4.2.4).
 async fn after_failure(
     exchange: &mut Exchange<'_>,
+    key: Key<'_>,
     plan: Plan,
     failure: Failure,
 ) -> Result<Next, Interrupted> {
@@ -152,7 +154,7 @@ async fn after_failure(
         // A refusal is no failure of the origin's.
         Some(object) if failure.fault == Fault::Origin && may_be_stale(exchange, &object) => {
             exchange.record.note("reuse", format_args!("{failure}; the stale response is served"));
-            serve_stale(exchange, plan, &object, None).await
+            serve_stale(exchange, key, plan, &object, None).await
         }
         _ => Err(failure.into()),
     }
@@ -165,6 +167,7 @@ fn may_be_stale(exchange: &mut Exchange<'_>, object: &Object) -> bool {
 
 async fn serve_stale(
     exchange: &mut Exchange<'_>,
+    key: Key<'_>,
     plan: Plan,
     object: &Object,
     fwd_status: Option<u16>,
@@ -178,7 +181,7 @@ async fn serve_stale(
         ..Outcome::new(Handled::Forwarded(plan.reason))
     };
     let age = object.head.current_age(exchange.proxy.shared.clock.now());
-    stored::deliver(exchange, object, age, outcome).await
+    stored::deliver(exchange, key, object, age, outcome).await
 }
 
 /// A response that is new: it is stored while it is delivered, or only delivered.
@@ -189,7 +192,8 @@ async fn after_reply(
     reply: Reply,
 ) -> Result<Next, Interrupted> {
     let shared = &exchange.proxy.shared;
-    update::others(exchange.proxy, exchange.request, key, &reply.response, reply.times, exchange.record);
+    update::others(exchange.proxy, exchange.request, key, &reply.response, reply.times, exchange.record)
+        .await;
     let mut outcome = Outcome::new(Handled::Forwarded(plan.reason));
     outcome.fwd_status = (plan.reason == ForwardReason::Stale).then_some(reply.response.status);
     let storing = may_store(exchange.request, &reply.response, reply.times, &shared.cache_policy);

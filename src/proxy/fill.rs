@@ -60,6 +60,7 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
         length,
         fill: writer.fill().clone(),
         origin: reply.connection.peer,
+        received: reply.response.version,
     });
     if let Some(lead) = &mut lead {
         lead.share(filling.clone());
@@ -126,6 +127,8 @@ fn store(
         rendered: filling.rendered.clone(),
         content,
         origin: filling.origin,
+        received: filling.received,
+        generation: asked.seq(),
     };
     // What this request selected before, the new response answers from now on.
     proxy

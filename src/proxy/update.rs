@@ -11,7 +11,7 @@ use crate::store::{Key, Object};
 
 /// RFC 9111 §3.2: puts the updated response in place of the stored one, unless the update itself
 /// forbids that.
-pub(super) fn freshen(
+pub(super) async fn freshen(
     shared: &Shared,
     request: &Request,
     key: Key<'_>,
@@ -22,18 +22,25 @@ pub(super) fn freshen(
     let head = object.head.freshen(response, request, times);
     let kept = may_keep(request, &head, &shared.cache_policy);
     let rendered = super::render::stored_head(shared, &head, response.version);
-    let fresh = Arc::new(Object { head, rendered, content: object.content.clone(), origin: object.origin });
+    let fresh = Arc::new(Object {
+        head,
+        rendered,
+        content: object.content.clone(),
+        origin: object.origin,
+        received: response.version,
+        generation: object.generation,
+    });
     match kept {
         Ok(()) => shared.store.replace(key, object, fresh.clone()),
         // It says nothing about what others may get.
         Err(reason) if reason.is_about_request() => {}
-        Err(_) => shared.store.remove(key, object),
+        Err(_) => shared.store.remove(key, object).await,
     }
     (fresh, kept)
 }
 
 /// What this exchange says about other stored responses (RFC 9111 §4.3.5, §4.4).
-pub(super) fn others(
+pub(super) async fn others(
     proxy: &Proxy,
     request: &Request,
     key: Key<'_>,
@@ -44,21 +51,21 @@ pub(super) fn others(
     let store = &proxy.shared.store;
     for target in invalidated(&request.method, key.uri, response) {
         record.note("store", format_args!("invalidates {target}"));
-        store.invalidate(store.key(&target));
+        store.invalidate(store.key(&target)).await;
     }
     if request.method != Method::Head {
         return;
     }
-    for object in store.variants(key).iter().flat_map(|variants| variants.iter()) {
+    for object in store.look_up(key).await.iter().flat_map(|variants| variants.iter()) {
         if !object.head.selects(&request.fields) {
             continue;
         }
         match freshened_by_head(&object.head, response, object.content.length()) {
             HeadEffect::Freshen => {
-                let (_fresh, kept) = freshen(&proxy.shared, request, key, object, response, times);
+                let (_fresh, kept) = freshen(&proxy.shared, request, key, object, response, times).await;
                 record.note("store", format_args!("freshened by HEAD: {kept:?}"));
             }
-            HeadEffect::Invalidate => store.invalidate(key),
+            HeadEffect::Invalidate => store.invalidate(key).await,
             HeadEffect::None => {}
         }
     }

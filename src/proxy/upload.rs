@@ -260,7 +260,8 @@ impl Answering<'_> {
             &response,
             times,
             to.record,
-        );
+        )
+        .await;
         self.started.set(true);
         let until_close = passed_framing(self.request, &response) == Framing::UntilClose;
         // RFC 9112 §9.6: who closes says so. Content that is still to come would be taken for the

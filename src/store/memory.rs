@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::{Key, Object};
 use crate::http::TargetUri;
@@ -23,6 +23,8 @@ const SHARDS: usize = 16;
 const CANDIDATES: usize = 16;
 /// Of them from one shard, at the most.
 const CANDIDATES_PER_SHARD: usize = 4;
+/// Places to count changes in; arbitrary.
+const CHANGES: usize = 4096;
 /// What a slot costs beside its objects, in octets: table, key, bookkeeping.
 const SLOT_BYTES: u64 = 200;
 
@@ -30,7 +32,6 @@ const SLOT_BYTES: u64 = 200;
 pub type Variants = Arc<[Arc<Object>]>;
 
 /// The RAM store.
-#[derive(Debug)]
 pub struct Memory {
     shards: Box<[Mutex<Shard>]>,
     limit: u64,
@@ -40,6 +41,12 @@ pub struct Memory {
     objects: AtomicU64,
     evictions: AtomicU64,
     random: AtomicU64,
+    /// How often keys of one part of the hash have changed (lower half) and were invalidated
+    /// (upper half): tells those who were away meanwhile. Two keys in one place cost a needless
+    /// fetch.
+    changes: Box<[AtomicU64]>,
+    /// Told of what is evicted, after it is gone.
+    evicted: OnceLock<Box<OnEvicted>>,
     /// The value of the last slot that was evicted: the bits of an `f64`.
     age: AtomicU64,
 }
@@ -58,6 +65,32 @@ struct Slot {
     bytes: u64,
     frequency: f64,
     value: f64,
+}
+
+/// What eviction has taken out of memory.
+#[derive(Debug)]
+pub struct Evicted {
+    pub hash: u128,
+    pub uri: TargetUri,
+    pub variants: Variants,
+    /// Uses while it was in memory, the storing included.
+    pub uses: f64,
+    /// Of the key, when it was taken out.
+    pub changes: Changes,
+}
+
+/// Called with each slot that eviction takes out of memory.
+pub type OnEvicted = dyn Fn(Evicted) + Send + Sync;
+
+/// How often a key was changed and invalidated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes(u64);
+
+impl Changes {
+    /// Whether no invalidation stands between the two.
+    pub fn is_as_valid_as(self, other: Changes) -> bool {
+        self.0 >> 32 == other.0 >> 32
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -79,6 +112,12 @@ pub struct Usage {
     pub evictions: u64,
 }
 
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Memory").field("usage", &self.usage()).finish_non_exhaustive()
+    }
+}
+
 impl Memory {
     /// A store of at most `limit` octets, of which one object may take `object_max`.
     pub fn new(limit: u64, object_max: u64, seed: u64) -> Memory {
@@ -91,6 +130,8 @@ impl Memory {
             objects: AtomicU64::new(0),
             evictions: AtomicU64::new(0),
             random: AtomicU64::new(seed | 1),
+            changes: (0..CHANGES).map(|_| AtomicU64::new(0)).collect(),
+            evicted: OnceLock::new(),
             age: AtomicU64::new(0),
         }
     }
@@ -108,6 +149,27 @@ impl Memory {
             objects: self.objects.load(Ordering::Relaxed),
             evictions: self.evictions.load(Ordering::Relaxed),
         }
+    }
+
+    /// Has `evicted` called with all that eviction takes out of memory from now on. The first
+    /// call counts.
+    pub fn on_evicted(&self, evicted: Box<OnEvicted>) {
+        let _set_before = self.evicted.set(evicted);
+    }
+
+    /// How often this key was changed and invalidated.
+    pub fn changes(&self, hash: u128) -> Changes {
+        Changes(self.changes_of(hash).load(Ordering::SeqCst))
+    }
+
+    /// Counts an invalidation of this key: to be called before the key is changed.
+    pub fn invalidated(&self, hash: u128) {
+        self.changes_of(hash).fetch_add(1 << 32, Ordering::SeqCst);
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "there are CHANGES of them")]
+    fn changes_of(&self, hash: u128) -> &AtomicU64 {
+        &self.changes[hash as usize % CHANGES]
     }
 
     /// The stored responses of this key, which this counts as a use.
@@ -133,6 +195,7 @@ impl Memory {
         let place = shard.places.get(&hash).copied();
         let same_key = place.and_then(|at| shard.slots.get(at)).filter(|slot| slot.uri == *uri);
         let objects = change(same_key.map_or(&[], |slot| &slot.variants));
+        self.count_change(hash);
         let frequency = same_key.map_or(1.0, |slot| slot.frequency);
         if let Some(at) = place {
             let removed = shard.remove(at);
@@ -149,6 +212,29 @@ impl Memory {
         shard.insert(Slot { hash, uri: uri.detached(), variants: objects.into(), bytes, frequency, value });
         drop(shard);
         self.evict_to_fit();
+    }
+
+    /// Only the lower half counts up; it wraps without touching the upper one.
+    fn count_change(&self, hash: u128) {
+        let count = |old: u64| Some(old & !0xffff_ffff | u64::from((old as u32).wrapping_add(1)));
+        let _always_some = self.changes_of(hash).fetch_update(Ordering::SeqCst, Ordering::SeqCst, count);
+    }
+
+    /// Takes out all objects that `is_dead` picks.
+    pub fn retain(&self, is_dead: impl Fn(&TargetUri, &Object) -> bool) {
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let mut at = 0;
+            while let Some(slot) = shard.slots.get(at) {
+                if slot.variants.iter().any(|object| is_dead(&slot.uri, object)) {
+                    self.count_change(slot.hash);
+                    let removed = shard.remove(at);
+                    self.forget(removed.as_ref());
+                } else {
+                    at += 1;
+                }
+            }
+        }
     }
 
     /// Takes `bytes` for a fill. False when fills alone would go past the budget.
@@ -171,11 +257,16 @@ impl Memory {
             let mut shard = self.shard(victim.hash);
             // Another thread may have been quicker.
             let Some(&at) = shard.places.get(&victim.hash) else { continue };
-            let evicted = shard.remove(at);
+            let Some(evicted) = shard.remove(at) else { continue };
+            let changes = self.changes(victim.hash);
             drop(shard);
             self.age.store(victim.value.to_bits(), Ordering::Relaxed);
             self.evictions.fetch_add(1, Ordering::Relaxed);
-            self.forget(evicted.as_ref());
+            self.forget(Some(&evicted));
+            if let Some(tell) = self.evicted.get() {
+                let Slot { hash, uri, variants, frequency: uses, .. } = evicted;
+                tell(Evicted { hash, uri, variants, uses, changes });
+            }
         }
     }
 

@@ -1,100 +1,39 @@
 //! Stored responses: what is kept, where, and for how long.
 //!
 //! The store knows nothing of freshness or of requests: it holds objects under the target URI as
-//! cache key (RFC 9111 §2) and gives all variants of a key to whoever asks. Only complete
-//! responses are ever in it; those still arriving are [`Fill`]s, which readers share.
-//! A tier on disk is planned behind the same interface.
+//! cache key (RFC 9111 §2) and gives all variants of a key to whoever asks. Those still arriving
+//! are [`Fill`]s, which readers share. There are two tiers: memory, where all that is stored
+//! begins and what is asked for often stays, and disk, which is larger and outlives the process.
+//!
+//! Invariant: what an invalidation or a purge has removed never comes back, from neither tier:
+//! who was on the way meanwhile (a fill, a look at the disk, an eviction) sees by the key's
+//! [`Generation`] or [`memory::Changes`] that it is too late.
 
 pub mod disk;
 mod fill;
+mod heads;
+mod key;
 mod memory;
+mod object;
+mod on_disk;
+mod tiers;
 
-use std::hash::Hasher;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use siphasher::sip128::{Hasher128, SipHasher13};
-
 pub use fill::{Aborted, Fill, FillReader, FillWriter, Finished};
+pub use key::Key;
 pub use memory::{KeyIsHash, Memory, Usage, Variants};
+pub use object::{DiskContent, Object, Part, StoredContent};
+pub use on_disk::{CHUNK_LENGTH, ContentId, LARGE, RECORD_CONTENT_MAX, Render};
 
-use crate::caching::StoredHead;
+use disk::Disks;
+use key::HashKey;
+use memory::Changes;
+use on_disk::OnDisk;
+use tiers::Tiers;
+
 use crate::http::TargetUri;
-
-/// A cache key (RFC 9111 §2): the target URI, hashed once.
-#[derive(Clone, Copy, Debug)]
-pub struct Key<'a> {
-    pub uri: &'a TargetUri,
-    /// Keyed and 128 bits wide: tables beside the store may take it for the key.
-    pub hash: u128,
-}
-
-/// A complete stored response.
-#[derive(Debug)]
-pub struct Object {
-    /// What caching decides by.
-    pub head: StoredHead,
-    /// Status line and field lines as every hit sends them, without the empty line.
-    pub rendered: Bytes,
-    /// The content.
-    pub content: StoredContent,
-    /// The address that it came from: a policy that refuses the address refuses what was stored
-    /// from it, too.
-    pub origin: SocketAddr,
-}
-
-/// Content in pieces that are shared with every reader.
-#[derive(Clone, Debug, Default)]
-pub struct StoredContent {
-    pieces: Arc<[Bytes]>,
-    length: u64,
-}
-
-impl StoredContent {
-    /// Content that consists of these pieces.
-    pub fn new(pieces: Vec<Bytes>) -> StoredContent {
-        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        StoredContent { pieces: pieces.into(), length }
-    }
-
-    /// Octets.
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-
-    /// All pieces in order.
-    pub fn pieces(&self) -> &[Bytes] {
-        &self.pieces
-    }
-
-    /// The octets from `first` to `last`, both included, without copying them.
-    pub fn range(&self, first: u64, last: u64) -> Vec<Bytes> {
-        let mut at = 0;
-        let mut out = Vec::new();
-        for piece in self.pieces.iter() {
-            let (start, end) = (at, at + piece.len() as u64);
-            at = end;
-            if end <= first || start > last {
-                continue;
-            }
-            // Both lie within the piece, whose length is a usize.
-            let from = first.saturating_sub(start) as usize;
-            let to = (last + 1 - start).min(piece.len() as u64) as usize;
-            out.push(piece.slice(from..to));
-        }
-        out
-    }
-}
-
-impl Object {
-    /// Octets of memory that the object takes.
-    pub fn memory_bytes(&self) -> u64 {
-        let pieces: usize = self.content.pieces.iter().map(|piece| piece.len() + size_of::<Bytes>()).sum();
-        (size_of::<Object>() + self.head.memory_bytes() + self.rendered.len() + pieces) as u64
-    }
-}
 
 /// Sizes of a store, in octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,43 +50,70 @@ impl Default for StoreSettings {
     }
 }
 
-/// The store that all threads share.
-#[derive(Debug)]
+/// The store that all threads share. Clones are the same store.
+#[derive(Clone, Debug)]
 pub struct Store {
-    memory: Arc<Memory>,
-    /// How often keys of one part of the hash were invalidated: tells a fill whether what it
-    /// brings is older than an invalidation. Two keys in one place cost a needless fetch.
-    invalidations: Box<[AtomicU64]>,
-    /// Secret: who could compute the hash could fill one bucket.
-    hash_key: [u64; 2],
+    tiers: Arc<Tiers>,
+    hash_key: HashKey,
 }
 
 impl Store {
-    /// An empty store. `random` keys its hash and seeds eviction.
+    /// An empty store in memory alone. `random` keys its hash and seeds eviction.
     pub fn new(settings: StoreSettings, random: [u64; 3]) -> Store {
         let [k0, k1, seed] = random;
-        Store {
-            memory: Arc::new(Memory::new(settings.memory, settings.object_max, seed)),
-            invalidations: (0..GENERATIONS).map(|_| AtomicU64::new(0)).collect(),
-            hash_key: [k0, k1],
+        let memory = Arc::new(Memory::new(settings.memory, settings.object_max, seed));
+        let clock = AtomicU64::new(1);
+        Store { tiers: Arc::new(Tiers { memory, disk: None, clock }), hash_key: HashKey([k0, k1]) }
+    }
+
+    /// A store whose second tier is `disks`. `render` makes what [`Object::rendered`] holds of a
+    /// head that was read from disk; `seed` seeds eviction.
+    pub fn with_disks(settings: StoreSettings, disks: Disks, render: Box<Render>, seed: u64) -> Store {
+        let hash_key = HashKey(disks.hash_key());
+        let memory = Arc::new(Memory::new(settings.memory, settings.object_max, seed));
+        let disk = Some(OnDisk { disks, hash_key, render });
+        let tiers = Arc::new(Tiers { memory, disk, clock: AtomicU64::new(1) });
+        tiers.catch_evicted();
+        Store { tiers, hash_key }
+    }
+
+    /// All stored responses of a cache key that are in memory; `None` when there is none, and
+    /// [`Store::load`] may find some.
+    pub fn variants(&self, key: Key<'_>) -> Option<Variants> {
+        self.tiers.memory.variants(key)
+    }
+
+    /// All stored responses of a cache key that are on disk, which are in memory from then on.
+    pub async fn load(&self, key: Key<'_>) -> Option<Variants> {
+        self.tiers.load(key).await
+    }
+
+    /// Both of them: all stored responses of a cache key.
+    pub async fn look_up(&self, key: Key<'_>) -> Option<Variants> {
+        match self.variants(key) {
+            Some(variants) => Some(variants),
+            None => self.load(key).await,
         }
     }
 
-    /// All stored responses of a cache key; `None` when there is none.
-    pub fn variants(&self, key: Key<'_>) -> Option<Variants> {
-        self.memory.variants(key)
+    /// The parts of some octets of an object's content, in order; what is not there any more is
+    /// among them as missing. `key` is the object's.
+    pub async fn parts(&self, key: Key<'_>, object: &Object, range: crate::caching::ByteRange) -> Vec<Part> {
+        self.tiers
+            .parts(ContentId { key: key.hash, generation: object.generation }, &object.content, range)
+            .await
     }
 
     /// Starts a fill for a response whose content is `expected` octets long, if that is known.
     /// `None` when it is known to be larger than any object may be.
     pub fn fill(&self, expected: Option<u64>) -> Option<FillWriter> {
-        let fits = expected.is_none_or(|length| length <= self.memory.object_max());
-        fits.then(|| FillWriter::new(self.memory.clone(), expected))
+        let fits = expected.is_none_or(|length| length <= self.tiers.memory.object_max());
+        fits.then(|| FillWriter::new(self.tiers.memory.clone(), expected))
     }
 
-    /// What [`Store::invalidate`] changes; to be taken before the origin is asked.
+    /// The state of a key, to be taken before the origin is asked.
     pub fn generation(&self, key: Key<'_>) -> Generation {
-        Generation(self.invalidations_of(key).map_or(0, |count| count.load(Ordering::SeqCst)))
+        Generation { changes: self.tiers.memory.changes(key.hash), seq: self.tiers.next_seq() }
     }
 
     /// Stores an object in place of those that `replaces` picks, unless its key was invalidated
@@ -160,79 +126,59 @@ impl Store {
         asked: Generation,
         replaces: impl Fn(&Object) -> bool,
     ) {
-        self.memory.update(key, |stored| {
-            // Under the lock that an invalidation takes after it has counted.
-            if self.generation(key) != asked {
-                return stored.to_vec();
-            }
-            let others = stored.iter().filter(|other| !replaces(other)).cloned();
-            // One key takes no more than one object may: the newest variants stay.
-            let mut room = self.memory.object_max().saturating_sub(object.memory_bytes());
-            let others = others.take(VARIANTS_MAX - 1).take_while(|other| {
-                let fits = other.memory_bytes() <= room;
-                room = room.saturating_sub(other.memory_bytes());
-                fits
-            });
-            std::iter::once(Arc::new(object)).chain(others).collect()
-        });
+        self.tiers.insert(key, Arc::new(object), asked, replaces);
     }
 
     /// Puts `new` in the place of `old`, if that is still stored: what freshening does.
     pub fn replace(&self, key: Key<'_>, old: &Arc<Object>, new: Arc<Object>) {
-        self.memory.update(key, |stored| {
-            let swap =
-                |object: &Arc<Object>| if Arc::ptr_eq(object, old) { new.clone() } else { object.clone() };
-            stored.iter().map(swap).collect()
-        });
+        self.tiers.replace(key, old, new);
     }
 
     /// Removes `old`, if it is still stored.
-    pub fn remove(&self, key: Key<'_>, old: &Arc<Object>) {
-        self.memory.update(key, |stored| {
-            stored.iter().filter(|object| !Arc::ptr_eq(object, old)).cloned().collect()
-        });
+    pub async fn remove(&self, key: Key<'_>, old: &Arc<Object>) {
+        self.tiers.remove(key, old).await;
     }
 
-    /// Removes all stored responses of a cache key (RFC 9111 §4.4).
-    pub fn invalidate(&self, key: Key<'_>) {
-        if let Some(count) = self.invalidations_of(key) {
-            count.fetch_add(1, Ordering::SeqCst);
-        }
-        self.memory.update(key, |_stored| Vec::new());
-    }
-
-    fn invalidations_of(&self, key: Key<'_>) -> Option<&AtomicU64> {
-        self.invalidations.get(key.hash as usize % GENERATIONS)
+    /// Removes all stored responses of a cache key (RFC 9111 §4.4). When this returns, a crash
+    /// can't bring them back.
+    pub async fn invalidate(&self, key: Key<'_>) {
+        self.tiers.invalidate(key).await;
     }
 
     /// What the store holds.
     pub fn usage(&self) -> Usage {
-        self.memory.usage()
+        self.tiers.memory.usage()
     }
 
     /// The cache key of a target URI.
     pub fn key<'a>(&self, uri: &'a TargetUri) -> Key<'a> {
-        Key { uri, hash: self.hash(uri) }
-    }
-
-    fn hash(&self, uri: &TargetUri) -> u128 {
-        let mut hasher = SipHasher13::new_with_keys(self.hash_key[0], self.hash_key[1]);
-        let host = uri.authority.host.as_str().as_bytes();
-        // Lengths in front, so that no two keys are one string of octets.
-        hasher.write_u32((uri.scheme as u32) << 24 | u32::from(uri.authority.port));
-        hasher.write_usize(host.len());
-        hasher.write(host);
-        hasher.write(&uri.path_and_query);
-        hasher.finish128().as_u128()
+        Key { uri, hash: self.hash_key.of_uri(uri) }
     }
 }
 
-/// Where a key stood among its invalidations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Generation(u64);
+/// Where a key stood when the origin was asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Generation {
+    changes: Changes,
+    seq: u64,
+}
 
-/// Places to count invalidations in; arbitrary.
-const GENERATIONS: usize = 4096;
+impl Generation {
+    /// Whether no invalidation stands between the two.
+    pub fn is_as_valid_as(self, other: Generation) -> bool {
+        self.changes.is_as_valid_as(other.changes)
+    }
+
+    /// What [`Object::generation`] is of an object that was asked for then.
+    pub fn seq(self) -> u64 {
+        self.seq
+    }
+}
 
 /// Variants of one key; more would make each look-up slow.
 const VARIANTS_MAX: usize = 16;
+
+/// The next reading of a clock that counts.
+fn tick(clock: &AtomicU64) -> u64 {
+    clock.fetch_add(1, Ordering::Relaxed)
+}

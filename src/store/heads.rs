@@ -1,0 +1,239 @@
+//! What stands in front of a record's content on disk: the URI and the stored head, as a list of
+//! {tag u8, length u32, value} in little endian (docs/store-format.md).
+//!
+//! Decoding is total: octets that are no head give `None`. Unknown tags are skipped, so that a
+//! later Larder may add some. Nothing is known here of records and where they lie.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use bytes::{Buf as _, Bytes};
+
+use super::Object;
+use crate::caching::{StoredHead, StoredParts, Times};
+use crate::http::{Authority, Fields, Host, Method, Scheme, TargetUri, Timestamp, Version};
+
+mod tag {
+    pub const SCHEME_AND_PORT: u8 = 1;
+    pub const HOST: u8 = 2;
+    pub const PATH_AND_QUERY: u8 = 3;
+    pub const METHOD: u8 = 4;
+    pub const STATUS: u8 = 5;
+    pub const REASON: u8 = 6;
+    pub const FIELD: u8 = 7;
+    pub const TIMES: u8 = 8;
+    pub const SELECTING: u8 = 9;
+    pub const ORIGIN: u8 = 10;
+    pub const LENGTH: u8 = 11;
+    pub const GENERATION: u8 = 12;
+}
+
+/// A stored head as it was read back.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub uri: TargetUri,
+    pub head: StoredHead,
+    pub origin: SocketAddr,
+    /// Octets of the whole content.
+    pub length: u64,
+    pub received: Version,
+}
+
+/// The head of a META record: the key of the record that it belongs to stands in front, so that
+/// reclaim keeps it for as long as that one, and then a head like the others.
+pub(super) fn encode_freshened(uri: &TargetUri, object: &Object, owner: u128) -> Bytes {
+    let mut out = owner.to_le_bytes().to_vec();
+    out.extend_from_slice(&encode(uri, object));
+    Bytes::from(out)
+}
+
+/// Reads what [`encode_freshened`] wrote.
+pub(super) fn decode_freshened(octets: &Bytes) -> Option<Decoded> {
+    (octets.len() >= size_of::<u128>()).then(|| decode(&octets.slice(size_of::<u128>()..)))?
+}
+
+/// The head of an OBJECT or HEAD record.
+pub(super) fn encode(uri: &TargetUri, object: &Object) -> Bytes {
+    let parts = object.head.to_parts();
+    let mut out = Vec::with_capacity(256 + parts.fields.memory_bytes());
+    encode_uri(&mut out, uri);
+    if parts.method != Method::Get {
+        put(&mut out, tag::METHOD, &[parts.method.as_str().as_bytes()]);
+    }
+    let received = u8::from(object.received == Version::Http11);
+    put(&mut out, tag::STATUS, &[&parts.status.to_le_bytes(), &[received]]);
+    put(&mut out, tag::REASON, &[&parts.reason]);
+    let times = [parts.times.request_time.0, parts.times.response_time.0, parts.initial_age];
+    put(&mut out, tag::TIMES, &times.each_ref().map(|time| time.to_le_bytes()).each_ref().map(|t| &t[..]));
+    put(&mut out, tag::ORIGIN, &[&ipv6(object.origin.ip()).octets(), &object.origin.port().to_le_bytes()]);
+    put(&mut out, tag::LENGTH, &[&object.content.length().to_le_bytes()]);
+    for line in parts.fields.iter() {
+        put(&mut out, tag::FIELD, &[&name_length(line.name), line.name, line.value]);
+    }
+    for (name, value) in &parts.selecting {
+        let is_there = [u8::from(value.is_some())];
+        put(
+            &mut out,
+            tag::SELECTING,
+            &[&name_length(name), name, &is_there, value.as_deref().unwrap_or_default()],
+        );
+    }
+    Bytes::from(out)
+}
+
+/// The head of a VARY record: the generations of the variants, the newest first.
+pub(super) fn encode_variants(uri: &TargetUri, generations: &[u64]) -> Bytes {
+    let mut out = Vec::with_capacity(128 + generations.len() * 13);
+    encode_uri(&mut out, uri);
+    for generation in generations {
+        put(&mut out, tag::GENERATION, &[&generation.to_le_bytes()]);
+    }
+    Bytes::from(out)
+}
+
+/// The head of a record that says something of a URI alone.
+pub(super) fn encode_uri_only(uri: &TargetUri) -> Bytes {
+    let mut out = Vec::with_capacity(64 + uri.path_and_query.len());
+    encode_uri(&mut out, uri);
+    Bytes::from(out)
+}
+
+/// Reads what [`encode`] wrote.
+pub(super) fn decode(octets: &Bytes) -> Option<Decoded> {
+    let mut fields = Fields::builder();
+    let (mut method, mut status, mut reason) = (Method::Get, None, Bytes::new());
+    let (mut times, mut origin, mut length, mut selecting) = (None, None, None, Vec::new());
+    for item in Items(octets.clone()) {
+        let (tag, mut value) = item?;
+        match tag {
+            tag::METHOD => method = Method::of(Bytes::copy_from_slice(&value)),
+            tag::STATUS => {
+                let number = value.try_get_u16_le().ok()?;
+                status = Some((number, value.try_get_u8().ok()?));
+            }
+            tag::REASON => reason = Bytes::copy_from_slice(&value),
+            tag::FIELD => {
+                let name = named(&mut value)?;
+                fields.push(&name, &value);
+            }
+            tag::TIMES => {
+                let mut number = || value.try_get_u64_le().ok();
+                times = Some((number()?, number()?, number()?));
+            }
+            tag::SELECTING => {
+                let name = Bytes::copy_from_slice(&named(&mut value)?);
+                let is_there = value.try_get_u8().ok()? == 1;
+                selecting.push((name, is_there.then(|| Bytes::copy_from_slice(&value))));
+            }
+            tag::ORIGIN => origin = Some(socket_address(&mut value)?),
+            tag::LENGTH => length = Some(value.try_get_u64_le().ok()?),
+            _ => {}
+        }
+    }
+    let ((status, received), (request_time, response_time, initial_age)) = (status?, times?);
+    let times = Times { request_time: Timestamp(request_time), response_time: Timestamp(response_time) };
+    let fields = fields.build();
+    let parts = StoredParts { method, status, reason, fields, times, initial_age, selecting };
+    if !(200..=999).contains(&status) {
+        return None;
+    }
+    Some(Decoded {
+        uri: decode_uri(octets)?,
+        head: StoredHead::from_parts(parts),
+        origin: origin?,
+        length: length?,
+        received: if received == 1 { Version::Http11 } else { Version::Http10 },
+    })
+}
+
+/// Reads what [`encode_variants`] wrote.
+pub(super) fn decode_variants(octets: &Bytes) -> Option<Vec<u64>> {
+    let mut generations = Vec::new();
+    for item in Items(octets.clone()) {
+        let (tag, mut value) = item?;
+        if tag == tag::GENERATION {
+            generations.push(value.try_get_u64_le().ok()?);
+        }
+    }
+    Some(generations)
+}
+
+/// The URI of any record that has one.
+pub(super) fn decode_uri(octets: &Bytes) -> Option<TargetUri> {
+    let (mut scheme_and_port, mut host, mut path) = (None, None, None);
+    for item in Items(octets.clone()) {
+        let (tag, mut value) = item?;
+        match tag {
+            tag::SCHEME_AND_PORT => {
+                let scheme = value.try_get_u8().ok()?;
+                scheme_and_port = Some((scheme, value.try_get_u16_le().ok()?));
+            }
+            tag::HOST => host = Host::parse_text(std::str::from_utf8(&value).ok()?).ok(),
+            tag::PATH_AND_QUERY => path = Some(Bytes::copy_from_slice(&value)),
+            _ => {}
+        }
+    }
+    let (scheme, port) = scheme_and_port?;
+    let scheme = if scheme == 1 { Scheme::Https } else { Scheme::Http };
+    Some(TargetUri { scheme, authority: Authority { host: host?, port }, path_and_query: path? })
+}
+
+fn encode_uri(out: &mut Vec<u8>, uri: &TargetUri) {
+    let scheme = u8::from(uri.scheme == Scheme::Https);
+    put(out, tag::SCHEME_AND_PORT, &[&[scheme], &uri.authority.port.to_le_bytes()]);
+    put(out, tag::HOST, &[uri.authority.host.as_str().as_bytes()]);
+    put(out, tag::PATH_AND_QUERY, &[&uri.path_and_query]);
+}
+
+fn put(out: &mut Vec<u8>, tag: u8, value: &[&[u8]]) {
+    let length: usize = value.iter().map(|part| part.len()).sum();
+    out.push(tag);
+    // Heads are limited to 128 KiB: see docs/store-format.md.
+    out.extend_from_slice(&(length as u32).to_le_bytes());
+    value.iter().for_each(|part| out.extend_from_slice(part));
+}
+
+/// A name's length in front of the name.
+fn name_length(name: &[u8]) -> [u8; 4] {
+    (name.len() as u32).to_le_bytes()
+}
+
+fn named(value: &mut Bytes) -> Option<Bytes> {
+    let length = usize::try_from(value.try_get_u32_le().ok()?).ok()?;
+    (length <= value.len()).then(|| value.split_to(length))
+}
+
+fn ipv6(address: IpAddr) -> Ipv6Addr {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    }
+}
+
+fn socket_address(value: &mut Bytes) -> Option<SocketAddr> {
+    let address = Ipv6Addr::from_bits(value.try_get_u128().ok()?);
+    let port = value.try_get_u16_le().ok()?;
+    Some(SocketAddr::new(address.to_canonical(), port))
+}
+
+/// The tags and values; `None` once where the octets are damaged, and then the end.
+struct Items(Bytes);
+
+impl Iterator for Items {
+    type Item = Option<(u8, Bytes)>;
+
+    fn next(&mut self) -> Option<Option<(u8, Bytes)>> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut item = || {
+            let tag = self.0.try_get_u8().ok()?;
+            let length = usize::try_from(self.0.try_get_u32_le().ok()?).ok()?;
+            (length <= self.0.len()).then(|| (tag, self.0.split_to(length)))
+        };
+        let item = item();
+        if item.is_none() {
+            self.0.clear();
+        }
+        Some(item)
+    }
+}
