@@ -1,1 +1,211 @@
-//! The seam to the file system: real files, and files that fail as a test says.
+//! The seam to the file system: what the disk tier asks of it, and the system's own answer.
+//!
+//! Tests put other files behind it: `memory_files.rs` holds them in RAM, `faulty_files.rs` lets
+//! them fail as a test says. Nothing here knows what is written.
+
+use std::fmt::Debug;
+use std::fs::{DirBuilder, File as SystemFile, OpenOptions};
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{Advice, FlockOperation, fadvise, flock};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+/// A file system, as far as the disk tier needs one.
+pub trait Files: Send + Sync + Debug {
+    /// Makes a folder that only its owner may enter, and those above it.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Holds the file `path` for this process alone until the result is dropped, and notes `text`
+    /// in it. [`io::ErrorKind::WouldBlock`] when another process holds it.
+    fn lock(&self, path: &Path, text: &str) -> io::Result<Box<dyn Lock>>;
+
+    /// Makes a file that must not be there yet, to read and write, for its owner alone.
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+
+    /// Opens a file for reading.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+
+    /// Opens a file for reading and writing.
+    fn open_to_write(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+
+    /// Puts a file in the place of another one, at once.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file; its octets stay until the last who has it open is done.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// The names in a folder, in no order.
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
+
+    /// Makes the names in a folder outlast a power cut.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// A held lock.
+pub trait Lock: Send + Sync + Debug {}
+
+/// An open file, for any number of threads at once.
+pub trait File: Send + Sync + Debug {
+    /// Octets.
+    fn length(&self) -> io::Result<u64>;
+
+    /// Writes all of `octets` at the place `at`.
+    fn write_all_at(&self, octets: &[u8], at: u64) -> io::Result<()>;
+
+    /// Reads until `into` is full or the file ends; says how much. Waits for the device.
+    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize>;
+
+    /// As [`File::read_at`], but only what is in memory already: `None` when it would have to
+    /// wait for the device.
+    fn read_now(&self, into: &mut [u8], at: u64) -> io::Result<Option<usize>>;
+
+    /// Makes what was written outlast a power cut.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Makes sure that so many octets can be written later, where that can be done.
+    fn reserve(&self, length: u64) -> io::Result<()>;
+
+    /// Sets the length, cutting what is behind.
+    fn set_length(&self, length: u64) -> io::Result<()>;
+
+    /// The descriptor, for system calls that move octets from file to socket; `None` for files
+    /// that have none.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+}
+
+/// The file system of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemFiles;
+
+#[derive(Debug)]
+struct SystemLock(#[expect(dead_code, reason = "held open, for the lock is the descriptor's")] SystemFile);
+
+impl Lock for SystemLock {}
+
+#[expect(clippy::disallowed_methods, reason = "this is the store's way to files")]
+impl Files for SystemFiles {
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    fn lock(&self, path: &Path, text: &str) -> io::Result<Box<dyn Lock>> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        file.set_len(0)?;
+        file.write_all_at(text.as_bytes(), 0)?;
+        Ok(Box::new(SystemLock(file)))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+        Ok(Arc::new(file))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(SystemFile::open(path)?))
+    }
+
+    fn open_to_write(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(OpenOptions::new().read(true).write(true).open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let names = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().into_string()));
+        // A name that is no text is none of ours.
+        Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().filter_map(Result::ok).collect())
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        SystemFile::open(folder)?.sync_all()
+    }
+}
+
+impl File for SystemFile {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn write_all_at(&self, octets: &[u8], at: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(self, octets, at)
+    }
+
+    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        read_fully(into, |rest, done| std::os::unix::fs::FileExt::read_at(self, rest, at + done))
+    }
+
+    fn read_now(&self, into: &mut [u8], at: u64) -> io::Result<Option<usize>> {
+        let read = read_fully(into, |rest, done| {
+            let mut slices = [IoSliceMut::new(rest)];
+            Ok(preadv2(self, &mut slices, at + done, ReadWriteFlags::NOWAIT)?)
+        });
+        match read {
+            Ok(octets) => Ok(Some(octets)),
+            // Not every file system can tell: there, a reader has to be ready to wait.
+            Err(error) if [Errno::AGAIN, Errno::OPNOTSUPP].map(io::Error::from).iter().any(|e| same(e, &error)) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn reserve(&self, length: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        match fallocate(self, FallocateFlags::KEEP_SIZE, 0, length) {
+            // Where it can't be done, the write itself will tell.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.as_fd())
+    }
+}
+
+fn same(one: &io::Error, other: &io::Error) -> bool {
+    one.raw_os_error() == other.raw_os_error()
+}
+
+/// Calls `read` with what is left of `into` and how much is done, until all is or nothing comes.
+fn read_fully(into: &mut [u8], mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>) -> io::Result<usize> {
+    let mut done = 0;
+    while done < into.len() {
+        let Some(rest) = into.get_mut(done..) else { break };
+        match read(rest, done as u64) {
+            Ok(0) => break,
+            Ok(octets) => done += octets,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// Tells the system that a file will be read once, from front to back.
+pub fn advise_sequential(file: &dyn File) {
+    if let Some(descriptor) = file.descriptor() {
+        // Advice: who can't take it does without.
+        let _advice = fadvise(descriptor, 0, None, Advice::Sequential);
+    }
+}
