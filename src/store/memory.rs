@@ -11,9 +11,9 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::sync::atomic::{AtomicU64, Ordering};
+use super::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Key, Object};
 use crate::http::TargetUri;
 

@@ -8,6 +8,7 @@
 pub mod disk;
 mod fill;
 mod memory;
+mod sync;
 
 use std::hash::Hasher;
 use std::net::SocketAddr;

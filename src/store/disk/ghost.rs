@@ -1,1 +1,100 @@
-//! Keys that were evicted not long ago.
+//! Keys that were evicted not long ago: who asks for one of them again wants it on disk.
+//!
+//! A table of 16-bit tags in sets of four, one word a set; within a set the oldest tag gives way.
+//! So a key is remembered until about as many others were noted as the table has tags: half of
+//! the keys are still known then, fewer later. A key that was never noted is found by mistake in
+//! one of 16,384 questions at most (four tags of 65,535 values): it costs a write that was not
+//! worth it, never a wrong answer.
+//!
+//! Invariant: bounded. Two octets for each key of its capacity, and it never holds a key itself.
+
+use crate::store::sync::atomic::{AtomicU64, Ordering};
+use crate::store::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+/// The least capacity, in keys: 8 KiB. Arbitrary.
+pub const CAPACITY_MIN: u64 = 4096;
+
+/// Tags of one set, 16 bits each: a word.
+const WAYS: u64 = 4;
+
+/// What was evicted not long ago.
+#[derive(Debug)]
+pub struct Ghost {
+    /// Behind a lock only so that it can grow; notes and questions share it.
+    sets: RwLock<Box<[AtomicU64]>>,
+}
+
+impl Ghost {
+    /// A memory of about `capacity` keys, and of [`CAPACITY_MIN`] at least.
+    pub fn new(capacity: u64) -> Ghost {
+        let sets = capacity.max(CAPACITY_MIN).div_ceil(WAYS);
+        Ghost { sets: RwLock::new((0..sets).map(|_| AtomicU64::new(0)).collect()) }
+    }
+
+    /// Notes that a key was evicted.
+    pub fn note(&self, key: u128) {
+        let sets = self.read();
+        let (set, tag) = place(key, sets.len());
+        if let Some(set) = sets.get(set) {
+            // Without the tag itself, so that a key takes one place only.
+            update(set, |tags| without(tags, tag) << 16 | tag);
+        }
+    }
+
+    /// Whether a key was evicted not long ago; it is forgotten by that.
+    pub fn take(&self, key: u128) -> bool {
+        let sets = self.read();
+        let (set, tag) = place(key, sets.len());
+        let Some(set) = sets.get(set) else { return false };
+        let before = update(set, |tags| without(tags, tag));
+        before != without(before, tag)
+    }
+
+    /// Keys that it has room for.
+    pub fn capacity(&self) -> u64 {
+        self.read().len() as u64 * WAYS
+    }
+
+    /// Doubles the capacity as often as it fits into `keys`, the entries of the index say. What
+    /// was noted stays. It never shrinks.
+    pub fn grow(&self, keys: u64) {
+        if self.capacity() > keys / 2 {
+            return;
+        }
+        let mut sets = self.sets.write().unwrap_or_else(PoisonError::into_inner);
+        while sets.len() as u64 * WAYS <= keys / 2 {
+            // A set's keys belong to one of two now. Both get all its tags: those that belong to
+            // the other are never asked for, but by mistake, and leave as the oldest.
+            let double = |set: &AtomicU64| {
+                let tags = set.load(Ordering::Relaxed);
+                [AtomicU64::new(tags), AtomicU64::new(tags)]
+            };
+            *sets = sets.iter().flat_map(double).collect();
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Box<[AtomicU64]>> {
+        self.sets.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The set of a key, and its tag in it, which is never zero: that is a free place. The index
+/// takes other bits of the key for its partitions, so that the two don't fall together.
+fn place(key: u128, sets: usize) -> (usize, u64) {
+    let set = (u128::from(key as u64) * sets as u128) >> 64;
+    // Below `sets`, which is a usize.
+    (set as usize, (key >> 64) as u64 % 0xffff + 1)
+}
+
+/// The tags of a set without one: the older ones move up.
+fn without(tags: u64, tag: u64) -> u64 {
+    let others = (0..WAYS).rev().map(|way| tags >> (16 * way) & 0xffff).filter(|other| *other != tag);
+    others.fold(0, |tags, other| tags << 16 | other)
+}
+
+/// Changes a set; gives what it was.
+fn update(set: &AtomicU64, change: impl Fn(u64) -> u64) -> u64 {
+    // Each word stands for itself alone, so that no order between words is needed.
+    let change = |tags| Some(change(tags));
+    set.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).unwrap_or_else(|tags| tags)
+}
