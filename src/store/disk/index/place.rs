@@ -97,3 +97,71 @@ fn decode_length(encoded: u64) -> u32 {
     let length = u128::from(mantissa) << (exponent & 63);
     u32::try_from(length).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(slot: u32, offset: u32, length_max: u32, frequency: u8, flags: u8) -> Place {
+        Place { slot, offset, length_max, frequency, flags }
+    }
+
+    #[test]
+    fn each_field_keeps_its_extremes() {
+        for slot in [0, 1, (1 << 20) - 1] {
+            for offset in [0, 1, (1 << 18) - 1] {
+                for length in [0, 256, u32::MAX] {
+                    for (frequency, flags) in [(0, 1), (7, 1), (0, 127), (7, 127)] {
+                        let place = place(slot, offset, length, frequency, flags);
+                        assert_eq!(Place::decode(place.encode()), Some(place));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_is_live_and_what_is_not_is_none() {
+        assert_eq!(Place::decode(place(0, 0, 0, 0, 0).encode()), Some(place(0, 0, 0, 0, Place::LIVE)));
+        for word in [0, 2, u64::MAX - 1] {
+            assert_eq!(Place::decode(word), None);
+        }
+        // What is too large is cut off, and touches no other field.
+        assert_eq!(Place::decode(place(1 << 20, 1 << 18, 0, 8, 255).encode()), Some(place(0, 0, 0, 7, 127)));
+        assert!(Place::decode(u64::MAX).is_some());
+    }
+
+    #[test]
+    fn lengths_are_never_too_short_and_hardly_too_long() {
+        // All up to 4 MiB, which is more than a record; then around each step there is.
+        let steps = (0..32).flat_map(|bits| {
+            (0..=1024u32).flat_map(move |mantissa| {
+                let at = (1u64 << bits) + (u64::from(mantissa) << bits >> 10);
+                [at.saturating_sub(1), at, at + 1]
+            })
+        });
+        let lengths = (0..=4 << 20).chain(steps.filter_map(|length| u32::try_from(length).ok()));
+        let mut last = (0, 0);
+        for length in lengths {
+            let encoded = encode_length(length);
+            assert_eq!(encoded & !LENGTH, 0, "{length} leaves its field");
+            let decoded = decode_length(encoded);
+            let too_long = u64::from(decoded) - u64::from(length);
+            assert!(decoded >= length && too_long * 512 < u64::from(length).max(1), "{length}: {decoded}");
+            assert_eq!(encode_length(decoded), encoded, "{length} changes when it is written again");
+            // Longer is never encoded as less.
+            if length > last.0 {
+                assert!(decoded >= last.1, "{length}");
+                last = (length, decoded);
+            }
+        }
+    }
+
+    #[test]
+    fn every_encoded_length_has_a_meaning() {
+        for encoded in 0..=LENGTH {
+            let exact = u128::from(encoded & 1023) << (encoded >> 10);
+            assert_eq!(u128::from(decode_length(encoded)), exact.min(u128::from(u32::MAX)), "{encoded:#x}");
+        }
+    }
+}
