@@ -149,7 +149,8 @@ impl Partition {
             for entry in own {
                 let (print, word) = decode_entry(entry)?;
                 let (first, second) = choices(print, counts.len());
-                if bucket != first && bucket != second || partition.locate(print).is_some() {
+                let is_own = bucket == first || bucket == second;
+                if !is_own || partition.locate_in(print, first, second).is_some() {
                     return Err(InvalidPartition);
                 }
                 let slot = partition.bucket(bucket).free().ok_or(InvalidPartition)?;
@@ -169,6 +170,10 @@ impl Partition {
             return None;
         }
         let (first, second) = choices(print, self.buckets.len());
+        self.locate_in(print, first, second)
+    }
+
+    fn locate_in(&self, print: u64, first: usize, second: usize) -> Option<(usize, usize)> {
         let slot_in = |bucket: usize| Some((bucket, self.bucket(bucket).slot_of(print)?));
         slot_in(first).or_else(|| slot_in(second))
     }
