@@ -78,8 +78,7 @@ impl Ghost {
     }
 }
 
-/// The set of a key, and its tag in it, which is never zero: that is a free place. The index
-/// takes other bits of the key for its partitions, so that the two don't fall together.
+/// The set of a key, and its tag in it, which is never zero: that is a free place.
 fn place(key: u128, sets: usize) -> (usize, u64) {
     let set = (u128::from(key as u64) * sets as u128) >> 64;
     // Below `sets`, which is a usize.
@@ -97,4 +96,84 @@ fn update(set: &AtomicU64, change: impl Fn(u64) -> u64) -> u64 {
     // Each word stands for itself alone, so that no order between words is needed.
     let change = |tags| Some(change(tags));
     set.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).unwrap_or_else(|tags| tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key with this number: hashed, as keys are.
+    fn key(number: u64) -> u128 {
+        let mut state = u128::from(number);
+        for _ in 0..4 {
+            state = (state ^ state >> 47).wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645);
+        }
+        state
+    }
+
+    #[test]
+    fn what_was_noted_is_known_once() {
+        let ghost = Ghost::new(0);
+        assert!(!ghost.take(key(1)));
+        ghost.note(key(1));
+        ghost.note(key(1));
+        ghost.note(key(2));
+        assert!(ghost.take(key(1)));
+        assert!(!ghost.take(key(1)));
+        assert!(ghost.take(key(2)));
+    }
+
+    #[test]
+    fn the_oldest_of_a_set_gives_way() {
+        let ghost = Ghost::new(0);
+        // The same set, and tags in a row; the third is noted again, and so is not the oldest.
+        let [a, b, c, d, e, f] = [1u128, 2, 3, 4, 5, 6].map(|tag| tag << 64 | 77);
+        for key in [c, a, b, d, c, e, f] {
+            ghost.note(key);
+        }
+        assert_eq!([a, b, c, d, e, f].map(|key| ghost.take(key)), [false, false, true, true, true, true]);
+    }
+
+    #[test]
+    fn it_remembers_about_its_capacity() {
+        let ghost = Ghost::new(100_000);
+        assert_eq!(ghost.capacity(), 100_000);
+        (0..300_000).for_each(|number| ghost.note(key(number)));
+        let known = |numbers: std::ops::Range<u64>| {
+            numbers.clone().filter(|number| ghost.take(key(*number))).count() as f64
+                / (numbers.end - numbers.start) as f64
+        };
+        // Of those after which 25,000, 50,000 and 100,000 others came; four a set, at random.
+        let (young, half, whole) =
+            (known(274_000..275_000), known(249_000..250_000), known(199_000..200_000));
+        assert!(young > 0.95 && half > 0.8 && (0.35..0.55).contains(&whole), "{young} {half} {whole}");
+        let old = known(0..50_000);
+        assert!(old < 0.06, "{old}");
+    }
+
+    #[test]
+    fn few_that_were_never_noted_are_known() {
+        let ghost = Ghost::new(20_000);
+        (0..200_000).for_each(|number| ghost.note(key(number)));
+        let wrong = (1_000_000..2_000_000).filter(|number| ghost.take(key(*number))).count();
+        // 61 of a million by the header's reckoning, a little less since each takes a tag away.
+        assert!((30..90).contains(&wrong), "{wrong}");
+    }
+
+    #[test]
+    fn growing_loses_nothing_and_stays_within_two_octets_a_key() {
+        let ghost = Ghost::new(0);
+        // So few that no set has more than four of them.
+        (0..200).for_each(|number| ghost.note(key(number)));
+        let mut most = CAPACITY_MIN;
+        for keys in [0, 8_191, 8_192, 100_000, 1_000_000, 10] {
+            ghost.grow(keys);
+            most = keys.max(most);
+            let octets = ghost.read().len() as u64 * 8;
+            assert!(octets <= most * 2, "{octets} octets for {most} keys");
+            assert!(ghost.capacity() > keys / 2, "{keys}");
+        }
+        assert_eq!(ghost.capacity(), 4096 << 7);
+        assert!((0..200).all(|number| ghost.take(key(number))));
+    }
 }

@@ -234,8 +234,8 @@ fn damaged_partitions_are_refused_and_change_nothing() {
     }
     assert_eq!(all(&index), before);
     // Any octet may be any other: refused, or taken for what it says.
-    for at in 0..octets.len() {
-        for octet in [0, 1, 7, 0x80, 0xff, octets[at] ^ 1] {
+    for (at, right) in octets.iter().enumerate() {
+        for octet in [0, 1, 7, 0x80, 0xff, right ^ 1] {
             let index = Index::new();
             if index.load_partition(0, &with(at, octet)).is_ok() {
                 assert_eq!(all(&index).len(), 20);
