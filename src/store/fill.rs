@@ -13,10 +13,9 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::Notify;
 
 use super::memory::Memory;
-use super::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use super::sync::{Arc, Mutex, MutexGuard, Notify, PoisonError};
 use crate::http::Fields;
 
 /// How far the slowest reader of a fill that is not kept may be behind, in octets.

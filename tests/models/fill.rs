@@ -1,9 +1,9 @@
 //! The fill: no wake-up is lost, nobody sees a clean end after an abort, and whoever sees one has
 //! seen every octet in order.
 //!
-//! tokio's `Notify` is not replaced: to shuttle each of its calls is one step, and tokio explores
-//! what is within them itself. The wakers that it calls are those of shuttle's executor, so that a
-//! reader that sleeps and is never woken is a deadlock that shuttle reports.
+//! tokio's `Notify` works as it is, a switch before each call and each call one step. The wakers
+//! that it calls are those of shuttle's executor, so that a reader that sleeps and is never woken
+//! is a deadlock that shuttle reports.
 
 use bytes::Bytes;
 use larder::http::Fields;

@@ -126,12 +126,17 @@ mod tests {
     #[test]
     fn the_oldest_of_a_set_gives_way() {
         let ghost = Ghost::new(0);
-        // The same set, and tags in a row; the third is noted again, and so is not the oldest.
+        // The same set, and tags in a row.
         let [a, b, c, d, e, f] = [1u128, 2, 3, 4, 5, 6].map(|tag| tag << 64 | 77);
-        for key in [c, a, b, d, c, e, f] {
-            ghost.note(key);
-        }
+        let noted = |keys: &[u128], ghost: &Ghost| keys.iter().for_each(|key| ghost.note(*key));
+        noted(&[a, b, c, d, e, f], &ghost);
         assert_eq!([a, b, c, d, e, f].map(|key| ghost.take(key)), [false, false, true, true, true, true]);
+        // Who is noted again takes no second place,
+        noted(&[a, c, b, c, d], &ghost);
+        assert_eq!([a, b, c, d].map(|key| ghost.take(key)), [true; 4]);
+        // and is not the oldest any more.
+        noted(&[c, a, b, d, c, e], &ghost);
+        assert_eq!([a, b, c, d, e].map(|key| ghost.take(key)), [false, true, true, true, true]);
     }
 
     #[test]

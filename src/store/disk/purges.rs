@@ -367,6 +367,7 @@ mod tests {
             purges.merge(scope, seq).expect("room");
         }
         assert!(is_purged(&purges, 8));
+        assert_eq!(purges.all().first(), Some(&Purge { scope: host("a.example"), seq: 7 }));
         purges.merge(PurgeScope::All, 8).expect("room");
         purges.merge(PurgeScope::All, 6).expect("room");
         purges.merge(tag(b"t1"), 8).expect("room");

@@ -209,7 +209,7 @@ impl Partition {
                 if let Some(free) = self.bucket(target).free() {
                     return Some(self.shift(&steps, (at, slot), (target, free)));
                 }
-                // No bucket twice: the moves of a chain must not meet.
+                // No bucket twice: there is nothing new in it, and so a chain plainly never meets itself.
                 if steps.len() < SEARCH_MAX && steps.iter().all(|step| step.bucket != target) {
                     steps.push(Step { bucket: target, from: Some((at, slot)) });
                 }
@@ -219,14 +219,14 @@ impl Partition {
         None
     }
 
-    /// Moves the entries of a chain, the last one first; gives the slot that is free at its start.
+    /// Moves the entries of a chain, the last one first. Each leaves its slot to the one before it,
+    /// and the first one's slot, which this gives, is the new entry's.
     fn shift(&mut self, steps: &[Step], last: (usize, usize), free: (usize, usize)) -> (usize, usize) {
         let (mut from, mut free) = (Some(last), free);
         while let Some((step, slot)) = from {
             let Some(step) = steps.get(step) else { return free };
             let (print, word) = self.bucket(step.bucket).read(slot);
             self.bucket_mut(free.0).write(free.1, print, word);
-            self.bucket_mut(step.bucket).write(slot, 0, 0);
             free = (step.bucket, slot);
             from = step.from;
         }
