@@ -80,7 +80,7 @@ pub struct ServeArgs {
     /// Memory for stored responses, like 512MiB [default: 256MiB]
     #[arg(long, env = "LARDER_MEMORY", hide_env_values = true, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
-    /// Disk for stored responses, like 20GiB or 5% (not in this version: they are kept in memory)
+    /// Disk for stored responses, like 20GiB or 5%; 0 keeps them in memory alone [default: 10GiB, or a tenth of what is free]
     #[arg(long, env = "LARDER_DISK", hide_env_values = true, value_name = "SIZE")]
     pub disk: Option<DiskSize>,
     /// The configuration file [default: /etc/larder/larder.toml, else ~/.config/larder/larder.toml]

@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod control_client;
+mod open_store;
 mod running;
 mod serve;
 

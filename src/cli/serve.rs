@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 
 use super::args::ServeArgs;
 use super::commands::{bad_config, in_units};
+use super::open_store::open_store;
 use super::running::Running;
 use crate::admin::control::{SOCKET_NAME, bind_control, serve_control};
 use crate::admin::{AdminListener, Status, bind_admin};
@@ -30,7 +31,6 @@ use crate::origin::{OriginLimits, PoolLimits, Resolver};
 use crate::policy::{ListenerScope, Policy, RuntimeBlocks};
 use crate::proxy::{Limits, Parts, Shared};
 use crate::server::{Server, ServerLimits, bind, raise_descriptor_limit};
-use crate::store::{Store, StoreSettings};
 
 /// Serves until SIGTERM or SIGINT.
 pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
@@ -64,14 +64,15 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let own = own_addresses(bound.addresses(), admin.as_ref());
     // Its one line says the cause already; the chain would say it again.
     let log = AccessLog::open(&log_settings(&settings)).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let instance = random::<1>()?[0] as u32;
     let parts = Parts {
         clock: Clock::system(),
-        store: store(&settings)?,
+        store: open_store(&settings, instance, random()?)?,
         policy,
         cache_policy: cache_policy(&settings),
         log,
         limits: limits(&settings),
-        instance: random::<1>()?[0] as u32,
+        instance,
         own,
     };
     let shared = Arc::new(Shared::new(parts));
@@ -95,6 +96,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         server.stop();
         stopped
     });
+    shared.store.close();
     shared.log.close();
     result.map(|()| ExitCode::SUCCESS)
 }
@@ -270,13 +272,6 @@ fn log_settings(settings: &Settings) -> LogSettings {
         config::AccessLog::File(path) => Target::File(path.clone()),
     };
     LogSettings { access, format: Format::of(settings.log.format.as_str()).unwrap_or(Format::Squid) }
-}
-
-fn store(settings: &Settings) -> anyhow::Result<Store> {
-    let memory = settings.cache.memory;
-    // One object may take a quarter: fewer would turn the store over too often.
-    let object_max = settings.cache.max_object.unwrap_or(memory / 4).min(memory);
-    Ok(Store::new(StoreSettings { memory, object_max }, random()?))
 }
 
 fn cache_policy(settings: &Settings) -> CachePolicy {

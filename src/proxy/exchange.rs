@@ -117,7 +117,7 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
             // What may not be dialled may not be had from the store either.
             exchange.judge().judge(object.origin)?;
             let outcome = Outcome { ttl: Some(ttl), ..Outcome::new(Handled::Hit) };
-            stored::deliver(exchange, key, object, age, outcome).await.map(Looked::Answered)
+            stored::deliver(exchange, object, age, outcome).await.map(Looked::Answered)
         }
         // What may not be reused is not asked about either: a failure would serve it stale.
         Decision::Validate { index, reason } => {

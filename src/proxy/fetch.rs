@@ -68,7 +68,7 @@ pub(super) async fn fetch(
         let reply = match forward::ask(exchange, key.uri, &head).await {
             Ok(reply) => reply,
             Err(Interrupted::Failed(failure)) => {
-                return after_failure(exchange, key, plan, failure).await;
+                return after_failure(exchange, plan, failure).await;
             }
             Err(interrupted) => return Err(interrupted),
         };
@@ -84,7 +84,7 @@ pub(super) async fn fetch(
                 if failed && may_be_stale(exchange, &object) {
                     exchange.record.note("reuse", "the origin failed; the stale response is served");
                     let fwd_status = Some(reply.response.status);
-                    return serve_stale(exchange, key, plan, &object, fwd_status).await;
+                    return serve_stale(exchange, plan, &object, fwd_status).await;
                 }
                 return after_reply(exchange, key, plan, reply).await;
             }
@@ -140,13 +140,12 @@ async fn freshen(
         ..Outcome::new(Handled::Forwarded(plan.reason))
     };
     let age = fresh.head.current_age(shared.clock.now());
-    stored::deliver(exchange, key, &fresh, age, outcome).await
+    stored::deliver(exchange, &fresh, age, outcome).await
 }
 
 /// No answer at all: a stale response may stand in (RFC 9111 §4.2.4).
 async fn after_failure(
     exchange: &mut Exchange<'_>,
-    key: Key<'_>,
     plan: Plan,
     failure: Failure,
 ) -> Result<Next, Interrupted> {
@@ -154,7 +153,7 @@ async fn after_failure(
         // A refusal is no failure of the origin's.
         Some(object) if failure.fault == Fault::Origin && may_be_stale(exchange, &object) => {
             exchange.record.note("reuse", format_args!("{failure}; the stale response is served"));
-            serve_stale(exchange, key, plan, &object, None).await
+            serve_stale(exchange, plan, &object, None).await
         }
         _ => Err(failure.into()),
     }
@@ -167,7 +166,6 @@ fn may_be_stale(exchange: &mut Exchange<'_>, object: &Object) -> bool {
 
 async fn serve_stale(
     exchange: &mut Exchange<'_>,
-    key: Key<'_>,
     plan: Plan,
     object: &Object,
     fwd_status: Option<u16>,
@@ -181,7 +179,7 @@ async fn serve_stale(
         ..Outcome::new(Handled::Forwarded(plan.reason))
     };
     let age = object.head.current_age(exchange.proxy.shared.clock.now());
-    stored::deliver(exchange, key, object, age, outcome).await
+    stored::deliver(exchange, object, age, outcome).await
 }
 
 /// A response that is new: it is stored while it is delivered, or only delivered.

@@ -53,7 +53,7 @@ pub(super) fn known_length(length: BodyLength) -> Option<u64> {
 pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
     let Start { id, key, request, head, reply, mut lead, writer, asked } = start;
     let length = known_length(reply.response.length);
-    let rendered = super::render::stored_head(&proxy.shared, &head, reply.response.version);
+    let rendered = super::render::stored_head(&proxy.shared.pseudonym, &head, reply.response.version);
     let filling = Arc::new(Filling {
         head,
         rendered,

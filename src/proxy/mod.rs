@@ -46,7 +46,7 @@ use crate::http::{ChunkLimits, HeadLimits, Request};
 use crate::log::AccessLog;
 use crate::origin::Origins;
 use crate::policy::Policy;
-use crate::store::Store;
+use crate::store::{Render, Store};
 
 /// What all requests on all threads share.
 #[derive(Debug)]
@@ -109,6 +109,17 @@ pub struct Parts {
     pub own: Vec<SocketAddr>,
 }
 
+/// The name of an instance in `Via`.
+fn pseudonym(instance: u32) -> String {
+    format!("larder-{instance:08x}")
+}
+
+/// What the store renders heads with that it has read from disk.
+pub fn renderer(instance: u32) -> Box<Render> {
+    let pseudonym = pseudonym(instance);
+    Box::new(move |head, received| render::stored_head(&pseudonym, head, received))
+}
+
 impl Shared {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Shared {
@@ -119,7 +130,7 @@ impl Shared {
             cache_policy: parts.cache_policy,
             log: parts.log,
             limits: parts.limits,
-            pseudonym: format!("larder-{:08x}", parts.instance),
+            pseudonym: pseudonym(parts.instance),
             own: parts.own,
             counters: Counters::default(),
             flights: collapse::Flights::default(),

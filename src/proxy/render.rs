@@ -33,13 +33,13 @@ impl Framing {
 
 /// Status line and field lines of a response that is stored: everything in its head that does
 /// not change from hit to hit.
-pub(super) fn stored_head(shared: &Shared, head: &StoredHead, received: Version) -> Bytes {
+pub(super) fn stored_head(pseudonym: &str, head: &StoredHead, received: Version) -> Bytes {
     let mut out = Vec::with_capacity(head.fields.memory_bytes() + 64);
     status_line(&mut out, head.status, &head.reason);
     for line in head.fields.iter().filter(|line| line.id != FieldName::ContentLength) {
         field_line(&mut out, line.name, line.value);
     }
-    via(&mut out, received, shared);
+    via_as(&mut out, received, pseudonym);
     Bytes::from(out.into_boxed_slice())
 }
 
@@ -109,9 +109,13 @@ impl Tail<'_> {
 
 /// RFC 9110 §7.6.3: `Via` names the version of the message received, and who received it.
 pub(super) fn via(out: &mut Vec<u8>, received: Version, shared: &Shared) {
+    via_as(out, received, &shared.pseudonym);
+}
+
+fn via_as(out: &mut Vec<u8>, received: Version, pseudonym: &str) {
     out.extend_from_slice(b"Via: ");
     out.extend_from_slice(received.as_str().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(shared.pseudonym.as_bytes());
+    out.extend_from_slice(pseudonym.as_bytes());
     out.extend_from_slice(b"\r\n");
 }

@@ -8,12 +8,11 @@ use super::{Exchange, Interrupted, Next};
 use crate::caching::{Answer, ByteRange, Outcome, answer};
 use crate::http::write::{field, field_line, status_line};
 use crate::http::{FieldName, Fields, Method};
-use crate::store::{Key, Object, Part};
+use crate::store::Object;
 
 /// Sends what of `object` answers `request`.
 pub(super) async fn deliver(
     exchange: &mut Exchange<'_>,
-    key: Key<'_>,
     object: &Object,
     age: u64,
     outcome: Outcome,
@@ -26,7 +25,7 @@ pub(super) async fn deliver(
     let (status, framing) = match answer(exchange.request, &object.head, length) {
         Answer::Whole => {
             head.extend_from_slice(&object.rendered);
-            pieces.extend_from_slice(object.content.pieces().unwrap_or_default());
+            pieces.extend_from_slice(object.content.pieces());
             let has_length = !matches!(object.head.status, 204 | 304);
             (object.head.status, if has_length { Framing::Length(length) } else { Framing::Empty })
         }
@@ -39,12 +38,12 @@ pub(super) async fn deliver(
             status_line(&mut head, 206, b"");
             stored_fields(&mut head, shared, &object.head.fields, &[FieldName::ContentRange]);
             field(&mut head, FieldName::ContentRange, content_range(range, length));
-            pieces = bytes_of(shared.store.parts(key, object, range).await);
+            pieces = object.content.range(range.first, range.last);
             (206, Framing::Length(range.length()))
         }
         Answer::MultiRange(ranges) => {
             let boundary = format!("larder-{:016x}", exchange.record.id());
-            pieces = multipart(shared, key, object, &ranges, &boundary).await;
+            pieces = multipart(object, &ranges, &boundary);
             status_line(&mut head, 206, b"");
             let drop = [FieldName::ContentRange, FieldName::ContentType];
             stored_fields(&mut head, shared, &object.head.fields, &drop);
@@ -88,25 +87,12 @@ pub(super) fn not_modified(out: &mut Vec<u8>, fields: &Fields) {
     }
 }
 
-fn bytes_of(parts: Vec<Part>) -> Vec<Bytes> {
-    parts
-        .into_iter()
-        .filter_map(|part| if let Part::Bytes(bytes) = part { Some(bytes) } else { None })
-        .collect()
-}
-
 fn content_range(range: ByteRange, length: u64) -> String {
     format!("bytes {}-{}/{length}", range.first, range.last)
 }
 
 /// RFC 9110 §14.6: each part with its type and its place.
-async fn multipart(
-    shared: &super::Shared,
-    key: Key<'_>,
-    object: &Object,
-    ranges: &[ByteRange],
-    boundary: &str,
-) -> Vec<Bytes> {
+fn multipart(object: &Object, ranges: &[ByteRange], boundary: &str) -> Vec<Bytes> {
     let mut out = Vec::new();
     let content_type = object.head.fields.first(FieldName::ContentType);
     for &range in ranges {
@@ -117,7 +103,7 @@ async fn multipart(
         field(&mut part, FieldName::ContentRange, content_range(range, object.content.length()));
         part.extend_from_slice(b"\r\n");
         out.push(part.into());
-        out.extend(bytes_of(shared.store.parts(key, object, range).await));
+        out.extend(object.content.range(range.first, range.last));
     }
     out.push(format!("\r\n--{boundary}--\r\n").into());
     out

@@ -21,7 +21,7 @@ pub(super) async fn freshen(
 ) -> (Arc<Object>, Result<(), NotStored>) {
     let head = object.head.freshen(response, request, times);
     let kept = may_keep(request, &head, &shared.cache_policy);
-    let rendered = super::render::stored_head(shared, &head, response.version);
+    let rendered = super::render::stored_head(&shared.pseudonym, &head, response.version);
     let fresh = Arc::new(Object {
         head,
         rendered,

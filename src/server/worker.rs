@@ -20,6 +20,9 @@ use crate::origin::Origins;
 use crate::policy::ListenerScope;
 use crate::proxy::{Client, Proxy, Shared, refuse_connection};
 
+/// Threads of a worker that may wait for the disk; arbitrary. More reads than these wait.
+const BLOCKING_THREADS: usize = 4;
+
 /// What a worker thread is started with.
 pub(super) struct Worker {
     pub listeners: Vec<TcpListener>,
@@ -33,13 +36,14 @@ pub(super) struct Worker {
 impl Worker {
     /// Serves until the server stops.
     pub(super) fn run(self) {
-        let runtime = match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                tracing::error!("a worker can't start its event loop: {error}");
-                return;
-            }
-        };
+        let runtime =
+            match Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    tracing::error!("a worker can't start its event loop: {error}");
+                    return;
+                }
+            };
         let local = LocalSet::new();
         local.block_on(&runtime, async {
             let origins = Origins::new(self.shared.clock.clone(), (self.resolver)(), self.limits.origin);

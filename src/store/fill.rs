@@ -11,12 +11,11 @@
 //! The state's lock is a plain one: it is held for a few pointer moves and never across an await.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::Notify;
 
 use super::memory::Memory;
+use super::sync::{Arc, Mutex, MutexGuard, Notify, PoisonError};
 use crate::http::Fields;
 
 /// How far the slowest reader of a fill that is not kept may be behind, in octets.

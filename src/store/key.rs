@@ -28,8 +28,6 @@ pub(super) enum Derived {
     Variant,
     /// A freshened head.
     Meta,
-    /// A piece of content, by its number.
-    Chunk(u32),
 }
 
 impl HashKey {
@@ -47,17 +45,15 @@ impl HashKey {
 
     /// A key derived from a cache key's hash, for what belongs to the object of `generation`.
     pub fn derived(self, key: u128, generation: u64, what: Derived) -> u128 {
-        let (purpose, number) = match what {
-            Derived::Variant => (1, 0),
-            Derived::Meta => (2, 0),
-            Derived::Chunk(number) => (3, number),
+        let purpose = match what {
+            Derived::Variant => 1,
+            Derived::Meta => 2,
         };
         let mut hasher = self.hasher();
         // No URI's octets begin so: its scheme is 0 or 1.
         hasher.write_u32(0xff00_0000 | purpose);
         hasher.write_u128(key);
         hasher.write_u64(generation);
-        hasher.write_u32(number);
         hasher.finish128().as_u128()
     }
 

@@ -11,9 +11,10 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
+use super::sync::atomic::{AtomicU64, Ordering};
+use super::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Key, Object};
 use crate::http::TargetUri;
 

@@ -16,6 +16,7 @@ mod key;
 mod memory;
 mod object;
 mod on_disk;
+mod sync;
 mod tiers;
 
 use std::sync::Arc;
@@ -24,10 +25,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use fill::{Aborted, Fill, FillReader, FillWriter, Finished};
 pub use key::Key;
 pub use memory::{KeyIsHash, Memory, Usage, Variants};
-pub use object::{DiskContent, Object, Part, StoredContent};
-pub use on_disk::{CHUNK_LENGTH, ContentId, LARGE, RECORD_CONTENT_MAX, Render};
+pub use object::{Object, StoredContent};
+pub use on_disk::Render;
 
-use disk::Disks;
+use disk::{Disk, DiskUsage};
 use key::HashKey;
 use memory::Changes;
 use on_disk::OnDisk;
@@ -66,12 +67,12 @@ impl Store {
         Store { tiers: Arc::new(Tiers { memory, disk: None, clock }), hash_key: HashKey([k0, k1]) }
     }
 
-    /// A store whose second tier is `disks`. `render` makes what [`Object::rendered`] holds of a
+    /// A store whose second tier is `disk`. `render` makes what [`Object::rendered`] holds of a
     /// head that was read from disk; `seed` seeds eviction.
-    pub fn with_disks(settings: StoreSettings, disks: Disks, render: Box<Render>, seed: u64) -> Store {
-        let hash_key = HashKey(disks.hash_key());
+    pub fn with_disk(settings: StoreSettings, disk: Disk, render: Box<Render>, seed: u64) -> Store {
+        let hash_key = HashKey(disk.hash_key());
         let memory = Arc::new(Memory::new(settings.memory, settings.object_max, seed));
-        let disk = Some(OnDisk { disks, hash_key, render });
+        let disk = Some(OnDisk { disk, hash_key, render });
         let tiers = Arc::new(Tiers { memory, disk, clock: AtomicU64::new(1) });
         tiers.catch_evicted();
         Store { tiers, hash_key }
@@ -94,14 +95,6 @@ impl Store {
             Some(variants) => Some(variants),
             None => self.load(key).await,
         }
-    }
-
-    /// The parts of some octets of an object's content, in order; what is not there any more is
-    /// among them as missing. `key` is the object's.
-    pub async fn parts(&self, key: Key<'_>, object: &Object, range: crate::caching::ByteRange) -> Vec<Part> {
-        self.tiers
-            .parts(ContentId { key: key.hash, generation: object.generation }, &object.content, range)
-            .await
     }
 
     /// Starts a fill for a response whose content is `expected` octets long, if that is known.
@@ -148,6 +141,19 @@ impl Store {
     /// What the store holds.
     pub fn usage(&self) -> Usage {
         self.tiers.memory.usage()
+    }
+
+    /// What the tier on disk holds, if there is one.
+    pub fn disk_usage(&self) -> Option<DiskUsage> {
+        self.tiers.disk.as_ref().map(|tier| tier.disk.usage())
+    }
+
+    /// Writes what waits to be written to disk, and waits until it is on the device. Nothing is
+    /// written after this.
+    pub fn close(&self) {
+        if let Some(tier) = &self.tiers.disk {
+            tier.disk.close();
+        }
     }
 
     /// The cache key of a target URI.

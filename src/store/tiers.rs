@@ -8,13 +8,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::disk::{Done, Extent};
 use super::memory::{Changes, Evicted, Memory, Variants};
-use super::object::{DiskContent, Layout, Object, Part, StoredContent, range_of_pieces};
-use super::on_disk::{ContentId, LARGE, OnDisk, Wait, WouldBlock};
+use super::object::Object;
+use super::on_disk::OnDisk;
 use super::{Generation, Key, VARIANTS_MAX, tick};
-use crate::caching::ByteRange;
-use crate::http::TargetUri;
 
 #[derive(Debug)]
 pub(super) struct Tiers {
@@ -47,7 +44,7 @@ impl Tiers {
 
     pub fn next_seq(&self) -> u64 {
         match &self.disk {
-            Some(disk) => disk.disks.next_seq(),
+            Some(disk) => disk.disk.next_seq(),
             None => tick(&self.clock),
         }
     }
@@ -58,18 +55,10 @@ impl Tiers {
             return None;
         }
         let changes = self.memory.changes(key.hash);
-        let objects = match disk.load(key, Wait::Never) {
-            Ok(objects) => objects,
-            Err(WouldBlock) => {
-                let (tiers, uri, hash) = (self.clone(), key.uri.clone(), key.hash);
-                let reading = move || {
-                    let disk = tiers.disk.as_ref()?;
-                    disk.load(Key { uri: &uri, hash }, Wait::Block).ok()
-                };
-                // A reader that panicked or was not started at a shutdown has found nothing.
-                tokio::task::spawn_blocking(reading).await.ok().flatten()?
-            }
-        };
+        let (tiers, uri, hash) = (self.clone(), key.uri.clone(), key.hash);
+        let reading = move || Some(tiers.disk.as_ref()?.load(Key { uri: &uri, hash }));
+        // One that was not started, at a shutdown, has found nothing.
+        let objects = tokio::task::spawn_blocking(reading).await.ok().flatten()?;
         if objects.is_empty() {
             return None;
         }
@@ -87,28 +76,6 @@ impl Tiers {
         match current {
             None => Some(loaded),
             Some(stored) => (!stored.is_empty()).then(|| stored.into()),
-        }
-    }
-
-    pub async fn parts(
-        self: &Arc<Tiers>,
-        id: ContentId,
-        content: &StoredContent,
-        range: ByteRange,
-    ) -> Vec<Part> {
-        let content = match content {
-            StoredContent::Memory { pieces, .. } => return range_of_pieces(pieces, range.first, range.last),
-            StoredContent::Disk(content) => *content,
-        };
-        let Some(disk) = &self.disk else { return vec![Part::Missing(range)] };
-        match disk.parts(id, content, range, Wait::Never) {
-            Ok(parts) => parts,
-            Err(WouldBlock) => {
-                let tiers = self.clone();
-                let reading = move || tiers.disk.as_ref()?.parts(id, content, range, Wait::Block).ok();
-                let read = tokio::task::spawn_blocking(reading).await;
-                read.ok().flatten().unwrap_or_else(|| vec![Part::Missing(range)])
-            }
         }
     }
 
@@ -183,17 +150,17 @@ impl Tiers {
     /// Removes all of a key from the disk.
     async fn forget_on_disk(self: &Arc<Tiers>, key: Key<'_>) {
         let Some(disk) = self.disk.as_ref().filter(|disk| disk.contains(key.hash)) else { return };
-        disk.remove(key.hash);
-        let (tiers, uri, hash) = (self.clone(), key.uri.clone(), key.hash);
-        let writing = move || tiers.write_tombstone(&uri, hash);
-        // Where it can't be started the process is ending; the index is written down without it.
-        let _ended = tokio::task::spawn_blocking(writing).await;
-    }
-
-    fn write_tombstone(&self, uri: &TargetUri, hash: u128) {
-        if let Some(disk) = &self.disk {
-            disk.write_tombstone(Key { uri, hash });
+        // In order behind what is queued already, before anything is waited for.
+        if let Some(queued) = disk.forget(key) {
+            let tiers = self.clone();
+            let waiting = move || tiers.disk.as_ref().is_none_or(|tier| tier.disk.wait(queued));
+            // Where it can't be started the process is ending, and writes what is queued.
+            if let Ok(false) = tokio::task::spawn_blocking(waiting).await {
+                tracing::warn!("{} may come back after a restart: the disk fails", key.uri);
+            }
         }
+        // Who has looked at the disk meanwhile may have brought back what is now gone.
+        self.memory.update(key, |_stored| Vec::new());
     }
 
     fn evicted(self: &Arc<Tiers>, evicted: &Evicted) {
@@ -222,48 +189,14 @@ impl Tiers {
         }
         // What the disk has of this key is older from now on and must not come back.
         let replaces = disk.contains(key.hash);
-        if occasion == Occasion::Arrived
-            && !replaces
-            && let Err(reason) = disk.admits(key.hash, object.content.length())
-        {
-            tracing::debug!("{} is in memory only: {reason}", key.uri);
-            return;
-        }
-        let queued = disk.append(key, object, &varying(variants), self.when_on_disk(key, object));
+        let queued = disk.append(key, object, &varying(variants));
         if let Err(refused) = queued {
             tracing::debug!("{} is in memory only: {refused}", key.uri);
         }
         let is_late = !self.memory.changes(key.hash).is_as_valid_as(changes);
         if is_late || replaces && queued.is_err() {
-            disk.remove(key.hash);
-            disk.write_tombstone(key);
+            disk.forget(key);
         }
-    }
-
-    /// Large content leaves memory as soon as the disk has it.
-    fn when_on_disk(self: &Arc<Tiers>, key: Key<'_>, object: &Arc<Object>) -> Option<Done> {
-        let is_large = object.content.pieces().is_some() && object.content.length() >= LARGE;
-        if !is_large {
-            return None;
-        }
-        let (tiers, uri, hash) = (Arc::downgrade(self), key.uri.clone(), key.hash);
-        let object = Arc::downgrade(object);
-        Some(Box::new(move |extent: Option<Extent>| {
-            let (Some(_extent), Some(tiers), Some(object)) = (extent, tiers.upgrade(), object.upgrade())
-            else {
-                return;
-            };
-            let Some(disk) = &tiers.disk else { return };
-            let layout = Layout::Record(disk.record_key(hash, &object));
-            let content = StoredContent::Disk(DiskContent { length: object.content.length(), layout });
-            tiers.memory.update(Key { uri: &uri, hash }, |stored| {
-                let swap = |stored: &Arc<Object>| {
-                    let is_same = stored.generation == object.generation && stored.content.pieces().is_some();
-                    if is_same { Arc::new(stored.with_content(content.clone())) } else { stored.clone() }
-                };
-                stored.iter().map(swap).collect()
-            });
-        }))
     }
 }
 

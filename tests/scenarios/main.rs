@@ -25,6 +25,7 @@ mod cache_keys;
 mod cache_limits;
 mod cache_ranges;
 mod cache_refused;
+mod cache_restart;
 mod cache_room;
 mod cache_stale;
 mod cache_storing;

@@ -1,18 +1,15 @@
 //! The seam to the file system: what the disk tier asks of it, and the system's own answer.
 //!
-//! Tests put other files behind it: `memory_files.rs` holds them in RAM, `faulty_files.rs` lets
-//! them fail as a test says. Nothing here knows what is written.
+//! Tests put files behind it that fail. Nothing here knows what is written.
 
 use std::fmt::Debug;
 use std::fs::{DirBuilder, File as SystemFile, OpenOptions};
-use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{Advice, FlockOperation, fadvise, flock};
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::fs::{FlockOperation, flock};
 
 /// A file system, as far as the disk tier needs one.
 pub trait Files: Send + Sync + Debug {
@@ -59,22 +56,11 @@ pub trait File: Send + Sync + Debug {
     /// Reads until `into` is full or the file ends; says how much. Waits for the device.
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize>;
 
-    /// As [`File::read_at`], but only what is in memory already: `None` when it would have to
-    /// wait for the device.
-    fn read_now(&self, into: &mut [u8], at: u64) -> io::Result<Option<usize>>;
-
     /// Makes what was written outlast a power cut.
     fn sync(&self) -> io::Result<()>;
 
-    /// Makes sure that so many octets can be written later, where that can be done.
-    fn reserve(&self, length: u64) -> io::Result<()>;
-
     /// Sets the length, cutting what is behind.
     fn set_length(&self, length: u64) -> io::Result<()>;
-
-    /// The descriptor, for system calls that move octets from file to socket; `None` for files
-    /// that have none.
-    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 }
 
 /// The file system of the machine.
@@ -97,7 +83,7 @@ impl Files for SystemFiles {
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         file.set_len(0)?;
-        file.write_all_at(text.as_bytes(), 0)?;
+        File::write_all_at(&file, text.as_bytes(), 0)?;
         Ok(Box::new(SystemLock(file)))
     }
 
@@ -146,49 +132,20 @@ impl File for SystemFile {
         read_fully(into, |rest, done| std::os::unix::fs::FileExt::read_at(self, rest, at + done))
     }
 
-    fn read_now(&self, into: &mut [u8], at: u64) -> io::Result<Option<usize>> {
-        let read = read_fully(into, |rest, done| {
-            let mut slices = [IoSliceMut::new(rest)];
-            Ok(preadv2(self, &mut slices, at + done, ReadWriteFlags::NOWAIT)?)
-        });
-        match read {
-            Ok(octets) => Ok(Some(octets)),
-            // Not every file system can tell: there, a reader has to be ready to wait.
-            Err(error) if [Errno::AGAIN, Errno::OPNOTSUPP].map(io::Error::from).iter().any(|e| same(e, &error)) => {
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
-    }
-
-    fn reserve(&self, length: u64) -> io::Result<()> {
-        use rustix::fs::{FallocateFlags, fallocate};
-        match fallocate(self, FallocateFlags::KEEP_SIZE, 0, length) {
-            // Where it can't be done, the write itself will tell.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-            result => Ok(result?),
-        }
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
         self.set_len(length)
     }
-
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.as_fd())
-    }
-}
-
-fn same(one: &io::Error, other: &io::Error) -> bool {
-    one.raw_os_error() == other.raw_os_error()
 }
 
 /// Calls `read` with what is left of `into` and how much is done, until all is or nothing comes.
-fn read_fully(into: &mut [u8], mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>) -> io::Result<usize> {
+fn read_fully(
+    into: &mut [u8],
+    mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
+) -> io::Result<usize> {
     let mut done = 0;
     while done < into.len() {
         let Some(rest) = into.get_mut(done..) else { break };
@@ -200,12 +157,4 @@ fn read_fully(into: &mut [u8], mut read: impl FnMut(&mut [u8], u64) -> io::Resul
         }
     }
     Ok(done)
-}
-
-/// Tells the system that a file will be read once, from front to back.
-pub fn advise_sequential(file: &dyn File) {
-    if let Some(descriptor) = file.descriptor() {
-        // Advice: who can't take it does without.
-        let _advice = fadvise(descriptor, 0, None, Advice::Sequential);
-    }
 }

@@ -2,20 +2,18 @@
 //!
 //! ```text
 //!   0  magic        u32   "LRec"
-//!   4  header_crc   u32   CRC-32C of octets 8 to 64, and of 16 more in a moved record
+//!   4  header_crc   u32   CRC-32C of octets 8 to 64
 //!   8  key          u128
 //!  24  seq          u64   which of two records of one key is newer
 //!  32  generation   u64   of the object that the record belongs to
 //!  40  kind         u8    1 OBJECT 2 HEAD 3 CHUNK 4 META 5 VARY 6 TOMBSTONE 7 PURGE
-//!  41  flags        u8    1 moved
-//!  42  -            u16   0
+//!  41  -            u8, u16  0
 //!  44  head_length  u32   at most 128 KiB
 //!  48  body_length  u32   at most 1 MiB
 //!  52  content_crc  u32   CRC-32C of head and body
 //!  56  part         u32   number of the chunk, else 0
 //!  60  first        u32   first octet of the body within its chunk, else 0
-//!  64  moved records only: segment u64, offset u32 (256 B units), 0 u32: where it was before
-//!      head, body
+//!  64  head, body
 //! ```
 //!
 //! A body of 64 KiB and more begins at a multiple of 4096 of the file, for the sake of whoever
@@ -26,10 +24,8 @@
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 
-/// Octets of a header, without what moved records have beyond it.
+/// Octets of a header.
 pub const HEADER_LENGTH: usize = 64;
-/// Octets of a moved record's header.
-pub const MOVED_HEADER_LENGTH: usize = HEADER_LENGTH + 16;
 /// Records begin at multiples of this.
 pub const ALIGNMENT: u64 = 256;
 /// Bodies from here on begin at multiples of [`PAGE`].
@@ -42,7 +38,6 @@ pub const HEAD_MAX: usize = 128 * 1024;
 pub const BODY_MAX: usize = 1024 * 1024;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"LRec");
-const MOVED: u8 = 1;
 
 /// What a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,14 +90,6 @@ pub struct Record {
     pub body: Vec<Bytes>,
 }
 
-/// Where a record was before reclaim moved it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MovedFrom {
-    pub segment: u64,
-    /// In units of [`ALIGNMENT`].
-    pub offset: u32,
-}
-
 /// What stands in front of each record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -115,7 +102,6 @@ pub struct Header {
     pub head_length: u32,
     pub body_length: u32,
     pub content_crc: u32,
-    pub moved_from: Option<MovedFrom>,
 }
 
 /// Why octets are no record.
@@ -147,21 +133,19 @@ impl Record {
     }
 
     /// Octets that the record takes in a file, from its place `at` to its end.
-    pub fn stored_length(&self, at: u64, is_moved: bool) -> u64 {
-        let header = if is_moved { MOVED_HEADER_LENGTH } else { HEADER_LENGTH };
-        let body_at = body_at(at, header + self.head.len(), self.body_length() as u64);
+    pub fn stored_length(&self, at: u64) -> u64 {
+        let body_at = body_at(at, HEADER_LENGTH + self.head.len(), self.body_length() as u64);
         (body_at + self.body_length() as u64).next_multiple_of(ALIGNMENT) - at
     }
 
     /// Appends the record as it will stand at `at` of its file.
-    pub fn encode(&self, at: u64, moved_from: Option<MovedFrom>, out: &mut Vec<u8>) -> Result<Header, TooLong> {
+    pub fn encode(&self, at: u64, out: &mut Vec<u8>) -> Result<Header, TooLong> {
         let body_length = self.body_length();
         if self.head.len() > HEAD_MAX || body_length > BODY_MAX {
             return Err(TooLong);
         }
-        let content_crc = self.body.iter().fold(crc32c::crc32c(&self.head), |crc, piece| {
-            crc32c::crc32c_append(crc, piece)
-        });
+        let content_crc =
+            self.body.iter().fold(crc32c::crc32c(&self.head), |crc, piece| crc32c::crc32c_append(crc, piece));
         let header = Header {
             key: self.key,
             kind: self.kind,
@@ -173,7 +157,6 @@ impl Record {
             head_length: self.head.len() as u32,
             body_length: body_length as u32,
             content_crc,
-            moved_from,
         };
         let start = out.len();
         header.encode(out);
@@ -192,11 +175,11 @@ impl Record {
         let header = Header::decode(octets)?;
         let body_at = usize::try_from(header.body_at(at) - at).map_err(|_no_such_memory| Invalid::Length)?;
         let body_end = body_at + header.body_length as usize;
-        let head_end = header.length() + header.head_length as usize;
+        let head_end = HEADER_LENGTH + header.head_length as usize;
         if octets.len() < body_end || octets.len() < head_end {
             return Err(Invalid::Short);
         }
-        let head = octets.slice(header.length()..head_end);
+        let head = octets.slice(HEADER_LENGTH..head_end);
         let body = octets.slice(body_at..body_end);
         header.check_content(&head, &body)?;
         let Header { key, kind, seq, generation, part, first, .. } = header;
@@ -206,33 +189,27 @@ impl Record {
 }
 
 impl Header {
-    /// Reads a header; of a moved record all [`MOVED_HEADER_LENGTH`] octets have to be there.
+    /// Reads a header.
     pub fn decode(octets: &[u8]) -> Result<Header, Invalid> {
         let mut at = octets.get(..HEADER_LENGTH).ok_or(Invalid::Short)?;
         if at.get_u32_le() != MAGIC {
             return Err(Invalid::Magic);
         }
         let header_crc = at.get_u32_le();
-        let is_moved = octets.get(41).is_some_and(|flags| flags & MOVED != 0);
-        let length = if is_moved { MOVED_HEADER_LENGTH } else { HEADER_LENGTH };
-        let covered = octets.get(8..length).ok_or(Invalid::Short)?;
+        let covered = octets.get(8..HEADER_LENGTH).ok_or(Invalid::Short)?;
         if crc32c::crc32c(covered) != header_crc {
             return Err(Invalid::HeaderChecksum);
         }
         let (key, seq, generation) = (at.get_u128_le(), at.get_u64_le(), at.get_u64_le());
-        let (kind, _flags, _zero) = (at.get_u8(), at.get_u8(), at.get_u16_le());
+        let (kind, _zero, _zeros) = (at.get_u8(), at.get_u8(), at.get_u16_le());
         let (head_length, body_length) = (at.get_u32_le(), at.get_u32_le());
         let (content_crc, part, first) = (at.get_u32_le(), at.get_u32_le(), at.get_u32_le());
-        let moved_from = is_moved.then(|| {
-            let mut at = octets.get(HEADER_LENGTH..length).unwrap_or(&[0; 16]);
-            MovedFrom { segment: at.get_u64_le(), offset: at.get_u32_le() }
-        });
         let kind = Kind::of(kind).ok_or(Invalid::Kind)?;
         let is_within = first as usize <= BODY_MAX && first as usize + body_length as usize <= BODY_MAX;
         if head_length as usize > HEAD_MAX || body_length as usize > BODY_MAX || !is_within {
             return Err(Invalid::Length);
         }
-        Ok(Header { key, kind, seq, generation, part, first, head_length, body_length, content_crc, moved_from })
+        Ok(Header { key, kind, seq, generation, part, first, head_length, body_length, content_crc })
     }
 
     /// Whether head and body are those that the header was written with.
@@ -241,14 +218,9 @@ impl Header {
         if crc == self.content_crc { Ok(()) } else { Err(Invalid::ContentChecksum) }
     }
 
-    /// Octets of this header.
-    pub fn length(&self) -> usize {
-        if self.moved_from.is_some() { MOVED_HEADER_LENGTH } else { HEADER_LENGTH }
-    }
-
     /// Where the body begins in the file, of a record at `at`.
     pub fn body_at(&self, at: u64) -> u64 {
-        body_at(at, self.length() + self.head_length as usize, self.body_length.into())
+        body_at(at, HEADER_LENGTH + self.head_length as usize, self.body_length.into())
     }
 
     /// Octets that the record takes in the file, at `at`.
@@ -264,18 +236,12 @@ impl Header {
         out.put_u64_le(self.seq);
         out.put_u64_le(self.generation);
         out.put_u8(self.kind as u8);
-        out.put_u8(if self.moved_from.is_some() { MOVED } else { 0 });
-        out.put_u16_le(0);
+        out.put_bytes(0, 3);
         out.put_u32_le(self.head_length);
         out.put_u32_le(self.body_length);
         out.put_u32_le(self.content_crc);
         out.put_u32_le(self.part);
         out.put_u32_le(self.first);
-        if let Some(moved_from) = self.moved_from {
-            out.put_u64_le(moved_from.segment);
-            out.put_u32_le(moved_from.offset);
-            out.put_u32_le(0);
-        }
         let crc = crc32c::crc32c(out.get(start + 8..).unwrap_or_default());
         if let Some(place) = out.get_mut(start + 4..start + 8) {
             place.copy_from_slice(&crc.to_le_bytes());
@@ -287,4 +253,59 @@ impl Header {
 fn body_at(at: u64, front: usize, body_length: u64) -> u64 {
     let behind = at + front as u64;
     if body_length >= u64::from(ALIGNED_BODY) { behind.next_multiple_of(PAGE) } else { behind }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(head: usize, body: usize) -> Record {
+        let octets = |length: usize| Bytes::from((0..length).map(|at| at as u8).collect::<Vec<_>>());
+        let body = octets(body);
+        let body = vec![body.slice(..body.len() / 3), body.slice(body.len() / 3..)];
+        Record {
+            key: 7 << 100,
+            kind: Kind::Object,
+            seq: 3,
+            generation: 2,
+            part: 0,
+            first: 0,
+            head: octets(head),
+            body,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_wherever_it_stands() {
+        for (head, body) in [(0, 0), (1, 1), (300, 65_535), (300, 65_536), (HEAD_MAX, BODY_MAX)] {
+            for at in [0, 256, 4096 - 256, 63 << 20] {
+                let (written, mut out) = (record(head, body), Vec::new());
+                let header = written.encode(at, &mut out).expect("within the limits");
+                assert_eq!(out.len() as u64, written.stored_length(at));
+                assert_eq!((out.len() as u64 % ALIGNMENT, header.stored_length(at)), (0, out.len() as u64));
+                assert!(body < 65_536 || header.body_at(at) % PAGE == 0);
+                let (read_header, read) = Record::decode(&out.into(), at).expect("whole");
+                assert_eq!(read_header, header);
+                assert_eq!((read.key, read.seq, &read.head), (written.key, 3, &written.head));
+                assert_eq!(read.body.concat(), written.body.concat());
+            }
+        }
+        assert_eq!(record(HEAD_MAX + 1, 0).encode(0, &mut Vec::new()), Err(TooLong));
+        assert_eq!(record(0, BODY_MAX + 1).encode(0, &mut Vec::new()), Err(TooLong));
+    }
+
+    #[test]
+    fn no_flipped_bit_and_no_cut_is_a_record() {
+        let mut out = Vec::new();
+        record(100, 300).encode(512, &mut out).expect("within the limits");
+        let whole = HEADER_LENGTH + 400;
+        for end in 0..whole {
+            assert!(Record::decode(&Bytes::copy_from_slice(&out[..end]), 512).is_err(), "cut at {end}");
+        }
+        for bit in 0..whole * 8 {
+            let mut flipped = out.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(Record::decode(&flipped.into(), 512).is_err(), "bit {bit}");
+        }
+    }
 }

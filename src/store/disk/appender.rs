@@ -1,0 +1,251 @@
+//! The one thread that writes: it takes what is queued, writes it with one call, and only then
+//! puts it into the index. When a segment is full it gets its list, and the oldest one goes.
+//!
+//! Before the oldest segment goes, what was read from it since it was written is written again,
+//! at the end of the log: a second chance for what is used (FIFO with reinsertion). Order of a
+//! change of segments: list, sync, new file, removal. After an error nothing more is written.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::files::File;
+use super::record::{ALIGNMENT, Kind, Record};
+use super::recovery::place;
+use super::segment::{Entry, Segment, encode_footer, file_name, read_footer, read_record, scan};
+use super::{Inner, slot_of};
+
+/// What a power cut may cost, in time.
+const SYNC_EVERY: Duration = Duration::from_secs(5);
+/// Of a segment that goes, at most so many hundredths are written again: more would mean that
+/// the disk is mostly rewriting. As in segment-wise reinsertion elsewhere; arbitrary.
+const REINSERTED_PERCENT_MAX: u64 = 60;
+
+/// Writes until told to stop.
+pub(super) fn run(inner: &Inner, last: u64) {
+    let mut log = Log { inner, last, open: None, is_dirty: false };
+    while let Some(batch) = log.next_batch() {
+        let result = if batch.is_empty() { log.sync() } else { log.append(&batch) };
+        let failed = result.is_err();
+        if let Err(error) = result {
+            let folder = inner.folder.display();
+            tracing::warn!("the disk tier in {folder} is read-only until the next start: {error}");
+        }
+        let mut queue = inner.lock_queue();
+        for record in &batch {
+            queue.octets = queue.octets.saturating_sub(record.stored_length(0));
+            if let Some(count) = queue.keys.get_mut(&record.key) {
+                *count -= 1;
+                if *count == 0 {
+                    queue.keys.remove(&record.key);
+                }
+            }
+        }
+        if failed {
+            queue.is_read_only = true;
+            queue.records.clear();
+            queue.keys.clear();
+            queue.octets = 0;
+        } else {
+            queue.finished += batch.len() as u64;
+        }
+        drop(queue);
+        inner.done.notify_all();
+        if failed {
+            return;
+        }
+    }
+    if let Err(error) = log.sync() {
+        tracing::warn!("the disk tier in {} could not be synced: {error}", inner.folder.display());
+    }
+}
+
+struct Log<'a> {
+    inner: &'a Inner,
+    /// Of the newest segment.
+    last: u64,
+    open: Option<Open>,
+    is_dirty: bool,
+}
+
+/// The segment that is being written.
+struct Open {
+    segment: Arc<Segment>,
+    /// Where the next record goes.
+    end: u64,
+    entries: Vec<Entry>,
+}
+
+impl Log<'_> {
+    /// Waits for records; none when a sync is due, `None` at the end.
+    fn next_batch(&self) -> Option<Vec<Record>> {
+        let mut queue = self.inner.lock_queue();
+        loop {
+            if !queue.records.is_empty() {
+                return Some(std::mem::take(&mut queue.records));
+            }
+            if queue.stops {
+                return None;
+            }
+            if !self.is_dirty {
+                queue = self.inner.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited = self.inner.work.wait_timeout(queue, SYNC_EVERY);
+            let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            queue = woken;
+            if timeout.timed_out() && queue.records.is_empty() {
+                return Some(Vec::new());
+            }
+        }
+    }
+
+    fn append(&mut self, mut batch: &[Record]) -> io::Result<()> {
+        while !batch.is_empty() {
+            let room = self.inner.settings.segment_size;
+            if self
+                .open
+                .as_ref()
+                .is_none_or(|open| batch.iter().take(1).any(|r| open.end + r.stored_length(open.end) > room))
+            {
+                self.next_segment()?;
+            }
+            let Some(open) = &mut self.open else { return Ok(()) };
+            let mut end = open.end;
+            let fits = |record: &&Record| {
+                end += record.stored_length(end);
+                end <= room
+            };
+            // A record that is larger than a segment has one of its own.
+            let count = batch.iter().take_while(fits).count().max(1);
+            let (now, later) = batch.split_at(count);
+            let records: Vec<&Record> = now.iter().collect();
+            write(self.inner, open, &records)?;
+            self.is_dirty = true;
+            batch = later;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if let Some(open) = self.open.as_ref().filter(|_| self.is_dirty) {
+            open.segment.file.sync()?;
+        }
+        self.is_dirty = false;
+        Ok(())
+    }
+
+    /// Ends the open segment, begins the next one, and lets the oldest go if there is no room.
+    fn next_segment(&mut self) -> io::Result<()> {
+        if let Some(open) = self.open.take() {
+            let footer = encode_footer(&open.entries, open.end);
+            open.segment.file.sync()?;
+            open.segment.file.write_all_at(&footer, open.end)?;
+            open.segment.file.sync()?;
+            self.inner.count_written(footer.len() as u64);
+        }
+        let id = self.last + 1;
+        let file: Arc<dyn File> = self.inner.files.create(&self.inner.folder.join(file_name(id)))?;
+        self.inner.files.sync_folder(&self.inner.folder)?;
+        self.last = id;
+        let segment = Arc::new(Segment { id, file });
+        self.inner.segments.write().unwrap_or_else(PoisonError::into_inner).insert(id, segment.clone());
+        let mut open = Open { segment, end: 0, entries: Vec::new() };
+        while let Some(victim) = self.victim() {
+            self.reclaim(&victim, &mut open)?;
+        }
+        self.open = Some(open);
+        Ok(())
+    }
+
+    /// The oldest segment, when a full new one would not fit beside the others.
+    fn victim(&self) -> Option<Arc<Segment>> {
+        let settings = &self.inner.settings;
+        let used = self.inner.used.load(Ordering::Relaxed);
+        let segments = self.inner.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let (_id, oldest) = segments.first_key_value()?;
+        (segments.len() > 1 && used + settings.segment_size > settings.size).then(|| oldest.clone())
+    }
+
+    fn reclaim(&self, victim: &Segment, open: &mut Open) -> io::Result<()> {
+        let slot = slot_of(victim.id);
+        let entries = match read_footer(&*victim.file)? {
+            Some(entries) => entries,
+            None => scan(&*victim.file)?,
+        };
+        let mut live = BTreeMap::new();
+        for entry in &entries {
+            let place = self.inner.index.find(entry.key).filter(|place| place.is_at(slot, entry.offset));
+            if let Some(place) = place {
+                live.insert((u8::MAX - place.frequency, entry.offset), (*entry, place));
+            }
+        }
+        let mut room = self.inner.settings.segment_size * REINSERTED_PERCENT_MAX / 100;
+        for ((_hottest_first, _offset), (entry, place)) in live {
+            let at = u64::from(entry.offset) * ALIGNMENT;
+            let is_wanted = place.frequency > 0 || entry.kind == Kind::Meta;
+            if is_wanted
+                && u64::from(place.length_max) <= room
+                && let Ok((_header, record)) = read_record(&*victim.file, at)?
+                && (entry.kind != Kind::Meta || self.inner.has_owner(&record))
+            {
+                room -= record.stored_length(open.end).min(room);
+                write(self.inner, open, &[&record])?;
+            }
+            // Unless it lies elsewhere by now, which is the copy just made.
+            self.inner.index.remove_if(entry.key, slot, entry.offset);
+        }
+        self.inner.segments.write().unwrap_or_else(PoisonError::into_inner).remove(&victim.id);
+        let length = victim.file.length()?;
+        self.inner.used.fetch_sub(length, Ordering::Relaxed);
+        // The copies first: what they replace is gone after this.
+        open.segment.file.sync()?;
+        self.inner.files.remove(&self.inner.folder.join(file_name(victim.id)))
+    }
+}
+
+/// Writes records at the end of the open segment with one call, then puts them into the index.
+fn write(inner: &Inner, open: &mut Open, records: &[&Record]) -> io::Result<()> {
+    let mut octets = Vec::new();
+    let mut entries = Vec::with_capacity(records.len());
+    for record in records {
+        let at = open.end + octets.len() as u64;
+        let header = record.encode(at, &mut octets).map_err(io::Error::other)?;
+        let offset = (at / ALIGNMENT) as u32;
+        let entry = Entry { key: record.key, seq: record.seq, offset, kind: record.kind };
+        entries.push((entry, header.stored_length(at)));
+    }
+    open.segment.file.write_all_at(&octets, open.end)?;
+    open.end += octets.len() as u64;
+    inner.count_written(octets.len() as u64);
+    for (entry, length) in entries {
+        match entry.kind {
+            Kind::Tombstone => {
+                inner.index.remove(entry.key);
+            }
+            Kind::Purge => {}
+            _ => {
+                let length_max = u32::try_from(length).unwrap_or(u32::MAX);
+                inner.index.set(entry.key, place(open.segment.id, entry.offset, length_max));
+            }
+        }
+        open.entries.push(entry);
+    }
+    Ok(())
+}
+
+impl Inner {
+    fn count_written(&self, octets: u64) {
+        self.written.fetch_add(octets, Ordering::Relaxed);
+        self.used.fetch_add(octets, Ordering::Relaxed);
+    }
+
+    /// Whether the object is there that a freshened head belongs to: its key stands in front.
+    fn has_owner(&self, meta: &Record) -> bool {
+        let owner = meta.head.first_chunk::<16>().map(|octets| u128::from_le_bytes(*octets));
+        let found = owner.and_then(|owner| self.read_at(owner, &self.index.find(owner)?));
+        found.is_some_and(|object| object.generation == meta.generation)
+    }
+}

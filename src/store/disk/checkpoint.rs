@@ -1,1 +1,0 @@
-//! The index written down, and the log positions that it covers.
