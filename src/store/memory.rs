@@ -1,7 +1,7 @@
 //! Stored responses in RAM: sharded, byte-accounted, evicted by size and popularity.
 //!
 //! Eviction is sampled GDSF (greedy dual size frequency; Cherkasova 1998): the value of a slot is
-//! `age + frequency / bytes`, sixteen slots are compared and the least one goes, and its value
+//! `age + frequency / bytes`, 64 slots are compared and the least one goes, and its value
 //! becomes the age, so that what was popular long ago loses against what is popular now. The
 //! candidates come from several shards, so that no shard gives up what is dear because it is small.
 //! A plain mutex a shard: it is held for one look-up.
@@ -20,10 +20,11 @@ use crate::http::TargetUri;
 
 /// Arbitrary; more than threads will ever meet in.
 const SHARDS: usize = 16;
-/// Slots that an eviction compares.
-const CANDIDATES: usize = 16;
+/// Slots that an eviction compares. At a 1 % cache, benches/eviction serves 48.0 % of the requests
+/// with 16, 51.4 % with 64 and 51.9 % with 1,024; 64 cost 0.7 µs more than 16.
+const CANDIDATES: usize = 64;
 /// Of them from one shard, at the most.
-const CANDIDATES_PER_SHARD: usize = 4;
+const CANDIDATES_PER_SHARD: usize = 16;
 /// Places to count changes in; arbitrary.
 const CHANGES: usize = 4096;
 /// What a slot costs beside its objects, in octets: table, key, bookkeeping.
