@@ -7,7 +7,7 @@
 //!
 //! Invariant: what an invalidation or a purge has removed never comes back, from neither tier:
 //! who was on the way meanwhile (a fill, a look at the disk, an eviction) sees by the key's
-//! [`Generation`] or [`memory::Changes`] that it is too late.
+//! [`Generation`] or its count of changes that it is too late.
 
 pub mod disk;
 mod fill;
