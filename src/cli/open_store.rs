@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::commands::in_units;
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::proxy::renderer;
 use crate::store::disk::files::SystemFiles;
@@ -33,7 +34,13 @@ pub(super) fn open_store(settings: &Settings, instance: u32, random: [u64; 3]) -
     }
     let segment_size = (size / SEGMENTS_MIN).clamp(SEGMENT_SIZE_MIN, SEGMENT_SIZE);
     let [k0, k1, seed] = random;
-    match Disk::open(&folder, DiskSettings { size, segment_size }, Arc::new(SystemFiles), [k0, k1]) {
+    match Disk::open(
+        &folder,
+        DiskSettings { size, segment_size },
+        Arc::new(SystemFiles),
+        Clock::system(),
+        [k0, k1],
+    ) {
         Ok(disk) => {
             let (usage, size) = (disk.usage(), in_units(size));
             info!("the disk tier takes {size} at most; {} records are kept in it", usage.records);

@@ -14,20 +14,23 @@ use std::time::Duration;
 use super::files::File;
 use super::record::{ALIGNMENT, Kind, Record};
 use super::recovery::place;
-use super::segment::{Entry, Segment, encode_footer, file_name, read_footer, read_record, scan};
+use super::segment::{Entry, Segment, file_name, read_footer, read_record, scan, seal};
 use super::{Inner, slot_of};
 
 /// What a power cut may cost, in time.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
+/// Segments beyond what the size asks for: arbitrary, a few descriptors.
+const SEGMENTS_SPARE: u64 = 16;
 /// Of a segment that goes, at most so many hundredths are written again: more would mean that
 /// the disk is mostly rewriting. As in segment-wise reinsertion elsewhere; arbitrary.
 const REINSERTED_PERCENT_MAX: u64 = 60;
 
 /// Writes until told to stop.
 pub(super) fn run(inner: &Inner, last: u64) {
-    let mut log = Log { inner, last, open: None, is_dirty: false };
+    let synced_ms = inner.clock.monotonic_ms();
+    let mut log = Log { inner, last, open: None, is_dirty: false, synced_ms };
     while let Some(batch) = log.next_batch() {
-        let result = if batch.is_empty() { log.sync() } else { log.append(&batch) };
+        let result = log.append(&batch).and_then(|()| log.sync_if_due());
         let failed = result.is_err();
         if let Err(error) = result {
             let folder = inner.folder.display();
@@ -57,8 +60,8 @@ pub(super) fn run(inner: &Inner, last: u64) {
             return;
         }
     }
-    if let Err(error) = log.sync() {
-        tracing::warn!("the disk tier in {} could not be synced: {error}", inner.folder.display());
+    if let Err(error) = log.seal() {
+        tracing::warn!("the disk tier in {} could not be closed: {error}", inner.folder.display());
     }
 }
 
@@ -68,6 +71,8 @@ struct Log<'a> {
     last: u64,
     open: Option<Open>,
     is_dirty: bool,
+    /// Of the last sync, on the monotonic clock.
+    synced_ms: u64,
 }
 
 /// The segment that is being written.
@@ -129,23 +134,31 @@ impl Log<'_> {
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync_if_due(&mut self) -> io::Result<()> {
+        let now = self.inner.clock.monotonic_ms();
+        if u128::from(now.saturating_sub(self.synced_ms)) < SYNC_EVERY.as_millis() {
+            return Ok(());
+        }
         if let Some(open) = self.open.as_ref().filter(|_| self.is_dirty) {
             open.segment.file.sync()?;
         }
+        (self.is_dirty, self.synced_ms) = (false, now);
+        Ok(())
+    }
+
+    /// Ends the open segment: what it holds is on the device before it says so.
+    fn seal(&mut self) -> io::Result<()> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        open.segment.file.sync()?;
+        let octets = seal(&*open.segment.file, &open.entries, open.end)?;
+        self.inner.count_written(octets);
         self.is_dirty = false;
         Ok(())
     }
 
     /// Ends the open segment, begins the next one, and lets the oldest go if there is no room.
     fn next_segment(&mut self) -> io::Result<()> {
-        if let Some(open) = self.open.take() {
-            let footer = encode_footer(&open.entries, open.end);
-            open.segment.file.sync()?;
-            open.segment.file.write_all_at(&footer, open.end)?;
-            open.segment.file.sync()?;
-            self.inner.count_written(footer.len() as u64);
-        }
+        self.seal()?;
         let id = self.last + 1;
         let file: Arc<dyn File> = self.inner.files.create(&self.inner.folder.join(file_name(id)))?;
         self.inner.files.sync_folder(&self.inner.folder)?;
@@ -166,14 +179,17 @@ impl Log<'_> {
         let used = self.inner.used.load(Ordering::Relaxed);
         let segments = self.inner.segments.read().unwrap_or_else(PoisonError::into_inner);
         let (_id, oldest) = segments.first_key_value()?;
-        (segments.len() > 1 && used + settings.segment_size > settings.size).then(|| oldest.clone())
+        // Each start begins a segment: many starts must not leave many files.
+        let too_many = segments.len() as u64 > 2 * (settings.size / settings.segment_size) + SEGMENTS_SPARE;
+        let too_large = used + settings.segment_size > settings.size;
+        (segments.len() > 1 && (too_large || too_many)).then(|| oldest.clone())
     }
 
     fn reclaim(&self, victim: &Segment, open: &mut Open) -> io::Result<()> {
         let slot = slot_of(victim.id);
         let entries = match read_footer(&*victim.file)? {
             Some(entries) => entries,
-            None => scan(&*victim.file)?,
+            None => scan(&*victim.file)?.0,
         };
         let mut live = BTreeMap::new();
         for entry in &entries {

@@ -33,6 +33,8 @@ use record::{ALIGNMENT, Record};
 use segment::Segment;
 use superblock::{InvalidSuperblock, Superblock};
 
+use crate::clock::Clock;
+
 /// Octets that may wait to be written; more are refused. Arbitrary: some of the largest records.
 const QUEUE_MAX: u64 = 4 << 20;
 
@@ -103,9 +105,11 @@ pub struct Disk {
 struct Inner {
     folder: PathBuf,
     files: Arc<dyn Files>,
+    clock: Clock,
     settings: DiskSettings,
     hash_key: [u64; 2],
-    clock: AtomicU64,
+    /// The logical clock.
+    seq: AtomicU64,
     index: Index,
     segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
     queue: Mutex<Queue>,
@@ -139,6 +143,7 @@ impl Disk {
         folder: &Path,
         settings: DiskSettings,
         files: Arc<dyn Files>,
+        clock: Clock,
         random: [u64; 2],
     ) -> Result<Disk, OpenError> {
         let io = |error: io::Error| match error.kind() {
@@ -155,9 +160,10 @@ impl Disk {
         let inner = Inner {
             folder: folder.to_owned(),
             files,
+            clock,
             settings,
             hash_key: superblock.hash_key,
-            clock: AtomicU64::new(u64::from(superblock.epoch) << 40),
+            seq: AtomicU64::new(u64::from(superblock.epoch) << 40),
             index: Index::new(),
             segments: RwLock::default(),
             queue: Mutex::default(),
@@ -185,7 +191,7 @@ impl Disk {
 
     /// The next reading of the store's logical clock: later ones are higher, across restarts.
     pub fn next_seq(&self) -> u64 {
-        self.inner.clock.fetch_add(1, Ordering::Relaxed)
+        self.inner.seq.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Whether there is, or will be when the queue is written, a record of this key.

@@ -1,16 +1,17 @@
 //! Reading the log again at the start: segment after segment, in order, into the index.
 //!
-//! A full segment has a list of its records; the last one is read record by record, up to the
-//! first that is not whole, which is what a crash has cut. What can't be read is left out, with a
-//! warning. Segments that were there are never written to again.
+//! A segment that was ended has a list of its records; another is read record by record, up to
+//! the first that is not whole, which is where a crash has cut it, and gets its list now. What can't be read is left out, with a
+//! warning. Segments that were there get no further records.
 
 use std::io;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::index::Place;
 use super::record::{ALIGNMENT, Kind};
-use super::segment::{Entry, Segment, id_of, read_footer, scan};
+use super::segment::{Entry, Segment, id_of, read_footer, scan, seal};
 use super::{Inner, slot_of};
 
 /// Fills the index; gives the number of the last segment.
@@ -23,7 +24,11 @@ pub(super) fn recover(inner: &Inner) -> io::Result<u64> {
         let opened = inner.files.open(&path).and_then(|file| {
             let entries = match read_footer(&*file)? {
                 Some(entries) => entries,
-                None => scan(&*file)?,
+                None => {
+                    let (entries, end) = scan(&*file)?;
+                    end_with_list(inner, &path, &entries, end);
+                    entries
+                }
             };
             Ok((file.length()?, file, entries))
         });
@@ -38,6 +43,18 @@ pub(super) fn recover(inner: &Inner) -> io::Result<u64> {
         }
     }
     Ok(ids.last().copied().unwrap_or(0))
+}
+
+/// Gives a segment that a crash has cut the list that it lacks, so that the next start is quick.
+fn end_with_list(inner: &Inner, path: &Path, entries: &[Entry], end: u64) {
+    let sealed = inner.files.open_to_write(path).and_then(|file| {
+        // What stands behind the last whole record was never in force.
+        file.set_length(end)?;
+        seal(&*file, entries, end)
+    });
+    if let Err(error) = sealed {
+        tracing::warn!("{} has no list of its records: {error}", path.display());
+    }
 }
 
 /// Does what the records of a segment say. A record ends, at the latest, where the next begins.

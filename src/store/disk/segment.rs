@@ -44,8 +44,16 @@ pub fn id_of(name: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok().filter(|id| file_name(*id) == name)
 }
 
+/// Writes the list of a segment's records behind them, at `end`, for good. Octets written.
+pub fn seal(file: &dyn File, entries: &[Entry], end: u64) -> io::Result<u64> {
+    let footer = encode_footer(entries, end);
+    file.write_all_at(&footer, end)?;
+    file.sync()?;
+    Ok(footer.len() as u64)
+}
+
 /// Footer and trailer of a segment whose records end at `at`, a multiple of [`ALIGNMENT`].
-pub fn encode_footer(entries: &[Entry], at: u64) -> Vec<u8> {
+fn encode_footer(entries: &[Entry], at: u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(entries.len() * ENTRY_LENGTH + TRAILER_LENGTH);
     for entry in entries {
         out.put_u128_le(entry.key);
@@ -96,8 +104,9 @@ fn decode_entry(mut octets: &[u8]) -> Option<Entry> {
     Some(Entry { key, seq, offset, kind: Kind::of(octets.try_get_u8().ok()?)? })
 }
 
-/// The records of a segment without a list, each checked whole, up to the first that is none.
-pub fn scan(file: &dyn File) -> io::Result<Vec<Entry>> {
+/// The records of a segment without a list, each checked whole, up to the first that is none; and
+/// where that is.
+pub fn scan(file: &dyn File) -> io::Result<(Vec<Entry>, u64)> {
     let (mut entries, mut at) = (Vec::new(), 0);
     let length = file.length()?;
     while at < length {
@@ -106,7 +115,7 @@ pub fn scan(file: &dyn File) -> io::Result<Vec<Entry>> {
         entries.push(Entry { key: header.key, seq: header.seq, offset, kind: header.kind });
         at += header.stored_length(at);
     }
-    Ok(entries)
+    Ok((entries, at))
 }
 
 /// The record at `at`; waits for the device.
