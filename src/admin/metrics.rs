@@ -34,6 +34,7 @@ impl Collector for Reading {
         self.encode_process(&mut out)?;
         self.encode_requests(&mut out)?;
         self.encode_store(&mut out)?;
+        self.encode_disk(&mut out)?;
         out.counters(
             "access_log_lines",
             "Access log lines: written, dropped because the queue was full, failed to be written.",
@@ -85,6 +86,21 @@ impl Reading {
         out.gauge("store_objects", None, "Stored responses.", self.store.objects)?;
         let help = "URLs whose stored responses were removed to make room.";
         out.counter("store_evictions", None, help, self.store.evictions)
+    }
+
+    /// Nothing where there is no tier on disk.
+    fn encode_disk(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let Some(disk) = self.disk else { return Ok(()) };
+        out.gauge("disk_used", Some(&Unit::Bytes), "Bytes of disk that the store takes.", disk.used_bytes)?;
+        out.gauge("disk_limit", Some(&Unit::Bytes), "Bytes of disk that it may take.", disk.size)?;
+        out.gauge("disk_segments", None, "Files that the store on disk consists of.", disk.segments)?;
+        out.gauge("disk_records", None, "Records on disk that are in force.", disk.records)?;
+        let help = "1 after the disk has failed: nothing is written until the next start. Else 0.";
+        out.gauge("disk_read_only", None, help, u64::from(disk.is_read_only))?;
+        let help = "Bytes written to disk since the start.";
+        out.counter("disk_written", Some(&Unit::Bytes), help, disk.written_bytes)?;
+        let help = "Records on disk that were found damaged, or could not be read.";
+        out.counter("disk_damaged_records", None, help, disk.damaged)
     }
 }
 

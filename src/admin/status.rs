@@ -11,6 +11,7 @@ use crate::http::Timestamp;
 use crate::log::LogCounters;
 use crate::proxy::Shared;
 use crate::store::Usage;
+use crate::store::disk::DiskUsage;
 
 /// The version of the program.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -42,6 +43,8 @@ pub(super) struct Reading {
     pub(super) bytes_from_origins: u64,
     pub(super) connections: u64,
     pub(super) store: Usage,
+    /// Of the tier on disk, if there is one.
+    pub(super) disk: Option<DiskUsage>,
     pub(super) memory_bytes_max: u64,
     pub(super) log: LogCounters,
 }
@@ -97,6 +100,7 @@ impl Status {
             bytes_from_origins: read(&counters.bytes_from_origins),
             connections: (self.connections)() as u64,
             store: self.shared.store.usage(),
+            disk: self.shared.store.disk_usage(),
             memory_bytes_max: self.memory_bytes_max,
             log: self.shared.log.counters(),
         }

@@ -19,10 +19,14 @@ use crate::store::{Store, StoreSettings};
 const ON_ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 fn shared() -> Arc<Shared> {
+    shared_with(Store::new(StoreSettings { memory: 1 << 20, object_max: 1 << 18 }, [1, 2, 3]))
+}
+
+fn shared_with(store: Store) -> Arc<Shared> {
     let (policy, _warnings) = Policy::build(&Config::default(), Vec::new(), &[]).expect("no rules");
     Arc::new(Shared::new(Parts {
         clock: Clock::manual(Timestamp(1_000_000)),
-        store: Store::new(StoreSettings { memory: 1 << 20, object_max: 1 << 18 }, [1, 2, 3]),
+        store,
         policy,
         cache_policy: CachePolicy::default(),
         log: AccessLog::open(&LogSettings { access: Target::None, format: Format::Squid }).expect("no file"),
@@ -223,4 +227,25 @@ async fn a_port_in_use_is_said() {
     let error = bind_admin(held.address()).expect_err("it is held");
     assert!(matches!(error, AdminError::InUse(_)), "{error}");
     assert!(error.to_string().contains("--admin off"), "{error}");
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test's own folder")]
+fn the_tier_on_disk_is_told_of_where_there_is_one() {
+    use crate::store::disk::{Disk, DiskSettings, files::SystemFiles};
+    let reading = |shared| Status::new(shared, Vec::new(), 1 << 20, || 0).read();
+    let without = super::metrics::text(reading(shared())).expect("text");
+    assert!(!without.contains("larder_disk_"), "{without}");
+    let folder = std::env::temp_dir().join(format!("larder-metrics-{}", std::process::id()));
+    let settings = DiskSettings { size: 8 << 20, segment_size: 4 << 20 };
+    let disk = Disk::open(&folder, settings, Arc::new(SystemFiles), Clock::system(), [1, 2]);
+    let disk = disk.expect("a usable folder");
+    let store = Store::with_disk(StoreSettings::default(), disk, crate::proxy::renderer(7), 3);
+    let with = super::metrics::text(reading(shared_with(store))).expect("text");
+    for line in
+        ["larder_disk_limit_bytes 8388608\n", "larder_disk_used_bytes 0\n", "larder_disk_read_only 0\n"]
+    {
+        assert!(with.contains(line), "{line}: {with}");
+    }
+    std::fs::remove_dir_all(&folder).expect("it is there");
 }

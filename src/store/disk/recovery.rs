@@ -1,8 +1,8 @@
 //! Reading the log again at the start: segment after segment, in order, into the index.
 //!
 //! A segment that was ended has a list of its records; another is read record by record, up to
-//! the first that is not whole, which is where a crash has cut it, and gets its list now. What can't be read is left out, with a
-//! warning. Segments that were there get no further records.
+//! the first that is not whole, which is where a crash has cut it, and gets its list now. What
+//! can't be read is left out, with a warning. Segments that were there get no further records.
 
 use std::io;
 use std::path::Path;
