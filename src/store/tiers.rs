@@ -189,6 +189,11 @@ impl Tiers {
         }
         // What the disk has of this key is older from now on and must not come back.
         let replaces = disk.contains(key.hash);
+        // A one-hit wonder stays in memory: what is used comes when memory lets it go.
+        if occasion == Occasion::Arrived && !replaces && !disk.disk.admits(key.hash) {
+            tracing::debug!("{} is in memory only: disk-once", key.uri);
+            return;
+        }
         let queued = disk.append(key, object, &varying(variants));
         if let Err(refused) = queued {
             tracing::debug!("{} is in memory only: {refused}", key.uri);

@@ -22,8 +22,8 @@ const SYNC_EVERY: Duration = Duration::from_secs(5);
 /// Segments beyond what the size asks for: arbitrary, a few descriptors.
 const SEGMENTS_SPARE: u64 = 16;
 /// Of a segment that goes, at most so many hundredths are written again: more would mean that
-/// the disk is mostly rewriting. As in segment-wise reinsertion elsewhere; arbitrary.
-const REINSERTED_PERCENT_MAX: u64 = 60;
+/// the disk is mostly rewriting. The model in benches/eviction gains little beyond.
+const REINSERTED_PERCENT_MAX: u64 = 75;
 
 /// Writes until told to stop.
 pub(super) fn run(inner: &Inner, last: u64) {
@@ -191,6 +191,7 @@ impl Log<'_> {
             Some(entries) => entries,
             None => scan(&*victim.file)?.0,
         };
+        self.inner.ghost.grow(self.inner.index.entries());
         let mut live = BTreeMap::new();
         for entry in &entries {
             let place = self.inner.index.find(entry.key).filter(|place| place.is_at(slot, entry.offset));
@@ -211,7 +212,9 @@ impl Log<'_> {
                 write(self.inner, open, &[&record])?;
             }
             // Unless it lies elsewhere by now, which is the copy just made.
-            self.inner.index.remove_if(entry.key, slot, entry.offset);
+            if self.inner.index.remove_if(entry.key, slot, entry.offset) {
+                self.inner.ghost.note(entry.key);
+            }
         }
         self.inner.segments.write().unwrap_or_else(PoisonError::into_inner).remove(&victim.id);
         let length = victim.file.length()?;

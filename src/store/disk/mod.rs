@@ -28,6 +28,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use bytes::Bytes;
 
 use files::{Files, Lock};
+use ghost::Ghost;
 use index::{Index, Place};
 use record::{ALIGNMENT, Record};
 use segment::Segment;
@@ -37,6 +38,9 @@ use crate::clock::Clock;
 
 /// Octets that may wait to be written; more are refused. Arbitrary: some of the largest records.
 const QUEUE_MAX: u64 = 4 << 20;
+
+/// Up to here the disk takes anything, in hundredths of its size. Arbitrary.
+const FREE_PERCENT: u64 = 80;
 
 /// How large a disk tier is, in octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +115,8 @@ struct Inner {
     /// The logical clock.
     seq: AtomicU64,
     index: Index,
+    /// Keys that were refused or let go not long ago.
+    ghost: Ghost,
     segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
     queue: Mutex<Queue>,
     /// There is something to write, or to stop for.
@@ -165,6 +171,7 @@ impl Disk {
             hash_key: superblock.hash_key,
             seq: AtomicU64::new(u64::from(superblock.epoch) << 40),
             index: Index::new(),
+            ghost: Ghost::new(0),
             segments: RwLock::default(),
             queue: Mutex::default(),
             work: Condvar::new(),
@@ -197,6 +204,18 @@ impl Disk {
     /// Whether there is, or will be when the queue is written, a record of this key.
     pub fn contains(&self, key: u128) -> bool {
         self.inner.lock_queue().keys.contains_key(&key) || self.inner.index.find(key).is_some()
+    }
+
+    /// Whether the disk wants something new under this key. As long as there is room, anything;
+    /// then only what is asked for a second time: most responses never are.
+    pub fn admits(&self, key: u128) -> bool {
+        let inner = &self.inner;
+        let used = inner.used.load(Ordering::Relaxed);
+        if used < inner.settings.size / 100 * FREE_PERCENT || inner.ghost.take(key) {
+            return true;
+        }
+        inner.ghost.note(key);
+        false
     }
 
     /// Queues a record. Removals are never refused for want of room: they are small, and what

@@ -183,6 +183,23 @@ fn reclaim_keeps_what_is_used_and_never_revives() {
     assert!(misses <= 1 + 4, "what is used is given a second chance: {misses}");
 }
 
+#[test]
+fn a_full_disk_takes_what_is_asked_for_twice() {
+    let folder = Folder::new();
+    let disk = folder.open(DiskSettings { size: 256 << 10, segment_size: 16 << 10 });
+    assert!(disk.admits(key(1)) && disk.admits(key(1)), "an empty one takes anything");
+    for number in 0..400 {
+        assert!(write(&disk, record(key(number), 1, 900)));
+    }
+    assert!(disk.usage().used_bytes > 210 << 10);
+    assert!(!disk.admits(key(7777)), "for the first time");
+    assert!(disk.admits(key(7777)), "for the second time");
+    assert!(!disk.admits(key(7777)), "the note is used up");
+    // What had to go is known, too.
+    let gone = (0..400).find(|number| !disk.contains(key(*number))).expect("more than fits");
+    assert!(disk.admits(key(gone)));
+}
+
 /// Files that can't be written from some operation on.
 #[derive(Debug)]
 struct Full {
