@@ -90,13 +90,13 @@ impl Reading {
 
     /// Nothing where there is no tier on disk.
     fn encode_disk(&self, out: &mut Out<'_, '_>) -> fmt::Result {
-        let Some(disk) = self.disk else { return Ok(()) };
+        let Some(disk) = &self.disk else { return Ok(()) };
         out.gauge("disk_used", Some(&Unit::Bytes), "Bytes of disk that the store takes.", disk.used_bytes)?;
         out.gauge("disk_limit", Some(&Unit::Bytes), "Bytes of disk that it may take.", disk.size)?;
         out.gauge("disk_segments", None, "Files that the store on disk consists of.", disk.segments)?;
         out.gauge("disk_records", None, "Records on disk that are in force.", disk.records)?;
         let help = "1 after the disk has failed: nothing is written until the next start. Else 0.";
-        out.gauge("disk_read_only", None, help, u64::from(disk.is_read_only))?;
+        out.gauge("disk_read_only", None, help, u64::from(disk.read_only.is_some()))?;
         let help = "Bytes written to disk since the start.";
         out.counter("disk_written", Some(&Unit::Bytes), help, disk.written_bytes)?;
         let help = "Records on disk that were found damaged, or could not be read.";

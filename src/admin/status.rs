@@ -27,7 +27,7 @@ pub struct Status {
 }
 
 /// Numbers at one moment; those that count do so from the start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reading {
     pub(super) now: Timestamp,
     pub(super) started: Timestamp,

@@ -222,8 +222,26 @@ impl Memory {
         let _always_some = self.changes_of(hash).fetch_update(Ordering::SeqCst, Ordering::SeqCst, count);
     }
 
-    /// Takes out all objects that `is_dead` picks.
-    pub fn retain(&self, is_dead: impl Fn(&TargetUri, &Object) -> bool) {
+    /// The stored responses of this key and how often they were used, which this is no use of.
+    pub fn peek(&self, key: Key<'_>) -> Option<(Variants, u64)> {
+        let shard = self.shard(key.hash);
+        let slot = shard.slots.get(*shard.places.get(&key.hash)?)?;
+        // Storing counts as the first use.
+        (slot.uri == *key.uri).then(|| (slot.variants.clone(), slot.frequency as u64 - 1))
+    }
+
+    /// Shows all keys with their stored responses and how often they were used, shard by shard.
+    pub fn for_each(&self, mut look: impl FnMut(&TargetUri, &Variants, u64)) {
+        for shard in &self.shards {
+            for slot in &lock(shard).slots {
+                look(&slot.uri, &slot.variants, slot.frequency as u64 - 1);
+            }
+        }
+    }
+
+    /// Takes out all keys of which `is_dead` picks an object; how many objects that were.
+    pub fn retain(&self, is_dead: impl Fn(&TargetUri, &Object) -> bool) -> u64 {
+        let mut taken = 0;
         for shard in &self.shards {
             let mut shard = lock(shard);
             let mut at = 0;
@@ -232,11 +250,13 @@ impl Memory {
                     self.count_change(slot.hash);
                     let removed = shard.remove(at);
                     self.forget(removed.as_ref());
+                    taken += removed.map_or(0, |slot| slot.variants.len() as u64);
                 } else {
                     at += 1;
                 }
             }
         }
+        taken
     }
 
     /// Takes `bytes` for a fill. False when fills alone would go past the budget.

@@ -12,10 +12,12 @@
 pub mod disk;
 mod fill;
 mod heads;
+mod inspecting;
 mod key;
 mod memory;
 mod object;
 mod on_disk;
+mod purging;
 mod sync;
 mod tiers;
 
@@ -23,11 +25,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use fill::{Aborted, Fill, FillReader, FillWriter, Finished};
+pub use inspecting::{Listing, Stored};
 pub use key::Key;
 pub use memory::{KeyIsHash, Memory, Usage, Variants};
 pub use object::{Object, StoredContent};
 pub use on_disk::Render;
+pub use purging::Purged;
 
+pub use disk::purges::{PurgeRefused, PurgeScope};
+
+use disk::purges::Purges;
 use disk::{Disk, DiskUsage};
 use key::HashKey;
 use memory::Changes;
@@ -64,7 +71,10 @@ impl Store {
         let [k0, k1, seed] = random;
         let memory = Arc::new(Memory::new(settings.memory, settings.object_max, seed));
         let clock = AtomicU64::new(1);
-        Store { tiers: Arc::new(Tiers { memory, disk: None, clock }), hash_key: HashKey([k0, k1]) }
+        Store {
+            tiers: Arc::new(Tiers { memory, disk: None, clock, purges_of_memory: Purges::new() }),
+            hash_key: HashKey([k0, k1]),
+        }
     }
 
     /// A store whose second tier is `disk`. `render` makes what [`Object::rendered`] holds of a
@@ -73,7 +83,8 @@ impl Store {
         let hash_key = HashKey(disk.hash_key());
         let memory = Arc::new(Memory::new(settings.memory, settings.object_max, seed));
         let disk = Some(OnDisk { disk, hash_key, render });
-        let tiers = Arc::new(Tiers { memory, disk, clock: AtomicU64::new(1) });
+        let tiers =
+            Arc::new(Tiers { memory, disk, clock: AtomicU64::new(1), purges_of_memory: Purges::new() });
         tiers.catch_evicted();
         Store { tiers, hash_key }
     }
@@ -106,7 +117,8 @@ impl Store {
 
     /// The state of a key, to be taken before the origin is asked.
     pub fn generation(&self, key: Key<'_>) -> Generation {
-        Generation { changes: self.tiers.memory.changes(key.hash), seq: self.tiers.next_seq() }
+        let purged = self.tiers.purges().latest();
+        Generation { changes: self.tiers.memory.changes(key.hash), seq: self.tiers.next_seq(), purged }
     }
 
     /// Stores an object in place of those that `replaces` picks, unless its key was invalidated
@@ -138,6 +150,16 @@ impl Store {
         self.tiers.invalidate(key).await;
     }
 
+    /// Purges all that is stored now in a scope. When this returns, none of it is used any more.
+    pub async fn purge(&self, scope: PurgeScope) -> Result<Purged, PurgeRefused> {
+        self.tiers.purge(scope).await
+    }
+
+    /// The tier on disk, if there is one.
+    pub fn disk(&self) -> Option<&Disk> {
+        self.tiers.disk.as_ref().map(|tier| &tier.disk)
+    }
+
     /// What the store holds.
     pub fn usage(&self) -> Usage {
         self.tiers.memory.usage()
@@ -167,12 +189,14 @@ impl Store {
 pub struct Generation {
     changes: Changes,
     seq: u64,
+    /// The last purge.
+    purged: u64,
 }
 
 impl Generation {
-    /// Whether no invalidation stands between the two.
+    /// Whether no invalidation and no purge, of whatever, stands between the two.
     pub fn is_as_valid_as(self, other: Generation) -> bool {
-        self.changes.is_as_valid_as(other.changes)
+        self.changes.is_as_valid_as(other.changes) && self.purged == other.purged
     }
 
     /// What [`Object::generation`] is of an object that was asked for then.

@@ -13,9 +13,10 @@ use bytes::Bytes;
 
 use super::disk::record::{BODY_MAX, Kind, Record};
 use super::disk::{Disk, Queued, Refused};
-use super::heads;
+use super::heads::{self, Decoded};
 use super::key::{Derived, HashKey, Key};
 use super::object::{Object, StoredContent};
+use super::purging::concerns;
 use crate::caching::StoredHead;
 use crate::http::Version;
 
@@ -55,17 +56,11 @@ impl OnDisk {
     }
 
     fn object(&self, key: Key<'_>, record: Record) -> Option<Object> {
-        let mut decoded = heads::decode(&record.head).filter(|decoded| decoded.uri == *key.uri)?;
+        let decoded = heads::decode(&record.head).filter(|decoded| decoded.uri == *key.uri)?;
         if decoded.length != record.body_length() as u64 {
             return None;
         }
-        let meta = self.disk.read(self.hash_key.derived(key.hash, record.generation, Derived::Meta));
-        let meta = meta.filter(|meta| meta.kind == Kind::Meta && meta.generation == record.generation);
-        let freshened = meta.and_then(|meta| heads::decode_freshened(&meta.head));
-        if let Some(freshened) = freshened.filter(|freshened| freshened.uri == *key.uri) {
-            decoded.head = freshened.head;
-            decoded.received = freshened.received;
-        }
+        let decoded = self.as_freshened(key, record.generation, decoded, &|key| self.disk.read(key))?;
         Some(Object {
             rendered: (self.render)(&decoded.head, decoded.received),
             head: decoded.head,
@@ -74,6 +69,28 @@ impl OnDisk {
             received: decoded.received,
             generation: record.generation,
         })
+    }
+
+    /// A response's head as the last 304 left it; `None` when it was purged, before that or since.
+    pub fn as_freshened(
+        &self,
+        key: Key<'_>,
+        generation: u64,
+        mut decoded: Decoded,
+        read: &dyn Fn(u128) -> Option<Record>,
+    ) -> Option<Decoded> {
+        let is_purged = |decoded: &Decoded| concerns(self.disk.purges(), key.uri, &decoded.head, generation);
+        if is_purged(&decoded) {
+            return None;
+        }
+        let meta = read(self.hash_key.derived(key.hash, generation, Derived::Meta));
+        let meta = meta.filter(|meta| meta.kind == Kind::Meta && meta.generation == generation);
+        let freshened = meta.and_then(|meta| heads::decode_freshened(&meta.head));
+        if let Some(freshened) = freshened.filter(|freshened| freshened.uri == *key.uri) {
+            decoded.head = freshened.head;
+            decoded.received = freshened.received;
+        }
+        Some(decoded).filter(|decoded| !is_purged(decoded))
     }
 
     /// Queues an object, and the list of its key's variants: `generations`, newest first.
@@ -126,16 +143,28 @@ impl OnDisk {
         }
     }
 
+    /// Whether what a record holds was purged: its head, or what the last 304 made of it.
+    pub fn is_purged(&self, record: &Record) -> bool {
+        if record.kind != Kind::Object || record.generation >= self.disk.purges().latest() {
+            return false;
+        }
+        let Some(decoded) = heads::decode(&record.head) else { return true };
+        let uri = decoded.uri.clone();
+        let key = Key { uri: &uri, hash: self.hash_key.of_uri(&uri) };
+        self.as_freshened(key, record.generation, decoded, &|key| self.disk.peek(key)).is_none()
+    }
+
     fn record(&self, key: u128, kind: Kind, generation: u64, head: Bytes, body: Vec<Bytes>) -> Record {
         Record { key, kind, seq: self.disk.next_seq(), generation, part: 0, first: 0, head, body }
     }
 
     fn record_key(&self, key: u128, object: &Object) -> u128 {
-        if object.head.varies() {
-            self.hash_key.derived(key, object.generation, Derived::Variant)
-        } else {
-            key
-        }
+        self.key_of(key, object.generation, &object.head)
+    }
+
+    /// The key of the record that a response begins with.
+    pub fn key_of(&self, key: u128, generation: u64, head: &StoredHead) -> u128 {
+        if head.varies() { self.hash_key.derived(key, generation, Derived::Variant) } else { key }
     }
 }
 

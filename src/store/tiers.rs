@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use super::disk::purges::Purges;
 use super::memory::{Changes, Evicted, Memory, Variants};
 use super::object::Object;
 use super::on_disk::OnDisk;
@@ -19,6 +20,8 @@ pub(super) struct Tiers {
     pub disk: Option<OnDisk>,
     /// The logical clock of a store without a disk.
     pub clock: AtomicU64,
+    /// Of a store without a disk.
+    pub purges_of_memory: Purges,
 }
 
 /// What brings an object to the disk.
@@ -31,7 +34,7 @@ enum Occasion {
 }
 
 impl Tiers {
-    /// Has what memory evicts go to the disk, if it was used.
+    /// Has what memory evicts go to the disk, if it was used, and what was purged not be kept there.
     pub fn catch_evicted(self: &Arc<Tiers>) {
         // Weak: the memory is a part of the tiers.
         let tiers = Arc::downgrade(self);
@@ -39,6 +42,13 @@ impl Tiers {
             if let Some(tiers) = tiers.upgrade() {
                 tiers.evicted(&evicted);
             }
+        }));
+        let tiers = Arc::downgrade(self);
+        let Some(tier) = &self.disk else { return };
+        tier.disk.ask_before_reinsertion(Box::new(move |record| {
+            tiers
+                .upgrade()
+                .is_some_and(|tiers| tiers.disk.as_ref().is_some_and(|tier| tier.is_purged(record)))
         }));
     }
 
@@ -62,21 +72,19 @@ impl Tiers {
         if objects.is_empty() {
             return None;
         }
-        let objects: Vec<_> = objects.into_iter().map(Arc::new).collect();
-        let loaded: Variants = objects.clone().into();
-        let mut current = None;
+        let objects: Vec<Arc<Object>> = objects.into_iter().map(Arc::new).collect();
+        let mut current = Vec::new();
         self.memory.update(key, |stored| {
             // Somebody was quicker, or what was read has been replaced or removed since.
             if !stored.is_empty() || self.memory.changes(key.hash) != changes {
-                current = Some(stored.to_vec());
-                return stored.to_vec();
+                current = stored.to_vec();
+            } else {
+                current = objects;
+                current.retain(|object| !self.is_purged(key.uri, object));
             }
-            objects
+            current.clone()
         });
-        match current {
-            None => Some(loaded),
-            Some(stored) => (!stored.is_empty()).then(|| stored.into()),
-        }
+        (!current.is_empty()).then(|| current.into())
     }
 
     pub fn insert(
@@ -89,7 +97,9 @@ impl Tiers {
         let mut variants = None;
         self.memory.update(key, |stored| {
             // Under the lock that an invalidation takes after it has counted.
-            if !self.memory.changes(key.hash).is_as_valid_as(asked.changes) {
+            if !self.memory.changes(key.hash).is_as_valid_as(asked.changes)
+                || self.is_purged_on_arrival(key.uri, &object)
+            {
                 return stored.to_vec();
             }
             let others = stored.iter().filter(|other| !replaces(other)).cloned();
@@ -198,7 +208,8 @@ impl Tiers {
         if let Err(refused) = queued {
             tracing::debug!("{} is in memory only: {refused}", key.uri);
         }
-        let is_late = !self.memory.changes(key.hash).is_as_valid_as(changes);
+        let is_late =
+            !self.memory.changes(key.hash).is_as_valid_as(changes) || self.is_purged(key.uri, object);
         if is_late || replaces && queued.is_err() {
             disk.forget(key);
         }

@@ -31,11 +31,12 @@ pub(super) fn run(inner: &Inner, last: u64) {
     let mut log = Log { inner, last, open: None, is_dirty: false, synced_ms };
     while let Some(batch) = log.next_batch() {
         let result = log.append(&batch).and_then(|()| log.sync_if_due());
-        let failed = result.is_err();
-        if let Err(error) = result {
+        let failure = result.err().map(|error| error.to_string());
+        if let Some(error) = &failure {
             let folder = inner.folder.display();
-            tracing::warn!("the disk tier in {folder} is read-only until the next start: {error}");
+            tracing::warn!("the disk tier in {folder} is read-only until `larder cache online`: {error}");
         }
+        let has_failed = failure.is_some();
         let mut queue = inner.lock_queue();
         for record in &batch {
             queue.octets = queue.octets.saturating_sub(record.stored_length(0));
@@ -46,9 +47,10 @@ pub(super) fn run(inner: &Inner, last: u64) {
                 }
             }
         }
-        if failed {
-            queue.is_read_only = true;
-            queue.records.clear();
+        if has_failed {
+            let later = std::mem::take(&mut queue.records);
+            queue.keep_removals(batch.into_iter().chain(later));
+            queue.read_only = failure;
             queue.keys.clear();
             queue.octets = 0;
         } else {
@@ -56,7 +58,7 @@ pub(super) fn run(inner: &Inner, last: u64) {
         }
         drop(queue);
         inner.done.notify_all();
-        if failed {
+        if has_failed {
             return;
         }
     }
@@ -207,6 +209,7 @@ impl Log<'_> {
                 && u64::from(place.length_max) <= room
                 && let Ok((_header, record)) = read_record(&*victim.file, at)?
                 && (entry.kind != Kind::Meta || self.inner.has_owner(&record))
+                && self.inner.is_dead.get().is_none_or(|ask| !(ask.0)(&record))
             {
                 room -= record.stored_length(open.end).min(room);
                 write(self.inner, open, &[&record])?;
@@ -216,9 +219,15 @@ impl Log<'_> {
                 self.inner.ghost.note(entry.key);
             }
         }
+        // What they concern was written before them, or looked at since: it has gone by now.
+        let purges = entries.iter().filter(|entry| entry.kind == Kind::Purge);
+        if let Some(newest) = purges.map(|entry| entry.seq).max() {
+            self.inner.purges.retire(newest);
+        }
         self.inner.segments.write().unwrap_or_else(PoisonError::into_inner).remove(&victim.id);
         let length = victim.file.length()?;
         self.inner.used.fetch_sub(length, Ordering::Relaxed);
+        self.inner.reclaimed.fetch_add(length, Ordering::Relaxed);
         // The copies first: what they replace is gone after this.
         open.segment.file.sync()?;
         self.inner.files.remove(&self.inner.folder.join(file_name(victim.id)))
@@ -264,7 +273,7 @@ impl Inner {
     /// Whether the object is there that a freshened head belongs to: its key stands in front.
     fn has_owner(&self, meta: &Record) -> bool {
         let owner = meta.head.first_chunk::<16>().map(|octets| u128::from_le_bytes(*octets));
-        let found = owner.and_then(|owner| self.read_at(owner, &self.index.find(owner)?));
+        let found = owner.and_then(|owner| self.read_at(owner, &self.index.find(owner)?).ok());
         found.is_some_and(|object| object.generation == meta.generation)
     }
 }

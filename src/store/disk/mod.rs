@@ -16,28 +16,34 @@ pub mod record;
 pub mod recovery;
 pub mod segment;
 pub mod superblock;
+pub mod survey;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
 
 use files::{Files, Lock};
 use ghost::Ghost;
 use index::{Index, Place};
-use record::{ALIGNMENT, Record};
-use segment::Segment;
+use purges::{PurgeScope, Purges};
+use record::{ALIGNMENT, Kind, Record};
+use segment::{Segment, id_of};
 use superblock::{InvalidSuperblock, Superblock};
 
 use crate::clock::Clock;
 
 /// Octets that may wait to be written; more are refused. Arbitrary: some of the largest records.
 const QUEUE_MAX: u64 = 4 << 20;
+/// Removals that a disk which can't be written to keeps in mind; arbitrary. After more of them
+/// all that it holds counts as removed when it can be written to again.
+const UNWRITTEN_MAX: usize = 16_384;
 
 /// Up to here the disk takes anything, in hundredths of its size. Arbitrary.
 const FREE_PERCENT: u64 = 80;
@@ -80,8 +86,19 @@ pub enum Refused {
 #[derive(Clone, Copy, Debug)]
 pub struct Queued(u64);
 
+/// Says of a record that it is not worth a place: what it holds was purged.
+pub type IsDead = dyn Fn(&Record) -> bool + Send + Sync;
+
+struct Ask(Box<IsDead>);
+
+impl std::fmt::Debug for Ask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ask")
+    }
+}
+
 /// What a disk tier holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiskUsage {
     /// Octets of all segments.
     pub used_bytes: u64,
@@ -92,10 +109,18 @@ pub struct DiskUsage {
     pub segments: u64,
     /// Octets written since the start.
     pub written_bytes: u64,
-    /// Records that were found damaged or could not be read.
+    /// Octets of segments that were removed since the start to make room.
+    pub reclaimed_bytes: u64,
+    /// Records read since the start, because they were asked for.
+    pub reads: u64,
+    /// Reads that the device or the file system has failed.
+    pub read_errors: u64,
+    /// Records that were found damaged.
     pub damaged: u64,
-    /// Whether it can't be written to any more.
-    pub is_read_only: bool,
+    /// Records that were refused because too many waited to be written.
+    pub dropped: u64,
+    /// Why it can't be written to any more; `None` while it can.
+    pub read_only: Option<String>,
 }
 
 /// One folder of the disk tier.
@@ -125,7 +150,13 @@ struct Inner {
     done: Condvar,
     used: AtomicU64,
     written: AtomicU64,
+    reclaimed: AtomicU64,
+    reads: AtomicU64,
+    read_errors: AtomicU64,
     damaged: AtomicU64,
+    dropped: AtomicU64,
+    purges: Purges,
+    is_dead: OnceLock<Ask>,
     _lock: Box<dyn Lock>,
 }
 
@@ -139,8 +170,19 @@ struct Queue {
     /// Records queued and records done so far: tells a waiting one when it is through.
     queued: u64,
     finished: u64,
-    is_read_only: bool,
+    /// Why nothing is written any more.
+    read_only: Option<String>,
+    /// Removals that could not be written.
+    unwritten: Vec<Record>,
     stops: bool,
+}
+
+/// Why a record was not read.
+enum Unread {
+    /// Its segment has just gone.
+    Gone,
+    Device,
+    Damaged,
 }
 
 impl Disk {
@@ -178,17 +220,35 @@ impl Disk {
             done: Condvar::new(),
             used: AtomicU64::new(0),
             written: AtomicU64::new(0),
+            reclaimed: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+            read_errors: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            purges: Purges::new(),
+            is_dead: OnceLock::new(),
             _lock: lock,
         };
         let last = recovery::recover(&inner).map_err(io)?;
         let inner = Arc::new(inner);
-        let of_thread = inner.clone();
-        let appender = std::thread::Builder::new()
-            .name("larder-disk".to_owned())
-            .spawn(move || appender::run(&of_thread, last))
-            .map_err(io)?;
+        let appender = inner.start_appender(last).map_err(io)?;
         Ok(Disk { inner, appender: Mutex::new(Some(appender)) })
+    }
+
+    /// The folder that it is in.
+    pub fn folder(&self) -> &Path {
+        &self.inner.folder
+    }
+
+    /// The purges that are in effect. Each has a record in the log, and goes with it: what it
+    /// concerns lies before that, or was looked at since.
+    pub fn purges(&self) -> &Purges {
+        &self.inner.purges
+    }
+
+    /// Has `is_dead` asked before a record is written again to keep it. The first call counts.
+    pub fn ask_before_reinsertion(&self, is_dead: Box<IsDead>) {
+        let _set_before = self.inner.is_dead.set(Ask(is_dead));
     }
 
     /// The secret of the keys.
@@ -228,7 +288,7 @@ impl Disk {
     /// False: it could not be written.
     pub fn wait(&self, queued: Queued) -> bool {
         let mut queue = self.inner.lock_queue();
-        while queue.finished < queued.0 && !queue.is_read_only {
+        while queue.finished < queued.0 && queue.read_only.is_none() {
             queue = self.inner.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         queue.finished >= queued.0
@@ -243,11 +303,40 @@ impl Disk {
     /// record is counted and forgotten.
     pub fn read(&self, key: u128) -> Option<Record> {
         let place = self.inner.index.touch(key)?;
-        let record = self.inner.read_at(key, &place);
-        if record.is_none() && self.inner.index.remove_if(key, place.slot, place.offset) {
-            self.inner.damaged.fetch_add(1, Ordering::Relaxed);
+        let record = self.inner.read_or_forget(key, &place)?;
+        self.inner.reads.fetch_add(1, Ordering::Relaxed);
+        Some(record)
+    }
+
+    /// As [`Disk::read`], for who only looks: it is no use of the record.
+    pub fn peek(&self, key: u128) -> Option<Record> {
+        let place = self.inner.index.find(key)?;
+        self.inner.read_or_forget(key, &place)
+    }
+
+    /// Lets a disk that could not be written to be written to again, if a file can be made there
+    /// now. Removals that could not be written down are written first. Whether it was needed.
+    pub fn online(&self) -> io::Result<bool> {
+        let mut appender = self.appender.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.inner.lock_queue().read_only.is_none() {
+            return Ok(false);
         }
-        record
+        let last = self.inner.try_writing()?;
+        // It ended when it could not write.
+        let _ended = appender.take().map(std::thread::JoinHandle::join);
+        let mut queue = self.inner.lock_queue();
+        // What was lost is nobody's to wait for any more.
+        queue.finished = queue.queued;
+        for record in std::mem::take(&mut queue.unwritten) {
+            queue.add(record);
+        }
+        queue.read_only = None;
+        drop(queue);
+        let started = self.inner.start_appender(last);
+        *appender = Some(started.inspect_err(|error| {
+            self.inner.lock_queue().read_only = Some(error.to_string());
+        })?);
+        Ok(true)
     }
 
     /// Writes what is queued, and waits until it is on the device.
@@ -267,8 +356,12 @@ impl Disk {
             records: self.inner.index.entries(),
             segments: self.inner.segments.read().unwrap_or_else(PoisonError::into_inner).len() as u64,
             written_bytes: self.inner.written.load(Ordering::Relaxed),
+            reclaimed_bytes: self.inner.reclaimed.load(Ordering::Relaxed),
+            reads: self.inner.reads.load(Ordering::Relaxed),
+            read_errors: self.inner.read_errors.load(Ordering::Relaxed),
             damaged: self.inner.damaged.load(Ordering::Relaxed),
-            is_read_only: self.inner.lock_queue().is_read_only,
+            dropped: self.inner.dropped.load(Ordering::Relaxed),
+            read_only: self.inner.lock_queue().read_only.clone(),
         }
     }
 }
@@ -291,30 +384,68 @@ impl Inner {
             return Err(Refused::TooLong);
         }
         let mut queue = self.lock_queue();
-        if queue.is_read_only || queue.stops {
+        if queue.read_only.is_some() || queue.stops {
+            queue.keep_removals([record]);
             return Err(Refused::ReadOnly);
         }
         if queue.octets + length > QUEUE_MAX && !record.kind.is_removal() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
             return Err(Refused::Queue);
         }
-        queue.octets += length;
-        *queue.keys.entry(record.key).or_default() += 1;
-        queue.records.push(record);
-        queue.queued += 1;
-        let number = Queued(queue.queued);
+        let number = queue.add(record);
         drop(queue);
         self.work.notify_all();
         Ok(number)
     }
 
-    fn read_at(&self, key: u128, place: &Place) -> Option<Record> {
-        let segment = self.segment_in(place.slot)?;
+    fn read_or_forget(&self, key: u128, place: &Place) -> Option<Record> {
+        let unread = match self.read_at(key, place) {
+            Ok(record) => return Some(record),
+            Err(unread) => unread,
+        };
+        if self.index.remove_if(key, place.slot, place.offset) {
+            match unread {
+                Unread::Gone => 0,
+                Unread::Device => self.read_errors.fetch_add(1, Ordering::Relaxed),
+                Unread::Damaged => self.damaged.fetch_add(1, Ordering::Relaxed),
+            };
+        }
+        None
+    }
+
+    fn read_at(&self, key: u128, place: &Place) -> Result<Record, Unread> {
+        let segment = self.segment_in(place.slot).ok_or(Unread::Gone)?;
         let at = u64::from(place.offset) * ALIGNMENT;
         let mut octets = vec![0; place.length_max as usize];
-        let read = segment.file.read_at(&mut octets, at).ok()?;
+        let read = segment.file.read_at(&mut octets, at).map_err(|_counted| Unread::Device)?;
         octets.truncate(read);
-        let (header, record) = Record::decode(&Bytes::from(octets), at).ok()?;
-        (header.key == key).then_some(record)
+        match Record::decode(&Bytes::from(octets), at) {
+            Ok((_header, record)) if record.key == key => Ok(record),
+            _ => Err(Unread::Damaged),
+        }
+    }
+
+    /// Starts the thread that writes; `last` is the newest segment there is.
+    fn start_appender(self: &Arc<Inner>, last: u64) -> io::Result<std::thread::JoinHandle<()>> {
+        let inner = self.clone();
+        let thread = std::thread::Builder::new().name("larder-disk".to_owned());
+        thread.spawn(move || appender::run(&inner, last))
+    }
+
+    /// Writes a small file and removes it; gives the number of the newest segment, which may be
+    /// one that could not be used.
+    fn try_writing(&self) -> io::Result<u64> {
+        let path = self.folder.join("trial");
+        match self.files.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = self.files.create(&path)?;
+        let written = file.write_all_at(&[0; 4096], 0).and_then(|()| file.sync());
+        self.files.remove(&path)?;
+        written?;
+        let names = self.files.list(&self.folder)?;
+        Ok(names.iter().filter_map(|name| id_of(name)).max().unwrap_or(0))
     }
 
     /// The segment whose number ends in these 20 bits: no two that are in force share them.
@@ -324,6 +455,33 @@ impl Inner {
         let back = (newest as u32).wrapping_sub(slot) & SLOT_MASK;
         segments.get(&newest.checked_sub(u64::from(back))?).cloned()
     }
+}
+
+impl Queue {
+    fn add(&mut self, record: Record) -> Queued {
+        self.octets += record.stored_length(0);
+        *self.keys.entry(record.key).or_default() += 1;
+        self.records.push(record);
+        self.queued += 1;
+        Queued(self.queued)
+    }
+
+    /// Keeps what must be written as soon as anything can be again.
+    fn keep_removals(&mut self, records: impl IntoIterator<Item = Record>) {
+        for record in records.into_iter().filter(|record| record.kind.is_removal()) {
+            let is_full = self.unwritten.len() >= UNWRITTEN_MAX;
+            match self.unwritten.last_mut().filter(|_| is_full) {
+                Some(last) => *last = purge_of_all(record.seq.max(last.seq)),
+                None => self.unwritten.push(record),
+            }
+        }
+    }
+}
+
+/// The record that says that all before `seq` is gone.
+fn purge_of_all(seq: u64) -> Record {
+    let head = PurgeScope::All.encode();
+    Record { key: 0, kind: Kind::Purge, seq, generation: seq, part: 0, first: 0, head, body: Vec::new() }
 }
 
 /// A segment's slot in the index is its number in 20 bits.

@@ -72,6 +72,8 @@ pub struct Purges {
     /// The highest seq in the table; changed under its lock only. What is as new needs no look
     /// into the table, and that is nearly everything.
     latest: AtomicU64,
+    /// See [`Purges::retired`].
+    retired: AtomicU64,
     table: RwLock<Table>,
 }
 
@@ -145,10 +147,22 @@ impl Purges {
         Ok(())
     }
 
-    /// Drops the purges that are as old as `generation_min` or older, where nothing that is stored,
-    /// or that may yet be stored, has a lower generation: they concern nothing any more.
+    /// Up to where purges were dropped by [`Purges::retire`]. Of what has a lower generation and
+    /// arrives only now, nobody can say any more whether it was purged.
+    pub fn retired(&self) -> u64 {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// The seq of the last purge of everything; 0 when there is none.
+    pub fn all_until(&self) -> u64 {
+        self.read().all
+    }
+
+    /// Drops the purges that are as old as `generation_min` or older, where nothing that is stored
+    /// is concerned by them: they have done their work.
     pub fn retire(&self, generation_min: u64) {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        self.retired.fetch_max(generation_min, Ordering::Release);
         if table.all <= generation_min {
             table.all = 0;
         }

@@ -9,9 +9,11 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
+use super::files::File;
 use super::index::Place;
+use super::purges::PurgeScope;
 use super::record::{ALIGNMENT, Kind};
-use super::segment::{Entry, Segment, id_of, read_footer, scan, seal};
+use super::segment::{Entry, Segment, id_of, read_footer, read_record, scan, seal};
 use super::{Inner, slot_of};
 
 /// Fills the index; gives the number of the last segment.
@@ -35,6 +37,7 @@ pub(super) fn recover(inner: &Inner) -> io::Result<u64> {
         match opened {
             Ok((length, file, entries)) => {
                 replay(inner, id, length, &entries);
+                replay_purges(inner, &*file, &entries);
                 inner.used.fetch_add(length, Ordering::Relaxed);
                 let mut segments = inner.segments.write().unwrap_or_else(PoisonError::into_inner);
                 segments.insert(id, Arc::new(Segment { id, file }));
@@ -71,6 +74,23 @@ fn replay(inner: &Inner, id: u64, length: u64, entries: &[Entry]) {
                 let length_max = u32::try_from(length).unwrap_or(u32::MAX);
                 inner.index.set(entry.key, place(id, entry.offset, length_max));
             }
+        }
+    }
+}
+
+/// Puts the purges of a segment in force. One that can't be read was of something: of all.
+fn replay_purges(inner: &Inner, file: &dyn File, entries: &[Entry]) {
+    for entry in entries.iter().filter(|entry| entry.kind == Kind::Purge) {
+        let record = read_record(file, u64::from(entry.offset) * ALIGNMENT).ok().and_then(Result::ok);
+        let scope = record.and_then(|(_header, record)| PurgeScope::decode(&record.head).ok());
+        let scope = scope.unwrap_or_else(|| {
+            tracing::warn!("a purge can't be read, so that all that is older is purged");
+            PurgeScope::All
+        });
+        if let Err(refused) = inner.purges.merge(scope, entry.seq) {
+            tracing::warn!("all that is older than a purge is purged: {refused}");
+            // One of everything is never refused.
+            let _merged = inner.purges.merge(PurgeScope::All, entry.seq);
         }
     }
 }

@@ -52,6 +52,18 @@ pub fn seal(file: &dyn File, entries: &[Entry], end: u64) -> io::Result<u64> {
     Ok(footer.len() as u64)
 }
 
+/// Octets of the list of so many records.
+pub fn list_length(records: usize) -> u64 {
+    (records * ENTRY_LENGTH + TRAILER_LENGTH) as u64
+}
+
+/// Whether a segment that has no list that is whole has one that is damaged.
+pub fn has_damaged_list(file: &dyn File) -> io::Result<bool> {
+    let Some(at) = file.length()?.checked_sub(TRAILER_LENGTH as u64) else { return Ok(false) };
+    let mut magic = [0; MAGIC.len()];
+    Ok(file.read_at(&mut magic, at)? == MAGIC.len() && &magic == MAGIC)
+}
+
 /// Footer and trailer of a segment whose records end at `at`, a multiple of [`ALIGNMENT`].
 fn encode_footer(entries: &[Entry], at: u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(entries.len() * ENTRY_LENGTH + TRAILER_LENGTH);

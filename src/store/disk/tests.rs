@@ -289,7 +289,7 @@ fn a_disk_that_fails_at_any_operation_is_read_only_and_right() {
                 written.insert(number, step);
             }
         }
-        assert!(disk.usage().is_read_only, "after {operations} operations");
+        assert!(disk.usage().read_only.is_some(), "after {operations} operations");
         for (number, generation) in &written {
             let read = disk.read(key(*number)).map(|read| generation_of(&read));
             assert!(read.is_none_or(|read| read == *generation));

@@ -1,0 +1,97 @@
+//! Purges: what a person wants gone, by URI, host, prefix or tag, or all of it.
+//!
+//! One of a URI is an invalidation. The others are a line in the table of [`Purges`] with a
+//! reading of the logical clock: all that is older and concerned is dead. To issue one takes the
+//! same time for a thousand responses as for a million.
+//!
+//! Order of a purge: it is put into the table, then memory is swept, and then it is written to the
+//! disk's log. Who brings something in looks into the table under the lock of memory's shard, which
+//! the sweep takes, too: one of the two sees the other. Who queues something for the disk looks
+//! after that: either it sees the purge and forgets what it queued, or the purge's record lies
+//! behind it in the log. So when that record goes with the oldest segment, nothing is left of what
+//! it concerns, and the line in the table goes too.
+
+use std::sync::Arc;
+
+use super::Object;
+use super::disk::purges::{PurgeRefused, PurgeScope, PurgeTarget, Purges};
+use super::disk::record::{Kind, Record};
+use super::tiers::Tiers;
+use crate::caching::StoredHead;
+use crate::http::TargetUri;
+use crate::http::grammar::Members;
+
+/// What came of a purge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purged {
+    /// Stored responses that were in memory.
+    pub in_memory: u64,
+    /// Whether a restart keeps it in effect; false when the disk can't be written to.
+    pub is_written: bool,
+}
+
+impl Tiers {
+    /// Purges all that is stored now in this scope.
+    pub async fn purge(self: &Arc<Tiers>, scope: PurgeScope) -> Result<Purged, PurgeRefused> {
+        let seq = self.next_seq();
+        if let Err(refused) = self.purges().merge(scope.clone(), seq) {
+            // Without a disk a purge concerns what is on the way, and that may be told by age.
+            if self.disk.is_some() || refused != PurgeRefused::TooMany {
+                return Err(refused);
+            }
+            self.purges().retire(seq - 1);
+            self.purges().merge(scope.clone(), seq)?;
+        }
+        let in_memory = self.memory.retain(|uri, object| self.is_purged(uri, object));
+        let is_written = self.write_purge(&scope, seq).await;
+        Ok(Purged { in_memory, is_written })
+    }
+
+    /// Whether a purge that is newer than the object concerns it.
+    pub fn is_purged(&self, uri: &TargetUri, object: &Object) -> bool {
+        concerns(self.purges(), uri, &object.head, object.generation)
+    }
+
+    /// As [`Tiers::is_purged`], for an object that was in no tier yet.
+    pub fn is_purged_on_arrival(&self, uri: &TargetUri, object: &Object) -> bool {
+        object.generation < self.purges().retired() || self.is_purged(uri, object)
+    }
+
+    /// The purges in effect.
+    pub fn purges(&self) -> &Purges {
+        self.disk.as_ref().map_or(&self.purges_of_memory, |tier| tier.disk.purges())
+    }
+
+    async fn write_purge(self: &Arc<Tiers>, scope: &PurgeScope, seq: u64) -> bool {
+        let Some(tier) = &self.disk else { return true };
+        let head = scope.encode();
+        let kind = Kind::Purge;
+        let record = Record { key: 0, kind, seq, generation: seq, part: 0, first: 0, head, body: Vec::new() };
+        let Ok(queued) = tier.disk.append(record) else { return false };
+        let tiers = self.clone();
+        let waiting = move || tiers.disk.as_ref().is_none_or(|tier| tier.disk.wait(queued));
+        // Where it can't be started the process is ending, and writes what is queued.
+        tokio::task::spawn_blocking(waiting).await.unwrap_or(true)
+    }
+}
+
+/// Whether a purge that is newer than `generation` concerns a response.
+pub(super) fn concerns(purges: &Purges, uri: &TargetUri, head: &StoredHead, generation: u64) -> bool {
+    if generation >= purges.latest() {
+        return false;
+    }
+    let tags: Vec<&[u8]> = tags(head).collect();
+    let rendered = || uri.to_string();
+    let target = PurgeTarget { host: uri.authority.host.as_str(), uri: &rendered, tags: &tags };
+    purges.is_purged(generation, &target)
+}
+
+/// The tags of a response: the members of `Cache-Tag`, and the words of `Surrogate-Key`.
+fn tags(head: &StoredHead) -> impl Iterator<Item = &[u8]> {
+    let members = head.fields.all_named(b"Cache-Tag").flat_map(Members::of);
+    let words = head.fields.all_named(b"Surrogate-Key").flat_map(|value| value.split(|octet| *octet == b' '));
+    members.chain(words).filter(|tag| !tag.is_empty())
+}
+
+#[cfg(test)]
+mod tests;
