@@ -19,7 +19,10 @@ use crate::store::{Store, StoreSettings};
 const ON_ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 fn shared() -> Arc<Shared> {
-    shared_with(Store::new(StoreSettings { memory: 1 << 20, object_max: 1 << 18 }, [1, 2, 3]))
+    shared_with(Store::new(
+        StoreSettings { memory: 1 << 20, object_max: 1 << 18, ..StoreSettings::default() },
+        [1, 2, 3],
+    ))
 }
 
 fn shared_with(store: Store) -> Arc<Shared> {

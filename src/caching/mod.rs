@@ -8,7 +8,8 @@
 //! No answer is an error: each is an enum with its reason. Nothing here sees a socket, a file, a
 //! runtime or a clock; `now` is passed. The cache key is a matter of the store, because the
 //! target URI that `http/` hands over is canonical already; variants below one key are told
-//! apart here ([`StoredHead::selects`]). Storing and combining parts (206) is not here yet.
+//! apart here ([`StoredHead::selects`]). A 206 completes what is
+//! stored already ([`is_part`]); storing one that comes first is not here yet.
 
 mod answer;
 mod directives;
@@ -18,6 +19,7 @@ mod head;
 mod invalidation;
 mod not_stored;
 mod outcome;
+mod partial;
 mod policy;
 mod range;
 mod reuse;
@@ -36,6 +38,7 @@ pub use head::{StoredHead, StoredParts};
 pub use invalidation::invalidated;
 pub use not_stored::NotStored;
 pub use outcome::{ForwardReason, Handled, Outcome};
+pub use partial::{NoPart, is_part, range_fields};
 pub use policy::{CachePolicy, SetCookie};
 pub use range::ByteRange;
 pub use reuse::{

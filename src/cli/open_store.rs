@@ -24,11 +24,11 @@ const SEGMENTS_MIN: u64 = 16;
 /// The store; `random` seeds eviction and becomes the secret of a new store.
 pub(super) fn open_store(settings: &Settings, instance: u32, random: [u64; 3]) -> anyhow::Result<Store> {
     let memory = settings.cache.memory;
-    // One object may take a quarter: fewer would turn the store over too often.
-    let object_max = settings.cache.max_object.unwrap_or(memory / 4).min(memory);
-    let sizes = StoreSettings { memory, object_max };
     let folder = settings.cache_dir.join("store");
     let size = settings.cache.disk.resolve(free_and_own(&settings.cache_dir, &folder));
+    // One object may take a quarter: fewer would turn the store over too often.
+    let max_of = |size: u64| settings.cache.max_object.unwrap_or(size / 4).min(size);
+    let sizes = StoreSettings { memory, object_max: max_of(memory), object_on_disk_max: max_of(size) };
     if size == 0 {
         return Ok(Store::new(sizes, random));
     }

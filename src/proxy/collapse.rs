@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use super::Shared;
 use crate::caching::StoredHead;
 use crate::http::{TargetUri, Timestamp, Version};
-use crate::store::{Fill, Generation, Key, KeyIsHash};
+use crate::store::{ContentId, Fill, Generation, Key, KeyIsHash};
 
 /// Locks that flights are spread over; arbitrary.
 const SHARDS: usize = 16;
@@ -79,6 +79,8 @@ pub(super) struct Filling {
     /// Octets of content, when the head told.
     pub length: Option<u64>,
     pub fill: Arc<Fill>,
+    /// What names its chunks on disk.
+    pub id: ContentId,
     /// As in [`crate::store::Object::origin`].
     pub origin: SocketAddr,
     /// As in [`crate::store::Object::received`].

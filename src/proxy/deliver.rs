@@ -8,14 +8,14 @@ use super::forward::Reply;
 use super::record::Record;
 use super::render::{Framing, Tail, passed_head, via};
 use super::sender::{More, Sender, incomplete};
-use super::{Client, Exchange, Interrupted, Next, Proxy, stored};
+use super::{Client, Exchange, Interrupted, Next, Proxy, parts, stored};
 use crate::caching::{Answer, Decision, ForwardReason, Handled, Outcome, answer, decide};
 use crate::http::grammar::{Members, exact_decimal};
 use crate::http::{
     BodyLength, Content, FieldName, Fields, Method, Reader, Request, Response, TargetUri, Version,
 };
 use crate::origin::{AddressJudge as _, Connection};
-use crate::store::FillReader;
+use crate::store::{Arrived, FillReader};
 
 /// What came of following another exchange.
 pub(super) enum Followed {
@@ -95,11 +95,18 @@ async fn from_fill(
     // The task that fills has not run yet: what came with the head is there after one turn.
     tokio::task::yield_now().await;
     if !reader.is_ready() {
-        sender.flush_head().await?;
+        sender.flush_front().await?;
     }
     loop {
         let before = pieces.len();
-        let last = reader.next(&mut pieces).await.map_err(|aborted| sender.broken(aborted))?;
+        let arrived = reader.next(&mut pieces).await.map_err(|aborted| sender.broken(aborted))?;
+        if let Arrived::OnDisk { range, length } = arrived {
+            // This reader is behind: what it needs has left memory.
+            let parts = shared.store.chunks(filling.id, length, range);
+            parts::send(&mut sender, &parts, None).await?;
+            continue;
+        }
+        let last = arrived == Arrived::Last;
         let octets = pieces.iter().skip(before).map(|piece| piece.len() as u64).sum();
         if !outcome.collapsed {
             sender.record.received_from_origin(octets);
@@ -181,7 +188,7 @@ pub(super) async fn pass_content(
     // Content that came with the head leaves with it; content that has yet to come must not
     // hold the head back.
     if !content.is_done() && reader.buffered().is_empty() {
-        sender.flush_head().await?;
+        sender.flush_front().await?;
     }
     let mut pieces = Vec::new();
     while !content.is_done() {

@@ -117,7 +117,10 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
             // What may not be dialled may not be had from the store either.
             exchange.judge().judge(object.origin)?;
             let outcome = Outcome { ttl: Some(ttl), ..Outcome::new(Handled::Hit) };
-            stored::deliver(exchange, object, age, outcome).await.map(Looked::Answered)
+            Ok(match stored::deliver(exchange, key, object, age, outcome).await? {
+                Some(next) => Looked::Answered(next),
+                None => Looked::Forward(Plan::forward(ForwardReason::Miss)),
+            })
         }
         // What may not be reused is not asked about either: a failure would serve it stale.
         Decision::Validate { index, reason } => {

@@ -68,7 +68,7 @@ pub(super) async fn fetch(
         let reply = match forward::ask(exchange, key.uri, &head).await {
             Ok(reply) => reply,
             Err(Interrupted::Failed(failure)) => {
-                return after_failure(exchange, plan, failure).await;
+                return after_failure(exchange, key, plan, failure).await;
             }
             Err(interrupted) => return Err(interrupted),
         };
@@ -77,14 +77,18 @@ pub(super) async fn fetch(
         };
         match validated(&object.head, &reply, extra.validation.is_empty()) {
             Validated::Unmodified => {
-                return freshen(exchange, key, plan, &object, reply).await;
+                if let Some(next) = freshen(exchange, key, &mut plan, &object, reply).await? {
+                    return Ok(next);
+                }
             }
             Validated::Modified => {
                 let failed = is_error_for_stale(reply.response.status);
                 if failed && may_be_stale(exchange, &object) {
                     exchange.record.note("reuse", "the origin failed; the stale response is served");
                     let fwd_status = Some(reply.response.status);
-                    return serve_stale(exchange, plan, &object, fwd_status).await;
+                    if let Some(next) = serve_stale(exchange, key, &mut plan, &object, fwd_status).await? {
+                        return Ok(next);
+                    }
                 }
                 return after_reply(exchange, key, plan, reply).await;
             }
@@ -113,14 +117,14 @@ fn validated(head: &StoredHead, reply: &Reply, unconditional: bool) -> Validated
     }
 }
 
-/// RFC 9111 §4.3.4: the stored response is updated, and answers.
+/// RFC 9111 §4.3.4: the stored response is updated, and answers; `None` when it has gaps that stay.
 async fn freshen(
     exchange: &mut Exchange<'_>,
     key: Key<'_>,
-    plan: Plan,
+    plan: &mut Plan,
     object: &Arc<Object>,
     reply: Reply,
-) -> Result<Next, Interrupted> {
+) -> Result<Option<Next>, Interrupted> {
     let shared = &exchange.proxy.shared;
     let (fresh, kept) =
         update::freshen(shared, exchange.request, key, object, &reply.response, reply.times).await;
@@ -128,7 +132,7 @@ async fn freshen(
         Ok(()) => exchange.record.note("store", "the 304 has freshened the stored response"),
         Err(reason) => exchange.record.note("store", format_args!("the 304 forbids to keep it: {reason}")),
     }
-    if let Some(lead) = plan.lead {
+    if let Some(lead) = plan.lead.take() {
         lead.look_again();
     }
     deliver::keep(exchange.proxy, key.uri, reply.response.keep_alive, reply.connection);
@@ -140,20 +144,22 @@ async fn freshen(
         ..Outcome::new(Handled::Forwarded(plan.reason))
     };
     let age = fresh.head.current_age(shared.clock.now());
-    stored::deliver(exchange, &fresh, age, outcome).await
+    stored::deliver(exchange, key, &fresh, age, outcome).await
 }
 
 /// No answer at all: a stale response may stand in (RFC 9111 §4.2.4).
 async fn after_failure(
     exchange: &mut Exchange<'_>,
-    plan: Plan,
+    key: Key<'_>,
+    mut plan: Plan,
     failure: Failure,
 ) -> Result<Next, Interrupted> {
     match plan.validating.clone() {
         // A refusal is no failure of the origin's.
         Some(object) if failure.fault == Fault::Origin && may_be_stale(exchange, &object) => {
             exchange.record.note("reuse", format_args!("{failure}; the stale response is served"));
-            serve_stale(exchange, plan, &object, None).await
+            let stale = serve_stale(exchange, key, &mut plan, &object, None).await?;
+            stale.ok_or(Interrupted::Failed(failure))
         }
         _ => Err(failure.into()),
     }
@@ -166,12 +172,13 @@ fn may_be_stale(exchange: &mut Exchange<'_>, object: &Object) -> bool {
 
 async fn serve_stale(
     exchange: &mut Exchange<'_>,
-    plan: Plan,
-    object: &Object,
+    key: Key<'_>,
+    plan: &mut Plan,
+    object: &Arc<Object>,
     fwd_status: Option<u16>,
-) -> Result<Next, Interrupted> {
+) -> Result<Option<Next>, Interrupted> {
     // Nobody shall wait for this client to take it.
-    drop(plan.lead);
+    drop(plan.lead.take());
     let outcome = Outcome {
         fwd_status,
         ttl: ttl(exchange.proxy, &object.head),
@@ -179,7 +186,7 @@ async fn serve_stale(
         ..Outcome::new(Handled::Forwarded(plan.reason))
     };
     let age = object.head.current_age(exchange.proxy.shared.clock.now());
-    stored::deliver(exchange, object, age, outcome).await
+    stored::deliver(exchange, key, object, age, outcome).await
 }
 
 /// A response that is new: it is stored while it is delivered, or only delivered.
@@ -198,11 +205,10 @@ async fn after_reply(
     // What speaks of this request alone says nothing about others that wait.
     let of_this_request = matches!(reply.response.status, 206 | 304 | 412 | 416)
         || storing.is_err_and(NotStored::is_about_request);
-    let writer = match storing.map_err(NotStored::as_str) {
-        Ok(()) => shared.store.fill(fill::known_length(reply.response.length)).ok_or("too-large"),
-        Err(reason) => Err(reason),
-    };
-    let writer = match writer {
+    let head = StoredHead::new(exchange.request, &reply.response, reply.times);
+    let length = fill::known_length(reply.response.length);
+    let writer = storing.map_err(NotStored::as_str);
+    let writer = match writer.and_then(|()| shared.store.fill(key, &head, length, plan.asked)) {
         Ok(writer) => writer,
         Err(reason) => {
             exchange.record.note("store", format_args!("not stored: {reason}"));
@@ -216,7 +222,6 @@ async fn after_reply(
             return deliver::pass(exchange, key.uri, reply, outcome).await;
         }
     };
-    let head = StoredHead::new(exchange.request, &reply.response, reply.times);
     outcome.ttl = ttl(exchange.proxy, &head);
     outcome.stored = true;
     exchange.record.note(
@@ -226,7 +231,8 @@ async fn after_reply(
     let start = fill::Start {
         id: exchange.record.id(),
         key,
-        request: &exchange.request.fields,
+        request: exchange.request,
+        scope: exchange.client.scope,
         head,
         reply,
         lead: plan.lead,

@@ -3,25 +3,34 @@
 //! The fill runs in a task of its own, so that no client's pace or departure is the fill's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Proxy;
 use super::collapse::{Filling, Lead};
-use super::deliver;
 use super::forward::Reply;
+use super::partial::Asking;
 use super::record::tell;
+use super::{Proxy, deliver};
 use crate::caching::StoredHead;
-use crate::http::{BodyLength, Content, Fields, TargetUri};
-use crate::store::{Aborted, FillWriter, Finished, Generation, Key, Object, StoredContent};
+use crate::clock::TimedOut;
+use crate::http::{BodyLength, Content, ContentError, Method, Request};
+use crate::policy::ListenerScope;
+use crate::store::{Aborted, ContentId, FillWriter, Finished, Generation, Key, Object, StoredContent};
+
+/// How often a fill goes on where an origin has dropped it; arbitrary.
+const RESUMES_MAX: usize = 3;
+/// How long a fill waits for the disk, before it gives it up. Arbitrary: long beside a disk that
+/// is busy, short beside the patience of clients.
+const DISK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a fill ended early; for the diagnostics.
 #[derive(Debug, thiserror::Error)]
 enum FillError {
     #[error("{0}")]
-    Content(#[from] crate::http::ContentError),
+    Content(#[from] ContentError),
     #[error("nobody reads it any more")]
     Unread(#[from] Aborted),
     #[error("the origin was silent for too long")]
-    Silent(#[from] crate::clock::TimedOut),
+    Silent(#[from] TimedOut),
 }
 
 /// A response that is to be stored.
@@ -30,8 +39,10 @@ pub(super) struct Start<'a> {
     /// The number of the request, for the diagnostics.
     pub id: u64,
     pub key: Key<'a>,
-    /// Of the request, to tell which stored responses the new one replaces.
-    pub request: &'a Fields,
+    /// To ask again with, and to tell which stored responses the new one replaces.
+    pub request: &'a Request,
+    /// Of the listener that it came by.
+    pub scope: ListenerScope,
     pub head: StoredHead,
     pub reply: Reply,
     pub lead: Option<Lead>,
@@ -51,7 +62,7 @@ pub(super) fn known_length(length: BodyLength) -> Option<u64> {
 
 /// Starts to bring a reply into the store.
 pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
-    let Start { id, key, request, head, reply, mut lead, writer, asked } = start;
+    let Start { id, key, request, scope, head, reply, mut lead, writer, asked } = start;
     let length = known_length(reply.response.length);
     let rendered = super::render::stored_head(&proxy.shared.pseudonym, &head, reply.response.version);
     let filling = Arc::new(Filling {
@@ -59,6 +70,7 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
         rendered,
         length,
         fill: writer.fill().clone(),
+        id: ContentId { key: key.hash, generation: asked.seq() },
         origin: reply.connection.peer,
         received: reply.response.version,
     });
@@ -68,22 +80,9 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
     let (proxy, uri, request, of_task) = (proxy.clone(), key.uri.clone(), request.clone(), filling.clone());
     proxy.fills.set(proxy.fills.get() + 1);
     tokio::task::spawn_local(async move {
-        let keep_alive = reply.response.keep_alive;
-        let mut content = Content::new(reply.response.length, &proxy.shared.limits.chunks);
-        let mut connection = reply.connection;
-        match run(&proxy, &mut connection, &mut content, writer).await {
-            Ok(Finished::Kept(pieces)) => {
-                let content = StoredContent::new(pieces);
-                tell(id, "store", format_args!("stored, {} octets of content", content.length()));
-                store(&proxy, &uri, &request, &of_task, content, asked);
-                deliver::keep(&proxy, &uri, keep_alive, connection);
-            }
-            Ok(Finished::Passed) => {
-                tell(id, "store", "not stored: too-large");
-                deliver::keep(&proxy, &uri, keep_alive, connection);
-            }
-            Err(error) => tell(id, "store", format_args!("not stored: {error}")),
-        }
+        let asking = Asking { proxy: &proxy, scope, request: &request, uri: &uri };
+        let filled = Source { id, asking, filling: &of_task, reply, resumes: 0 }.run(writer).await;
+        store(&asking, id, &of_task, filled, asked).await;
         // The store has it before the flight ends: who comes now finds one or the other.
         drop(lead);
         proxy.fills.set(proxy.fills.get() - 1);
@@ -91,37 +90,102 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
     filling
 }
 
-async fn run(
-    proxy: &Proxy,
-    connection: &mut crate::origin::Connection,
-    content: &mut Content,
-    mut writer: FillWriter,
-) -> Result<Finished, FillError> {
-    let mut pieces = Vec::new();
-    while !content.is_done() {
-        let next = content.next(&mut connection.reader, &mut pieces);
-        proxy.shared.clock.timeout(proxy.shared.limits.idle, next).await??;
-        writer.push(&pieces);
-        pieces.clear();
-        // Readers that take nothing for the whole idle time have held the others long enough.
-        loop {
-            match proxy.shared.clock.timeout(proxy.shared.limits.idle, writer.room()).await {
-                Ok(room) => break room?,
-                Err(_timed_out) => writer.leave_behind(),
+/// Where the content comes from.
+struct Source<'a> {
+    id: u64,
+    asking: Asking<'a>,
+    filling: &'a Filling,
+    reply: Reply,
+    resumes: usize,
+}
+
+impl Source<'_> {
+    async fn run(mut self, mut writer: FillWriter) -> Result<Finished, FillError> {
+        let shared = &self.asking.proxy.shared;
+        let mut content = Content::new(self.reply.response.length, &shared.limits.chunks);
+        let mut pieces = Vec::new();
+        while !content.is_done() {
+            let next = content.next(&mut self.reply.connection.reader, &mut pieces);
+            let next = shared.clock.timeout(shared.limits.idle, next).await;
+            if let Err(error) = next.map_err(FillError::from).and_then(|read| Ok(read?)) {
+                self.resume(&writer, error).await?;
+                // They come again: what goes on begins behind what was pushed.
+                pieces.clear();
+                content = Content::new(self.reply.response.length, &shared.limits.chunks);
+            }
+            writer.push(&pieces);
+            pieces.clear();
+            // Readers that take nothing for the whole idle time have held the others long enough.
+            loop {
+                let waits_for_disk = writer.waits_for_disk();
+                let patience = if waits_for_disk { DISK_PATIENCE } else { shared.limits.idle };
+                match shared.clock.timeout(patience, writer.room()).await {
+                    Ok(room) => break room?,
+                    Err(_timed_out) if waits_for_disk => writer.stop_keeping(),
+                    Err(_timed_out) => writer.leave_behind(),
+                }
+            }
+        }
+        let finished = writer.finish(content.trailers().clone());
+        let keep_alive = self.reply.response.keep_alive;
+        deliver::keep(self.asking.proxy, self.asking.uri, keep_alive, self.reply.connection);
+        Ok(finished)
+    }
+
+    /// Asks the origin for the rest, after `error`: which remains the reason if it can't be had.
+    async fn resume(&mut self, writer: &FillWriter, error: FillError) -> Result<(), FillError> {
+        let (filling, at) = (self.filling, writer.written());
+        let is_whole = filling.head.status == 200 && self.asking.request.method == Method::Get;
+        if self.resumes == RESUMES_MAX || !is_whole || filling.length == Some(at) {
+            return Err(error);
+        }
+        self.resumes += 1;
+        let last = filling.length.and_then(|length| length.checked_sub(1));
+        match self.asking.part(&filling.head, (at, last), filling.length).await {
+            Ok(reply) => {
+                tell(self.id, "store", format_args!("{error}; goes on at octet {at}"));
+                self.reply = reply;
+                Ok(())
+            }
+            Err(unsupplied) => {
+                tell(self.id, "store", format_args!("it can't go on at octet {at}: {unsupplied}"));
+                Err(error)
             }
         }
     }
-    Ok(writer.finish(content.trailers().clone()))
 }
 
-fn store(
-    proxy: &Proxy,
-    uri: &TargetUri,
-    request: &Fields,
+/// Stores what was filled, and what of it a fill that has failed has brought to the disk.
+async fn store(
+    asking: &Asking<'_>,
+    id: u64,
     filling: &Filling,
-    content: StoredContent,
+    filled: Result<Finished, FillError>,
     asked: Generation,
 ) {
+    let content = match filled {
+        Ok(Finished::Kept(pieces)) => StoredContent::new(pieces),
+        Ok(Finished::Passed) => return tell(id, "store", "not stored: too-large"),
+        Ok(Finished::Chunks(length)) => {
+            if filling.fill.settled().await < length {
+                return tell(id, "store", "not stored: disk-queue");
+            }
+            StoredContent::Chunks { length }
+        }
+        Err(error) => {
+            let is_strong = filling.head.etag().is_some_and(|tag| !tag.is_weak());
+            let on_disk = filling.fill.settled().await;
+            // What is there is of use once the rest can be asked for.
+            match filling.length.filter(|_| is_strong && on_disk > 0 && filling.head.status == 200) {
+                Some(length) => {
+                    tell(id, "store", format_args!("{error}: {on_disk} octets of {length} are stored"));
+                    StoredContent::Chunks { length }
+                }
+                None => return tell(id, "store", format_args!("not stored: {error}")),
+            }
+        }
+    };
+    tell(id, "store", format_args!("stored, {} octets of content", content.length()));
     let object = Object {
         head: filling.head.clone(),
         rendered: filling.rendered.clone(),
@@ -131,8 +195,6 @@ fn store(
         generation: asked.seq(),
     };
     // What this request selected before, the new response answers from now on.
-    proxy
-        .shared
-        .store
-        .insert(proxy.shared.store.key(uri), object, asked, |other| other.head.selects(request));
+    let store = &asking.proxy.shared.store;
+    store.insert(store.key(asking.uri), object, asked, |other| other.head.selects(&asking.request.fields));
 }

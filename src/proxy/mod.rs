@@ -13,6 +13,8 @@ mod fetch;
 mod fill;
 mod forward;
 mod local;
+mod partial;
+mod parts;
 mod record;
 mod refuse;
 mod render;

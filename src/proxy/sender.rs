@@ -96,8 +96,8 @@ impl Sender<'_> {
         if self.front.is_empty() { Interrupted::Cut(failure) } else { Interrupted::Failed(failure) }
     }
 
-    /// Sends the head now, before there is content.
-    pub(super) async fn flush_head(&mut self) -> Result<(), Interrupted> {
+    /// Sends what stands in front of the next content, as it is.
+    pub(super) async fn flush_front(&mut self) -> Result<(), Interrupted> {
         let framing = std::mem::replace(&mut self.framing, Framing::UntilClose);
         let result = self.send(&mut Vec::new(), More::Yes, &Fields::default()).await;
         self.framing = framing;

@@ -1,72 +1,123 @@
 //! Answering out of a stored response: whole, 304, 206, 416 (RFC 9111 §4.3.2, RFC 9110 §14).
 
-use bytes::Bytes;
+use std::sync::Arc;
 
+use super::partial::{Asking, Completion};
 use super::render::{Framing, Tail, stored_fields};
 use super::sender::More;
-use super::{Exchange, Interrupted, Next};
-use crate::caching::{Answer, ByteRange, Outcome, answer};
+use super::{Exchange, Interrupted, Next, parts};
+use crate::caching::{Answer, ByteRange, ForwardReason, Handled, Outcome, answer};
 use crate::http::write::{field, field_line, status_line};
 use crate::http::{FieldName, Fields, Method};
-use crate::store::Object;
+use crate::store::{Key, Object, Part};
 
-/// Sends what of `object` answers `request`.
+/// What of a stored response is sent: its status, its framing, and its content.
+struct Selected {
+    status: u16,
+    framing: Framing,
+    parts: Vec<Part>,
+}
+
+/// Sends what of `object` answers the request. `None`: it has gaps that can't be filled, nothing
+/// was sent, and it is not stored any more.
 pub(super) async fn deliver(
     exchange: &mut Exchange<'_>,
-    object: &Object,
+    key: Key<'_>,
+    object: &Arc<Object>,
     age: u64,
-    outcome: Outcome,
-) -> Result<Next, Interrupted> {
+    mut outcome: Outcome,
+) -> Result<Option<Next>, Interrupted> {
     let shared = &exchange.proxy.shared;
-    let length = object.content.length();
     let mut head = std::mem::take(&mut exchange.client.scratch);
     head.clear();
-    let mut pieces = Vec::new();
+    let mut selected = select(exchange, key, object, &mut head);
+    if exchange.request.method == Method::Head {
+        selected.parts.clear();
+    }
+    parts::prepare(&mut selected.parts).await;
+    let (proxy, request, scope) = (exchange.proxy, exchange.request, exchange.client.scope);
+    let asking = Asking { proxy, request, scope, uri: key.uri };
+    let mut completion = Completion::new(asking, key, object);
+    if let Some(missing) = first_missing(&selected.parts) {
+        // Known before anything is sent: whether the rest can be had.
+        if let Err(unsupplied) = completion.ask(missing).await {
+            exchange.record.note("reuse", format_args!("it has gaps that stay: {unsupplied}"));
+            shared.store.remove(key, object).await;
+            exchange.client.scratch = head;
+            return Ok(None);
+        }
+        exchange.record.note("reuse", "the origin is asked for what is missing");
+        if outcome.result == Handled::Hit {
+            outcome.result = Handled::Forwarded(ForwardReason::Partial);
+            outcome.fwd_status = Some(206);
+        }
+    }
+    let Selected { status, framing, parts } = selected;
+    let keep_open = exchange.client.keeps_open(exchange.request);
+    Tail { framing, age: Some(age), outcome: &outcome, keep_open }.write(&mut head);
+    exchange.record.responds(status, outcome, object.head.fields.first(FieldName::ContentType));
+    let mut sender = exchange.sender(&mut head, framing);
+    let is_in_memory = parts.iter().all(|part| matches!(part, Part::Bytes(_)));
+    let sent = if is_in_memory {
+        let bytes = |part| if let Part::Bytes(bytes) = part { Some(bytes) } else { None };
+        let mut pieces = parts.into_iter().filter_map(bytes).collect();
+        sender.send(&mut pieces, More::No, &Fields::default()).await
+    } else {
+        parts::send(&mut sender, &parts, Some(&mut completion)).await
+    };
+    exchange.client.scratch = head;
+    sent.map(|()| Some(if keep_open { Next::KeepOpen } else { Next::Close }))
+}
+
+fn first_missing(parts: &[Part]) -> Option<ByteRange> {
+    parts.iter().find_map(|part| if let Part::Missing(range) = part { Some(*range) } else { None })
+}
+
+/// Writes the head, up to its tail, and finds the content.
+fn select(exchange: &Exchange<'_>, key: Key<'_>, object: &Object, head: &mut Vec<u8>) -> Selected {
+    let shared = &exchange.proxy.shared;
+    let length = object.content.length();
+    let range_parts = |range: ByteRange| shared.store.parts(key, object, range);
+    let mut parts = Vec::new();
     let (status, framing) = match answer(exchange.request, &object.head, length) {
         Answer::Whole => {
             head.extend_from_slice(&object.rendered);
-            pieces.extend_from_slice(object.content.pieces());
+            if let Some(last) = length.checked_sub(1) {
+                parts = range_parts(ByteRange { first: 0, last });
+            }
             let has_length = !matches!(object.head.status, 204 | 304);
             (object.head.status, if has_length { Framing::Length(length) } else { Framing::Empty })
         }
         Answer::NotModified => {
-            not_modified(&mut head, &object.head.fields);
-            super::render::via(&mut head, crate::http::Version::Http11, shared);
+            not_modified(head, &object.head.fields);
+            super::render::via(head, crate::http::Version::Http11, shared);
             (304, Framing::Empty)
         }
         Answer::Range(range) => {
-            status_line(&mut head, 206, b"");
-            stored_fields(&mut head, shared, &object.head.fields, &[FieldName::ContentRange]);
-            field(&mut head, FieldName::ContentRange, content_range(range, length));
-            pieces = object.content.range(range.first, range.last);
+            status_line(head, 206, b"");
+            stored_fields(head, shared, &object.head.fields, &[FieldName::ContentRange]);
+            field(head, FieldName::ContentRange, content_range(range, length));
+            parts = range_parts(range);
             (206, Framing::Length(range.length()))
         }
         Answer::MultiRange(ranges) => {
             let boundary = format!("larder-{:016x}", exchange.record.id());
-            pieces = multipart(object, &ranges, &boundary);
-            status_line(&mut head, 206, b"");
+            parts = multipart(object, &ranges, &boundary, &range_parts);
+            status_line(head, 206, b"");
             let drop = [FieldName::ContentRange, FieldName::ContentType];
-            stored_fields(&mut head, shared, &object.head.fields, &drop);
-            field(&mut head, FieldName::ContentType, format!("multipart/byteranges; boundary={boundary}"));
-            (206, Framing::Length(pieces.iter().map(|piece| piece.len() as u64).sum()))
+            stored_fields(head, shared, &object.head.fields, &drop);
+            field(head, FieldName::ContentType, format!("multipart/byteranges; boundary={boundary}"));
+            (206, Framing::Length(parts.iter().map(Part::length).sum()))
         }
         Answer::RangeNotSatisfiable => {
-            status_line(&mut head, 416, b"");
-            field(&mut head, FieldName::ContentRange, format!("bytes */{length}"));
-            field(&mut head, FieldName::Date, shared.clock.now().to_http_date());
-            super::render::via(&mut head, crate::http::Version::Http11, shared);
+            status_line(head, 416, b"");
+            field(head, FieldName::ContentRange, format!("bytes */{length}"));
+            field(head, FieldName::Date, shared.clock.now().to_http_date());
+            super::render::via(head, crate::http::Version::Http11, shared);
             (416, Framing::Length(0))
         }
     };
-    if exchange.request.method == Method::Head {
-        pieces.clear();
-    }
-    let keep_open = exchange.client.keeps_open(exchange.request);
-    Tail { framing, age: Some(age), outcome: &outcome, keep_open }.write(&mut head);
-    exchange.record.responds(status, outcome, object.head.fields.first(FieldName::ContentType));
-    let sent = exchange.sender(&mut head, framing).send(&mut pieces, More::No, &Fields::default()).await;
-    exchange.client.scratch = head;
-    sent.map(|()| if keep_open { Next::KeepOpen } else { Next::Close })
+    Selected { status, framing, parts }
 }
 
 /// RFC 9110 §15.4.5: the fields that a 304 must or should carry, and no description of content.
@@ -92,7 +143,12 @@ fn content_range(range: ByteRange, length: u64) -> String {
 }
 
 /// RFC 9110 §14.6: each part with its type and its place.
-fn multipart(object: &Object, ranges: &[ByteRange], boundary: &str) -> Vec<Bytes> {
+fn multipart(
+    object: &Object,
+    ranges: &[ByteRange],
+    boundary: &str,
+    range_parts: &dyn Fn(ByteRange) -> Vec<Part>,
+) -> Vec<Part> {
     let mut out = Vec::new();
     let content_type = object.head.fields.first(FieldName::ContentType);
     for &range in ranges {
@@ -102,9 +158,9 @@ fn multipart(object: &Object, ranges: &[ByteRange], boundary: &str) -> Vec<Bytes
         }
         field(&mut part, FieldName::ContentRange, content_range(range, object.content.length()));
         part.extend_from_slice(b"\r\n");
-        out.push(part.into());
-        out.extend(object.content.range(range.first, range.last));
+        out.push(Part::Bytes(part.into()));
+        out.extend(range_parts(range));
     }
-    out.push(format!("\r\n--{boundary}--\r\n").into());
+    out.push(Part::Bytes(format!("\r\n--{boundary}--\r\n").into()));
     out
 }

@@ -54,8 +54,9 @@ impl Store {
                 variants.iter().for_each(|object| first.add(in_memory(uri, object, uses)));
             }
         });
-        if let Some(tier) = &self.tiers.disk {
-            tier.disk.for_each(Kind::Object, &mut |header, head| {
+        for kind in [Kind::Object, Kind::Head] {
+            let Some(tier) = &self.tiers.disk else { break };
+            tier.disk.for_each(kind, &mut |header, head| {
                 let found = on_disk(tier, header, &head, wanted);
                 if let Some(stored) = found {
                     let key = Key { uri: &stored.uri, hash: self.hash_key.of_uri(&stored.uri) };
@@ -129,14 +130,14 @@ fn in_memory(uri: &TargetUri, object: &Object, uses: u64) -> Stored {
     }
 }
 
-/// The response of an OBJECT record, if it is one that a request could be answered with.
+/// The response of an OBJECT or a HEAD record, if it is one that a request could be answered with.
 fn on_disk(
     tier: &OnDisk,
     header: &Header,
     head: &Bytes,
     wanted: &dyn Fn(&TargetUri) -> bool,
 ) -> Option<Stored> {
-    if header.kind != Kind::Object {
+    if !matches!(header.kind, Kind::Object | Kind::Head) {
         return None;
     }
     let decoded = heads::decode(head).filter(|decoded| wanted(&decoded.uri))?;

@@ -28,6 +28,8 @@ pub(super) enum Derived {
     Variant,
     /// A freshened head.
     Meta,
+    /// The chunk of content with this number.
+    Chunk(u32),
 }
 
 impl HashKey {
@@ -45,15 +47,17 @@ impl HashKey {
 
     /// A key derived from a cache key's hash, for what belongs to the object of `generation`.
     pub fn derived(self, key: u128, generation: u64, what: Derived) -> u128 {
-        let purpose = match what {
-            Derived::Variant => 1,
-            Derived::Meta => 2,
+        let (purpose, number) = match what {
+            Derived::Variant => (1, 0),
+            Derived::Meta => (2, 0),
+            Derived::Chunk(number) => (3, number),
         };
         let mut hasher = self.hasher();
         // No URI's octets begin so: its scheme is 0 or 1.
         hasher.write_u32(0xff00_0000 | purpose);
         hasher.write_u128(key);
         hasher.write_u64(generation);
+        hasher.write_u32(number);
         hasher.finish128().as_u128()
     }
 

@@ -18,19 +18,22 @@ mod memory;
 mod object;
 mod on_disk;
 mod purging;
+mod refill;
 mod sync;
 mod tiers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use fill::{Aborted, Fill, FillReader, FillWriter, Finished};
+pub use disk::extent::Extent;
+pub use fill::{Aborted, Arrived, Chunks, Fill, FillReader, FillWriter, Finished};
 pub use inspecting::{Listing, Stored};
 pub use key::Key;
 pub use memory::{KeyIsHash, Memory, Usage, Variants};
-pub use object::{Object, StoredContent};
-pub use on_disk::Render;
+pub use object::{Object, Part, StoredContent};
+pub use on_disk::{CHUNK_LENGTH, ContentId, Render};
 pub use purging::Purged;
+pub use refill::Refill;
 
 pub use disk::purges::{PurgeRefused, PurgeScope};
 
@@ -41,6 +44,7 @@ use memory::Changes;
 use on_disk::OnDisk;
 use tiers::Tiers;
 
+use crate::caching::{ByteRange, StoredHead};
 use crate::http::TargetUri;
 
 /// Sizes of a store, in octets.
@@ -48,13 +52,15 @@ use crate::http::TargetUri;
 pub struct StoreSettings {
     /// Memory for stored responses and fills; default 256 MiB.
     pub memory: u64,
-    /// The largest object; default a quarter of the memory.
+    /// The largest object in memory; default a quarter of the memory.
     pub object_max: u64,
+    /// The largest object on disk.
+    pub object_on_disk_max: u64,
 }
 
 impl Default for StoreSettings {
     fn default() -> StoreSettings {
-        StoreSettings { memory: 256 << 20, object_max: 64 << 20 }
+        StoreSettings { memory: 256 << 20, object_max: 64 << 20, object_on_disk_max: 1 << 30 }
     }
 }
 
@@ -63,6 +69,7 @@ impl Default for StoreSettings {
 pub struct Store {
     tiers: Arc<Tiers>,
     hash_key: HashKey,
+    object_on_disk_max: u64,
 }
 
 impl Store {
@@ -71,10 +78,9 @@ impl Store {
         let [k0, k1, seed] = random;
         let memory = Arc::new(Memory::new(settings.memory, settings.object_max, seed));
         let clock = AtomicU64::new(1);
-        Store {
-            tiers: Arc::new(Tiers { memory, disk: None, clock, purges_of_memory: Purges::new() }),
-            hash_key: HashKey([k0, k1]),
-        }
+        let tiers = Tiers { memory, disk: None, clock, purges_of_memory: Purges::new() };
+        let object_on_disk_max = settings.object_on_disk_max;
+        Store { tiers: Arc::new(tiers), hash_key: HashKey([k0, k1]), object_on_disk_max }
     }
 
     /// A store whose second tier is `disk`. `render` makes what [`Object::rendered`] holds of a
@@ -86,7 +92,7 @@ impl Store {
         let tiers =
             Arc::new(Tiers { memory, disk, clock: AtomicU64::new(1), purges_of_memory: Purges::new() });
         tiers.catch_evicted();
-        Store { tiers, hash_key }
+        Store { tiers, hash_key, object_on_disk_max: settings.object_on_disk_max }
     }
 
     /// All stored responses of a cache key that are in memory; `None` when there is none, and
@@ -108,11 +114,45 @@ impl Store {
         }
     }
 
-    /// Starts a fill for a response whose content is `expected` octets long, if that is known.
-    /// `None` when it is known to be larger than any object may be.
-    pub fn fill(&self, expected: Option<u64>) -> Option<FillWriter> {
-        let fits = expected.is_none_or(|length| length <= self.tiers.memory.object_max());
-        fits.then(|| FillWriter::new(self.tiers.memory.clone(), expected))
+    /// Starts a fill for a response with this head, whose content is `expected` octets long, if
+    /// that is known; `asked` is when the origin was asked. `Err` says why it can't be stored.
+    pub fn fill(
+        &self,
+        key: Key<'_>,
+        head: &StoredHead,
+        expected: Option<u64>,
+        asked: Generation,
+    ) -> Result<FillWriter, &'static str> {
+        let chunks = self.tiers.chunks(key, head, asked.seq(), self.object_on_disk_max);
+        FillWriter::new(self.tiers.memory.clone(), expected, chunks)
+    }
+
+    /// The parts of a range of an object's content, in order. Nothing is read yet: an extent may
+    /// turn out to be damaged.
+    pub fn parts(&self, key: Key<'_>, object: &Object, range: ByteRange) -> Vec<Part> {
+        match &object.content {
+            StoredContent::Memory { pieces, .. } => object::range_of_pieces(pieces, range),
+            StoredContent::Chunks { length } => {
+                self.chunks(ContentId { key: key.hash, generation: object.generation }, *length, range)
+            }
+        }
+    }
+
+    /// The parts of a range of a content of `length` octets in chunks.
+    pub fn chunks(&self, id: ContentId, length: u64, range: ByteRange) -> Vec<Part> {
+        match &self.tiers.disk {
+            Some(tier) => tier.parts(id, length, range),
+            None => vec![Part::Missing(range)],
+        }
+    }
+
+    /// Takes what arrives of an object's content from octet `at` on, the beginning of a chunk;
+    /// `None` when its content is not in chunks, or none can be written.
+    pub fn refill(&self, key: Key<'_>, object: &Object, at: u64) -> Option<Refill> {
+        let StoredContent::Chunks { length } = object.content else { return None };
+        let tiers = &self.tiers;
+        let chunks = tiers.chunks(key, &object.head, object.generation, self.object_on_disk_max)?;
+        Some(Refill::new(chunks, tiers.memory.clone(), at, length))
     }
 
     /// The state of a key, to be taken before the origin is asked.

@@ -1,14 +1,15 @@
-//! A stored response.
+//! A stored response, and where its content is: in memory, or in pieces on disk.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::caching::StoredHead;
+use super::disk::extent::Extent;
+use crate::caching::{ByteRange, StoredHead};
 use crate::http::Version;
 
-/// A complete stored response.
+/// A stored response. Its head is complete; its content may have gaps when it is on disk.
 #[derive(Debug)]
 pub struct Object {
     /// What caching decides by.
@@ -22,57 +23,87 @@ pub struct Object {
     pub origin: SocketAddr,
     /// Of the message that brought the head, for `Via`.
     pub received: Version,
-    /// When the origin was asked for the content, on the store's logical clock.
+    /// When the origin was asked for the content, on the store's logical clock: names its chunks.
     pub generation: u64,
 }
 
-/// Content in pieces that are shared with every reader.
-#[derive(Clone, Debug, Default)]
-pub struct StoredContent {
-    pieces: Arc<[Bytes]>,
-    length: u64,
+/// The content of a stored response.
+#[derive(Clone, Debug)]
+pub enum StoredContent {
+    /// All of it, in pieces that are shared with every reader.
+    Memory { pieces: Arc<[Bytes]>, length: u64 },
+    /// In chunks on disk, where [`super::Store::parts`] finds what is there of so many octets.
+    Chunks { length: u64 },
+}
+
+/// A part of a content, as it can be sent.
+#[derive(Clone, Debug)]
+pub enum Part {
+    Bytes(Bytes),
+    /// Octets on disk, and the place of the first of them in the content.
+    Extent(Extent, u64),
+    /// Octets that are not stored: the origin has them.
+    Missing(ByteRange),
+}
+
+impl Part {
+    /// Octets.
+    pub fn length(&self) -> u64 {
+        match self {
+            Part::Bytes(bytes) => bytes.len() as u64,
+            Part::Extent(extent, _) => extent.length(),
+            Part::Missing(range) => range.length(),
+        }
+    }
 }
 
 impl StoredContent {
-    /// Content that consists of these pieces.
+    /// Content in memory that consists of these pieces.
     pub fn new(pieces: Vec<Bytes>) -> StoredContent {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        StoredContent { pieces: pieces.into(), length }
+        StoredContent::Memory { pieces: pieces.into(), length }
     }
 
-    /// Octets.
+    /// Octets of the whole content.
     pub fn length(&self) -> u64 {
-        self.length
-    }
-
-    /// All pieces in order.
-    pub fn pieces(&self) -> &[Bytes] {
-        &self.pieces
-    }
-
-    /// The octets from `first` to `last`, both included, without copying them.
-    pub fn range(&self, first: u64, last: u64) -> Vec<Bytes> {
-        let mut at = 0;
-        let mut out = Vec::new();
-        for piece in self.pieces.iter() {
-            let (start, end) = (at, at + piece.len() as u64);
-            at = end;
-            if end <= first || start > last {
-                continue;
-            }
-            // Both lie within the piece, whose length is a usize.
-            let from = first.saturating_sub(start) as usize;
-            let to = (last + 1 - start).min(piece.len() as u64) as usize;
-            out.push(piece.slice(from..to));
+        match self {
+            StoredContent::Memory { length, .. } | StoredContent::Chunks { length } => *length,
         }
-        out
     }
+
+    /// All pieces in order, when the content is in memory.
+    pub fn pieces(&self) -> Option<&[Bytes]> {
+        match self {
+            StoredContent::Memory { pieces, .. } => Some(pieces),
+            StoredContent::Chunks { .. } => None,
+        }
+    }
+}
+
+/// The octets of a range of content in memory, without copying them.
+pub(super) fn range_of_pieces(pieces: &[Bytes], range: ByteRange) -> Vec<Part> {
+    let ByteRange { first, last } = range;
+    let mut at = 0;
+    let mut out = Vec::new();
+    for piece in pieces {
+        let (start, end) = (at, at + piece.len() as u64);
+        at = end;
+        if end <= first || start > last {
+            continue;
+        }
+        // Both lie within the piece, whose length is a usize.
+        let from = first.saturating_sub(start) as usize;
+        let to = (last + 1 - start).min(piece.len() as u64) as usize;
+        out.push(Part::Bytes(piece.slice(from..to)));
+    }
+    out
 }
 
 impl Object {
     /// Octets of memory that the object takes.
     pub fn memory_bytes(&self) -> u64 {
-        let pieces: usize = self.content.pieces.iter().map(|piece| piece.len() + size_of::<Bytes>()).sum();
+        let pieces = self.content.pieces().unwrap_or_default();
+        let pieces: usize = pieces.iter().map(|piece| piece.len() + size_of::<Bytes>()).sum();
         (size_of::<Object>() + self.head.memory_bytes() + self.rendered.len() + pieces) as u64
     }
 }

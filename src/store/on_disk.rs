@@ -1,9 +1,10 @@
 //! The tier on disk as the store sees it: which records make up an object, and how an object is
 //! put together again from them.
 //!
-//! A response lies in one record with its content, under its cache key. One that varies lies
-//! under a key of its own, and a VARY record at the cache key lists the variants. A freshened head
-//! is a META record; the content stays where it is.
+//! A response of up to 1 MiB lies in one record with its content, under its cache key. A larger one
+//! is a HEAD record there and chunks of 1 MiB under derived keys, each for itself, so that there may
+//! be gaps. One that varies lies under a key of its own, and a VARY record at the cache key lists
+//! the variants. A freshened head is a META record; the content stays where it is.
 //!
 //! Invariant: what is read is compared whole with what was asked for: URI and generation. Where
 //! records lie, and that they are whole, is `disk/`'s to know. All reads wait for the device: they
@@ -12,13 +13,27 @@
 use bytes::Bytes;
 
 use super::disk::record::{BODY_MAX, Kind, Record};
-use super::disk::{Disk, Queued, Refused};
+use super::disk::{Disk, Done, Queued, Refused};
 use super::heads::{self, Decoded};
 use super::key::{Derived, HashKey, Key};
-use super::object::{Object, StoredContent};
+use super::object::{Object, Part, StoredContent};
 use super::purging::concerns;
-use crate::caching::StoredHead;
+use crate::caching::{ByteRange, StoredHead};
 use crate::http::Version;
+
+/// Octets of a chunk; the last one of a content may be shorter.
+pub const CHUNK_LENGTH: u64 = BODY_MAX as u64;
+/// What stands in front of a chunk: the key of its HEAD record.
+const CHUNK_HEAD: u32 = size_of::<u128>() as u32;
+
+/// What names the chunks of one content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentId {
+    /// The hash of the cache key.
+    pub key: u128,
+    /// As [`Object::generation`].
+    pub generation: u64,
+}
 
 /// Renders what [`Object::rendered`] holds.
 pub type Render = dyn Fn(&StoredHead, Version) -> Bytes + Send + Sync;
@@ -40,7 +55,7 @@ impl OnDisk {
     /// All stored responses of a key, the newest first; empty when there is none.
     pub fn load(&self, key: Key<'_>) -> Vec<Object> {
         let Some(record) = self.disk.read(key.hash) else { return Vec::new() };
-        if record.kind == Kind::Object {
+        if matches!(record.kind, Kind::Object | Kind::Head) {
             return self.object(key, record).into_iter().collect();
         }
         if record.kind != Kind::Vary || heads::decode_uri(&record.head).as_ref() != Some(key.uri) {
@@ -49,7 +64,8 @@ impl OnDisk {
         let generations = heads::decode_variants(&record.head).unwrap_or_default();
         let variant = |generation: u64| {
             let record = self.disk.read(self.hash_key.derived(key.hash, generation, Derived::Variant))?;
-            let is_meant = record.kind == Kind::Object && record.generation == generation;
+            let is_meant =
+                matches!(record.kind, Kind::Object | Kind::Head) && record.generation == generation;
             self.object(key, record).filter(|_| is_meant)
         };
         generations.into_iter().filter_map(variant).collect()
@@ -57,14 +73,16 @@ impl OnDisk {
 
     fn object(&self, key: Key<'_>, record: Record) -> Option<Object> {
         let decoded = heads::decode(&record.head).filter(|decoded| decoded.uri == *key.uri)?;
-        if decoded.length != record.body_length() as u64 {
-            return None;
-        }
+        let content = match record.kind {
+            Kind::Head => StoredContent::Chunks { length: decoded.length },
+            _ if decoded.length != record.body_length() as u64 => return None,
+            _ => StoredContent::new(detached(record.body)),
+        };
         let decoded = self.as_freshened(key, record.generation, decoded, &|key| self.disk.read(key))?;
         Some(Object {
             rendered: (self.render)(&decoded.head, decoded.received),
             head: decoded.head,
-            content: StoredContent::new(detached(record.body)),
+            content,
             origin: decoded.origin,
             received: decoded.received,
             generation: record.generation,
@@ -95,14 +113,51 @@ impl OnDisk {
 
     /// Queues an object, and the list of its key's variants: `generations`, newest first.
     pub fn append(&self, key: Key<'_>, object: &Object, generations: &[u64]) -> Result<(), Refused> {
-        if object.content.length() > BODY_MAX as u64 {
-            return Err(Refused::TooLong);
-        }
+        let (kind, body) = match &object.content {
+            StoredContent::Memory { length, .. } if *length > CHUNK_LENGTH => return Err(Refused::TooLong),
+            StoredContent::Memory { pieces, .. } => (Kind::Object, pieces.to_vec()),
+            StoredContent::Chunks { .. } => (Kind::Head, Vec::new()),
+        };
         let head = heads::encode(key.uri, object);
-        let body = object.content.pieces().to_vec();
         let record_key = self.record_key(key.hash, object);
-        self.disk.append(self.record(record_key, Kind::Object, object.generation, head, body))?;
+        self.disk.append(self.record(record_key, kind, object.generation, head, body))?;
         if object.head.varies() { self.append_variants(key, generations) } else { Ok(()) }
+    }
+
+    /// Queues a chunk of content, whose HEAD record is to lie under the key `owner`.
+    pub fn append_chunk(
+        &self,
+        id: ContentId,
+        owner: u128,
+        number: u32,
+        body: Vec<Bytes>,
+        done: Done,
+    ) -> Result<(), Refused> {
+        let key = self.hash_key.derived(id.key, id.generation, Derived::Chunk(number));
+        let head = Bytes::copy_from_slice(&owner.to_le_bytes());
+        let record = self.record(key, Kind::Chunk, id.generation, head, body);
+        self.disk.append_chunk(Record { part: number, ..record }, done)
+    }
+
+    /// The parts of a range of a content of `length` octets in chunks, in order. Reads nothing.
+    pub fn parts(&self, id: ContentId, length: u64, range: ByteRange) -> Vec<Part> {
+        let mut parts = Vec::new();
+        for number in range.first / CHUNK_LENGTH..=range.last / CHUNK_LENGTH {
+            let start = number * CHUNK_LENGTH;
+            let end = length.min(start + CHUNK_LENGTH);
+            let (first, last) = (range.first.max(start), range.last.min(end - 1));
+            let found = u32::try_from(number).ok().and_then(|number| {
+                let key = self.hash_key.derived(id.key, id.generation, Derived::Chunk(number));
+                // At most the length of a chunk.
+                self.disk.extent(key, CHUNK_HEAD, (end - start) as u32, (first - start, last + 1 - start))
+            });
+            match (found, parts.last_mut()) {
+                (Some(extent), _) => parts.push(Part::Extent(extent, first)),
+                (None, Some(Part::Missing(before))) => before.last = last,
+                (None, _) => parts.push(Part::Missing(ByteRange { first, last })),
+            }
+        }
+        parts
     }
 
     /// Queues the list of a key's variants.
@@ -145,7 +200,9 @@ impl OnDisk {
 
     /// Whether what a record holds was purged: its head, or what the last 304 made of it.
     pub fn is_purged(&self, record: &Record) -> bool {
-        if record.kind != Kind::Object || record.generation >= self.disk.purges().latest() {
+        if !matches!(record.kind, Kind::Object | Kind::Head)
+            || record.generation >= self.disk.purges().latest()
+        {
             return false;
         }
         let Some(decoded) = heads::decode(&record.head) else { return true };

@@ -8,11 +8,16 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use bytes::Bytes;
+
+use super::disk::Done;
 use super::disk::purges::Purges;
+use super::fill::Chunks;
 use super::memory::{Changes, Evicted, Memory, Variants};
 use super::object::Object;
-use super::on_disk::OnDisk;
+use super::on_disk::{ContentId, OnDisk};
 use super::{Generation, Key, VARIANTS_MAX, tick};
+use crate::caching::StoredHead;
 
 #[derive(Debug)]
 pub(super) struct Tiers {
@@ -50,6 +55,20 @@ impl Tiers {
                 .upgrade()
                 .is_some_and(|tiers| tiers.disk.as_ref().is_some_and(|tier| tier.is_purged(record)))
         }));
+    }
+
+    /// Where the chunks go of a response with this head that was asked for at `generation`.
+    pub fn chunks(
+        self: &Arc<Tiers>,
+        key: Key<'_>,
+        head: &StoredHead,
+        generation: u64,
+        length_max: u64,
+    ) -> Option<Box<dyn Chunks>> {
+        let tier = self.disk.as_ref()?;
+        let owner = tier.key_of(key.hash, generation, head);
+        let id = ContentId { key: key.hash, generation };
+        Some(Box::new(ToDisk { tiers: self.clone(), id, owner, length_max }))
     }
 
     pub fn next_seq(&self) -> u64 {
@@ -199,8 +218,10 @@ impl Tiers {
         }
         // What the disk has of this key is older from now on and must not come back.
         let replaces = disk.contains(key.hash);
-        // A one-hit wonder stays in memory: what is used comes when memory lets it go.
-        if occasion == Occasion::Arrived && !replaces && !disk.disk.admits(key.hash) {
+        // A one-hit wonder stays in memory: what is used comes when memory lets it go. Chunks
+        // were let in before they came.
+        let is_in_memory = object.content.pieces().is_some();
+        if is_in_memory && occasion == Occasion::Arrived && !replaces && !disk.disk.admits(key.hash) {
             tracing::debug!("{} is in memory only: disk-once", key.uri);
             return;
         }
@@ -213,6 +234,40 @@ impl Tiers {
         if is_late || replaces && queued.is_err() {
             disk.forget(key);
         }
+    }
+}
+
+/// The way of one response's chunks to the disk.
+#[derive(Debug)]
+struct ToDisk {
+    tiers: Arc<Tiers>,
+    id: ContentId,
+    /// The key of the HEAD record.
+    owner: u128,
+    length_max: u64,
+}
+
+impl Chunks for ToDisk {
+    fn admits(&self, octets: Option<u64>) -> Result<(), &'static str> {
+        let Some(tier) = &self.tiers.disk else { return Err("no-disk") };
+        if octets.is_some_and(|octets| octets > self.length_max) {
+            return Err("too-large");
+        }
+        if tier.disk.is_read_only() {
+            return Err("disk-read-only");
+        }
+        // What replaces something comes again, too.
+        let is_wanted = tier.contains(self.id.key) || tier.disk.admits(self.id.key);
+        if is_wanted { Ok(()) } else { Err("disk-once") }
+    }
+
+    fn length_max(&self) -> u64 {
+        self.length_max
+    }
+
+    fn append(&self, number: u32, body: Vec<Bytes>, done: Done) -> bool {
+        let tier = self.tiers.disk.as_ref();
+        tier.is_some_and(|tier| tier.append_chunk(self.id, self.owner, number, body, done).is_ok())
     }
 }
 

@@ -7,9 +7,10 @@
 
 use bytes::Bytes;
 use larder::http::Fields;
-use larder::store::{Aborted, Fill, FillReader, FillWriter, Store, StoreSettings};
+use larder::store::disk::Done;
+use larder::store::{Aborted, Arrived, Chunks, Fill, FillReader, FillWriter, Finished, Memory};
 use shuttle::future::{block_on, spawn};
-use shuttle::sync::Arc;
+use shuttle::sync::{Arc, Mutex};
 
 use super::explore;
 
@@ -27,8 +28,7 @@ const SCARCE: u64 = 64 * 1024;
 type Seen = (Result<(), Aborted>, usize);
 
 fn writer(memory: u64) -> FillWriter {
-    let settings = StoreSettings { memory, object_max: memory };
-    Store::new(settings, [1, 2, 3]).fill(None).expect("no length is given")
+    FillWriter::new(Arc::new(Memory::new(memory, memory, 1)), None, None).expect("no length is given")
 }
 
 fn reader(fill: &Arc<Fill>) -> FillReader {
@@ -64,8 +64,9 @@ async fn read(mut reader: FillReader, size: usize, octets_max: usize) -> Seen {
             seen += piece.len();
         }
         match next {
-            Ok(true) => return (Ok(()), seen),
-            Ok(false) => {}
+            Ok(Arrived::Last) => return (Ok(()), seen),
+            Ok(Arrived::Pieces) => {}
+            Ok(Arrived::OnDisk { .. }) => panic!("nothing goes to a disk here"),
             Err(aborted) => return (Err(aborted), seen),
         }
     }
@@ -183,6 +184,91 @@ fn who_is_left_behind_is_cut_off_and_the_others_see_everything() {
             }
             // It never took anything, so that it was behind from the first piece on.
             assert_eq!(read(sleeper, LARGE, ALL).await, (Err(Aborted), 0));
+        });
+    });
+}
+
+/// A disk that is written to by somebody else, in order.
+#[derive(Debug)]
+struct ModelDisk {
+    octets: Arc<Mutex<Vec<u8>>>,
+    /// What waits to be written.
+    queue: Arc<Mutex<Vec<(Vec<Bytes>, Done)>>>,
+}
+
+impl Chunks for ModelDisk {
+    fn admits(&self, _octets: Option<u64>) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn length_max(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn append(&self, _number: u32, body: Vec<Bytes>, done: Done) -> bool {
+        self.queue.lock().expect("no panic").push((body, done));
+        true
+    }
+}
+
+/// Reads like [`read`], from memory and from the disk.
+async fn read_both(mut reader: FillReader, disk: Arc<Mutex<Vec<u8>>>) -> Seen {
+    let (mut seen, mut pieces) = (0, Vec::new());
+    loop {
+        let next = reader.next(&mut pieces).await;
+        let mut octets: Vec<u8> = pieces.drain(..).collect::<Vec<Bytes>>().concat();
+        match next {
+            Err(aborted) => return (Err(aborted), seen),
+            Ok(Arrived::OnDisk { range, length }) => {
+                assert_eq!((range.first as usize, range.last < length), (seen, true), "a gap");
+                octets = disk.lock().expect("no panic")[seen..=range.last as usize].to_vec();
+            }
+            Ok(Arrived::Pieces | Arrived::Last) => {}
+        }
+        let is_right = |(at, seen_octet): (usize, &u8)| *seen_octet == octet(seen + at, LARGE);
+        // Every thousandth, for there are many.
+        assert!(octets.iter().enumerate().step_by(997).all(is_right), "out of order");
+        seen += octets.len();
+        if next == Ok(Arrived::Last) {
+            return (Ok(()), seen);
+        }
+    }
+}
+
+#[test]
+fn what_goes_to_disk_is_read_from_memory_or_from_there() {
+    explore(|| {
+        let (octets, queue) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+        let disk = ModelDisk { octets: octets.clone(), queue: queue.clone() };
+        let on_disk = disk.octets.clone();
+        block_on(async move {
+            let memory = Arc::new(Memory::new(PLENTY, PLENTY, 1));
+            let mut writer = FillWriter::new(memory, None, Some(Box::new(disk))).expect("admitted");
+            let fill = writer.fill().clone();
+            let early = spawn(read_both(reader(&fill), on_disk.clone()));
+            // The disk is done with what it has at any time.
+            let writing = spawn(async move {
+                let mut written = 0;
+                while written < PIECES as usize * LARGE {
+                    let waiting: Vec<_> = queue.lock().expect("no panic").drain(..).collect();
+                    for (body, done) in waiting {
+                        let body = body.concat();
+                        written += body.len();
+                        octets.lock().expect("no panic").extend_from_slice(&body);
+                        (done.0)(true);
+                    }
+                    shuttle::future::yield_now().await;
+                }
+            });
+            assert!(write(&mut writer, 0..PIECES, LARGE).await, "somebody reads");
+            let late = spawn(read_both(reader(&fill), on_disk));
+            let length = PIECES as u64 * LARGE as u64;
+            assert!(matches!(writer.finish(Fields::default()), Finished::Chunks(all) if all == length));
+            assert_eq!(fill.settled().await, length);
+            writing.await.expect("no panic");
+            for seen in [early.await.expect("no panic"), late.await.expect("no panic")] {
+                assert_eq!(seen, (Ok(()), length as usize));
+            }
         });
     });
 }

@@ -9,7 +9,7 @@ const HINT: &str = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n";
 #[test]
 fn the_variants_of_one_key_take_no_more_room_than_one_object_may() {
     let world = World::with(|setup| {
-        setup.store = StoreSettings { memory: 1 << 20, object_max: 64 << 10 };
+        setup.store = StoreSettings { memory: 1 << 20, object_max: 64 << 10, ..StoreSettings::default() };
     });
     let kind = Answer::cached("max-age=60").field("Vary", "X-Kind").body("x".repeat(25_000));
     world.origin.on_path("/", kind).on_path("/other", Answer::fresh(60, "other"));

@@ -7,7 +7,7 @@ use crate::support::{Answer, World, noise};
 const KIB: u64 = 1024;
 
 fn with_store(memory: u64, object_max: u64) -> World {
-    World::with(|setup| setup.store = StoreSettings { memory, object_max })
+    World::with(|setup| setup.store = StoreSettings { memory, object_max, ..StoreSettings::default() })
 }
 
 #[test]

@@ -190,7 +190,11 @@ fn a_stale_response_is_replaced_once_for_all() {
 fn nobody_gets_what_another_asked_for() {
     let world = World::with(|setup| {
         setup.workers = 4;
-        setup.store = larder::store::StoreSettings { memory: 256 << 10, object_max: 64 << 10 };
+        setup.store = larder::store::StoreSettings {
+            memory: 256 << 10,
+            object_max: 64 << 10,
+            ..larder::store::StoreSettings::default()
+        };
     });
     let content = |key: usize| format!("{key} ").repeat(8_000 + key);
     for key in 0..10 {

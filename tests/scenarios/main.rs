@@ -22,6 +22,7 @@ mod cache_hits;
 mod cache_incomplete;
 mod cache_invalidation;
 mod cache_keys;
+mod cache_large;
 mod cache_limits;
 mod cache_ranges;
 mod cache_refused;

@@ -10,7 +10,7 @@ const LENGTH: usize = 32 * MIB;
 /// A world that has a large response stored, and a client that has the head of it.
 fn asked() -> (World, Client, Vec<u8>) {
     let world = World::with(|setup| {
-        setup.store = StoreSettings { memory: 128 << 20, object_max: 64 << 20 };
+        setup.store = StoreSettings { memory: 128 << 20, object_max: 64 << 20, ..StoreSettings::default() };
     });
     let content = noise(LENGTH);
     world.origin.on_path("/", Answer::fresh(86_400, &content));

@@ -65,7 +65,7 @@ impl Default for Setup {
             access: Config::default(),
             lists: Vec::new(),
             cache_policy: CachePolicy::default(),
-            store: StoreSettings { memory: 16 << 20, object_max: 4 << 20 },
+            store: StoreSettings { memory: 16 << 20, object_max: 4 << 20, ..StoreSettings::default() },
             hosts: HashMap::from([("origin.example".to_owned(), vec![loopback])]),
             clock: Clock::manual(START),
             workers: 1,

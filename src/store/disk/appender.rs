@@ -12,10 +12,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::files::File;
+use super::index::Place;
 use super::record::{ALIGNMENT, Kind, Record};
 use super::recovery::place;
 use super::segment::{Entry, Segment, file_name, read_footer, read_record, scan, seal};
-use super::{Inner, slot_of};
+use super::{Inner, queued_octets, slot_of};
 
 /// What a power cut may cost, in time.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
@@ -39,7 +40,7 @@ pub(super) fn run(inner: &Inner, last: u64) {
         let has_failed = failure.is_some();
         let mut queue = inner.lock_queue();
         for record in &batch {
-            queue.octets = queue.octets.saturating_sub(record.stored_length(0));
+            queue.octets = queue.octets.saturating_sub(queued_octets(record));
             if let Some(count) = queue.keys.get_mut(&record.key) {
                 *count -= 1;
                 if *count == 0 {
@@ -56,8 +57,13 @@ pub(super) fn run(inner: &Inner, last: u64) {
         } else {
             queue.finished += batch.len() as u64;
         }
+        let finished = if has_failed { u64::MAX } else { queue.finished };
+        let through: Vec<_> = queue.waiting.extract_if(.., |(number, _)| *number <= finished).collect();
         drop(queue);
         inner.done.notify_all();
+        for (_number, done) in through {
+            (done.0)(!has_failed);
+        }
         if has_failed {
             return;
         }
@@ -208,7 +214,7 @@ impl Log<'_> {
             if is_wanted
                 && u64::from(place.length_max) <= room
                 && let Ok((_header, record)) = read_record(&*victim.file, at)?
-                && (entry.kind != Kind::Meta || self.inner.has_owner(&record))
+                && (!entry.kind.has_owner() || self.inner.has_owner(&record))
                 && self.inner.is_dead.get().is_none_or(|ask| !(ask.0)(&record))
             {
                 room -= record.stored_length(open.end).min(room);
@@ -256,7 +262,10 @@ fn write(inner: &Inner, open: &mut Open, records: &[&Record]) -> io::Result<()> 
             Kind::Purge => {}
             _ => {
                 let length_max = u32::try_from(length).unwrap_or(u32::MAX);
-                inner.index.set(entry.key, place(open.segment.id, entry.offset, length_max));
+                let place = place(open.segment.id, entry.offset, length_max);
+                // Its checksum was made of the very octets that were written.
+                let flags = place.flags | Place::VERIFIED;
+                inner.index.set(entry.key, Place { flags, ..place });
             }
         }
         open.entries.push(entry);
@@ -270,7 +279,8 @@ impl Inner {
         self.used.fetch_add(octets, Ordering::Relaxed);
     }
 
-    /// Whether the object is there that a freshened head belongs to: its key stands in front.
+    /// Whether the object is there that a freshened head or a chunk belongs to: its key stands in
+    /// front.
     fn has_owner(&self, meta: &Record) -> bool {
         let owner = meta.head.first_chunk::<16>().map(|octets| u128::from_le_bytes(*octets));
         let found = owner.and_then(|owner| self.read_at(owner, &self.index.find(owner)?).ok());

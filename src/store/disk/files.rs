@@ -5,6 +5,7 @@
 use std::fmt::Debug;
 use std::fs::{DirBuilder, File as SystemFile, OpenOptions};
 use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -55,6 +56,18 @@ pub trait File: Send + Sync + Debug {
 
     /// Reads until `into` is full or the file ends; says how much. Waits for the device.
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize>;
+
+    /// Reads up to `into.len()` octets that need not be waited for; [`io::ErrorKind::WouldBlock`]
+    /// when the device has to be asked, or when that can't be told.
+    fn read_at_once(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        let (_, _) = (into, at);
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// The descriptor, for calls that send octets from file to socket; `None` where there is none.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     /// Makes what was written outlast a power cut.
     fn sync(&self) -> io::Result<()>;
@@ -130,6 +143,16 @@ impl File for SystemFile {
 
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
         read_fully(into, |rest, done| std::os::unix::fs::FileExt::read_at(self, rest, at + done))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn read_at_once(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        let mut into = [io::IoSliceMut::new(into)];
+        Ok(rustix::io::preadv2(self, &mut into, at, rustix::io::ReadWriteFlags::NOWAIT)?)
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.as_fd())
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -8,6 +8,7 @@
 //! it alone puts places into the index. What fails on the disk is a miss for whoever asked.
 
 pub mod appender;
+pub mod extent;
 pub mod files;
 pub mod ghost;
 pub mod index;
@@ -85,6 +86,15 @@ pub enum Refused {
 /// A record that waits to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Queued(u64);
+
+/// Called when a record was written, or could not be; true says that it is there to be read.
+pub struct Done(pub Box<dyn FnOnce(bool) + Send>);
+
+impl std::fmt::Debug for Done {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Done")
+    }
+}
 
 /// Says of a record that it is not worth a place: what it holds was purged.
 pub type IsDead = dyn Fn(&Record) -> bool + Send + Sync;
@@ -170,6 +180,8 @@ struct Queue {
     /// Records queued and records done so far: tells a waiting one when it is through.
     queued: u64,
     finished: u64,
+    /// Whom to tell when so many are done.
+    waiting: Vec<(u64, Done)>,
     /// Why nothing is written any more.
     read_only: Option<String>,
     /// Removals that could not be written.
@@ -284,6 +296,22 @@ impl Disk {
         self.inner.enqueue(record)
     }
 
+    /// Queues a chunk of content, and has `done` called, on the thread that writes, when it is
+    /// through. Whoever brings chunks bounds how many wait: none is refused for want of room.
+    pub fn append_chunk(&self, record: Record, done: Done) -> Result<(), Refused> {
+        let queued = self.inner.enqueue(record)?;
+        let mut queue = self.inner.lock_queue();
+        let is_through = queue.finished >= queued.0 || queue.read_only.is_some();
+        if is_through {
+            let is_written = queue.finished >= queued.0;
+            drop(queue);
+            (done.0)(is_written);
+        } else {
+            queue.waiting.push((queued.0, done));
+        }
+        Ok(())
+    }
+
     /// Waits until what was queued is written, so that a crash of this process doesn't undo it.
     /// False: it could not be written.
     pub fn wait(&self, queued: Queued) -> bool {
@@ -292,6 +320,11 @@ impl Disk {
             queue = self.inner.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         queue.finished >= queued.0
+    }
+
+    /// Whether nothing can be written any more.
+    pub fn is_read_only(&self) -> bool {
+        self.inner.lock_queue().read_only.is_some()
     }
 
     /// Takes a key out of the index. The log still has it.
@@ -379,7 +412,7 @@ impl Inner {
     }
 
     fn enqueue(&self, record: Record) -> Result<Queued, Refused> {
-        let length = record.stored_length(0);
+        let length = queued_octets(&record);
         if record.head.len() > record::HEAD_MAX || record.body_length() > record::BODY_MAX {
             return Err(Refused::TooLong);
         }
@@ -459,7 +492,7 @@ impl Inner {
 
 impl Queue {
     fn add(&mut self, record: Record) -> Queued {
-        self.octets += record.stored_length(0);
+        self.octets += queued_octets(&record);
         *self.keys.entry(record.key).or_default() += 1;
         self.records.push(record);
         self.queued += 1;
@@ -476,6 +509,11 @@ impl Queue {
             }
         }
     }
+}
+
+/// What a record counts for in the queue, in octets: chunks are bounded by who brings them.
+fn queued_octets(record: &Record) -> u64 {
+    if record.kind == Kind::Chunk { 0 } else { record.stored_length(0) }
 }
 
 /// The record that says that all before `seq` is gone.

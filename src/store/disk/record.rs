@@ -47,7 +47,7 @@ pub enum Kind {
     Object = 1,
     /// A head whose content is in chunks.
     Head = 2,
-    /// Content.
+    /// Content. The key of the HEAD record that it belongs to is in front of it.
     Chunk = 3,
     /// A freshened head. The key of the record that it belongs to is in front of it.
     Meta = 4,
@@ -67,6 +67,11 @@ impl Kind {
     /// The kind with this number.
     pub fn of(number: u8) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+
+    /// Whether the key of the record that this one belongs to stands in its head.
+    pub const fn has_owner(self) -> bool {
+        matches!(self, Kind::Chunk | Kind::Meta)
     }
 
     /// Whether the record says that something is gone: it has no place in the index.
@@ -250,7 +255,7 @@ impl Header {
 }
 
 /// Where a body begins behind `front` octets of a record at `at`.
-fn body_at(at: u64, front: usize, body_length: u64) -> u64 {
+pub(super) fn body_at(at: u64, front: usize, body_length: u64) -> u64 {
     let behind = at + front as u64;
     if body_length >= u64::from(ALIGNED_BODY) { behind.next_multiple_of(PAGE) } else { behind }
 }

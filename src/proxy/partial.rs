@@ -1,0 +1,194 @@
+//! The octets of a response that are not there: asking the origin for them alone, when a stored
+//! response has gaps, and when an origin has dropped the connection in the middle.
+//!
+//! Invariant: octets of two exchanges are put together only under one strong entity tag
+//! (RFC 9110 §15.3.7.3), and where the origin says that they belong.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt as _;
+
+use super::forward::{Extra, JUST_USED, Judge, Reply, request_head};
+use super::sender::{More, Sender};
+use super::{Interrupted, Proxy, deliver};
+use crate::caching::{ByteRange, NoPart, StoredHead, Times, is_part, range_fields};
+use crate::error::Failure;
+use crate::http::{Content, Fields, Request, TargetUri};
+use crate::origin::Connection;
+use crate::policy::ListenerScope;
+use crate::store::{CHUNK_LENGTH, Key, Object};
+
+/// Why the missing octets can't be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unsupplied {
+    #[error("the stored response has no strong entity tag")]
+    NoValidator,
+    #[error("{0}")]
+    Changed(#[from] NoPart),
+    #[error("the origin failed: {0}")]
+    Failed(String),
+}
+
+/// Who asks an origin for a part of a response: in the name of a client, but not before its eyes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asking<'a> {
+    pub proxy: &'a Proxy,
+    /// Of the listener that the client came by.
+    pub scope: ListenerScope,
+    pub request: &'a Request,
+    pub uri: &'a TargetUri,
+}
+
+impl Asking<'_> {
+    /// Asks for the octets of the response `stored` from `first` to `last`, or to its end.
+    /// `length` is that of its whole content, if known. The answer's content is exactly those.
+    pub(super) async fn part(
+        &self,
+        stored: &StoredHead,
+        (first, last): (u64, Option<u64>),
+        length: Option<u64>,
+    ) -> Result<Reply, Unsupplied> {
+        let validation = range_fields(stored, first, last);
+        if validation.is_empty() {
+            return Err(Unsupplied::NoValidator);
+        }
+        let extra = Extra { validation, upgrade: None };
+        let head = request_head(&self.proxy.shared, self.request, self.uri, &extra);
+        let reply = self.ask(&head).await?;
+        is_part(stored, &reply.response, first, last, length)?;
+        Ok(reply)
+    }
+
+    async fn ask(&self, head: &[u8]) -> Result<Reply, Unsupplied> {
+        let Proxy { shared, origins, .. } = self.proxy;
+        let judge = Judge { shared, scope: self.scope };
+        let request_time = shared.clock.now();
+        let idle = origins.idle_connection(self.uri, &judge, JUST_USED);
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => {
+                let connected = origins.connect(&self.uri.authority, &judge).await;
+                connected.map_err(|failure: Failure| Unsupplied::Failed(failure.to_string()))?
+            }
+        };
+        let failed = |error: &dyn std::fmt::Display| Unsupplied::Failed(error.to_string());
+        let writing = shared.clock.timeout(shared.limits.idle, connection.writer.write_all(head)).await;
+        writing.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        for _interim in 0..=shared.limits.interim {
+            let reading = connection.reader.response_head(&self.request.method, &shared.limits.head);
+            let reading = shared.clock.timeout(shared.limits.response, reading).await;
+            let response = reading.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+            if response.status == 101 {
+                break;
+            }
+            if response.status >= 200 {
+                let times = Times { request_time, response_time: shared.clock.now() };
+                return Ok(Reply { response, connection, times });
+            }
+        }
+        Err(Unsupplied::Failed("no final response".to_owned()))
+    }
+}
+
+/// The completion of one stored response while it is sent.
+#[derive(Debug)]
+pub(super) struct Completion<'a> {
+    pub asking: Asking<'a>,
+    pub key: Key<'a>,
+    pub object: &'a Arc<Object>,
+    /// What was asked for ahead: the octets, whole chunks, and the answer.
+    ahead: Option<(ByteRange, Reply)>,
+}
+
+impl<'a> Completion<'a> {
+    /// Nothing was asked for yet.
+    pub(super) fn new(asking: Asking<'a>, key: Key<'a>, object: &'a Arc<Object>) -> Completion<'a> {
+        Completion { asking, key, object, ahead: None }
+    }
+
+    /// Asks for these octets, so that it is known whether they can be had.
+    pub(super) async fn ask(&mut self, range: ByteRange) -> Result<(), Unsupplied> {
+        let length = self.object.content.length();
+        let first = range.first - range.first % CHUNK_LENGTH;
+        let last = (range.last - range.last % CHUNK_LENGTH + CHUNK_LENGTH - 1).min(length - 1);
+        let reply = self.asking.part(&self.object.head, (first, Some(last)), Some(length)).await?;
+        self.ahead = Some((ByteRange { first, last }, reply));
+        Ok(())
+    }
+
+    /// Sends these octets on as they come, and stores the chunks that they make up.
+    pub(super) async fn pass(
+        &mut self,
+        sender: &mut Sender<'_>,
+        range: ByteRange,
+    ) -> Result<(), Interrupted> {
+        let is_asked = self.ahead.as_ref().is_some_and(|(asked, _)| asked.first <= range.first);
+        if !is_asked {
+            self.ask(range).await.map_err(|error| sender.broken(error))?;
+        }
+        let Some((asked, reply)) = self.ahead.take() else { return Ok(()) };
+        let Reply { response, mut connection, .. } = reply;
+        let shared = &self.asking.proxy.shared;
+        let mut content = Content::new(response.length, &shared.limits.chunks);
+        let mut refill = shared.store.refill(self.key, self.object, asked.first);
+        let mut octets = Octets { at: asked.first, end: asked.last + 1 };
+        while !content.is_done() {
+            let arrived = arrive(self.asking.proxy, &mut connection, &mut content, &mut octets).await;
+            let arrived = arrived.map_err(|error| sender.broken(error))?;
+            sender.record.received_from_origin(arrived.iter().map(|(_, piece)| piece.len() as u64).sum());
+            let mut pieces = Vec::new();
+            for (at, piece) in arrived {
+                pieces.extend(within(range, at, &piece));
+                if let Some(refill) = &mut refill {
+                    refill.push(piece);
+                }
+            }
+            if !pieces.is_empty() {
+                sender.send(&mut pieces, More::Yes, &Fields::default()).await?;
+            }
+        }
+        if octets.at != octets.end {
+            return Err(sender.broken("the part was shorter than it said"));
+        }
+        deliver::keep(self.asking.proxy, self.asking.uri, response.keep_alive, connection);
+        Ok(())
+    }
+}
+
+/// Where the next octet of a part belongs, and where the part ends.
+struct Octets {
+    at: u64,
+    end: u64,
+}
+
+/// The next pieces of a part, each with its place.
+async fn arrive(
+    proxy: &Proxy,
+    connection: &mut Connection,
+    content: &mut Content,
+    octets: &mut Octets,
+) -> Result<Vec<(u64, Bytes)>, String> {
+    let mut pieces = Vec::new();
+    let next = content.next(&mut connection.reader, &mut pieces);
+    let next = proxy.shared.clock.timeout(proxy.shared.limits.idle, next).await;
+    next.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let placed = pieces.into_iter().map(|piece| {
+        let at = octets.at;
+        octets.at += piece.len() as u64;
+        (at, piece)
+    });
+    let placed: Vec<_> = placed.collect();
+    if octets.at > octets.end {
+        return Err("the part was longer than it said".to_owned());
+    }
+    Ok(placed)
+}
+
+/// What of a piece at `at` lies within `range`.
+fn within(range: ByteRange, at: u64, piece: &Bytes) -> Option<Bytes> {
+    let end = at + piece.len() as u64;
+    let (first, last) = (range.first.max(at), (range.last + 1).min(end));
+    // Both lie within the piece.
+    (first < last).then(|| piece.slice((first - at) as usize..(last - at) as usize))
+}

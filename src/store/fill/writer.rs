@@ -1,0 +1,351 @@
+//! The writing end of a fill: what arrives becomes pieces, and goes where it is kept.
+//!
+//! Invariant: chunks are queued in order and each once, so that what is on disk has no gap; and
+//! memory that was taken from the budget is given back, whichever way the fill ends.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Aborted, End, Fill, Finished, Keeping, Position, State, WINDOW};
+use crate::http::Fields;
+use crate::store::disk::Done;
+use crate::store::memory::Memory;
+use crate::store::on_disk::CHUNK_LENGTH;
+use crate::store::sync::{Arc, Mutex, Notify};
+
+/// Sizes of the buffers that content is gathered in, in octets.
+const CHUNK_MIN: usize = 16 * 1024;
+const CHUNK_MAX: usize = 1024 * 1024;
+/// Octets that may wait to be written to disk: arbitrary, a few chunks for each fill.
+const UNWRITTEN_MAX: u64 = 4 * CHUNK_LENGTH;
+
+/// Where chunks of content go that is too large for memory.
+pub trait Chunks: Send + Sync + std::fmt::Debug {
+    /// Whether content of so many octets, or of more than a chunk, is wanted; if not, why.
+    fn admits(&self, octets: Option<u64>) -> Result<(), &'static str>;
+
+    /// The most octets that one content may have.
+    fn length_max(&self) -> u64;
+
+    /// Queues the chunk with this number, and has `done` called when it is through; false, and no
+    /// call, when it is refused.
+    fn append(&self, number: u32, body: Vec<Bytes>, done: Done) -> bool;
+}
+
+/// The writing end of a fill.
+#[derive(Debug)]
+pub struct FillWriter {
+    fill: Arc<Fill>,
+    memory: Arc<Memory>,
+    chunks: Option<Box<dyn Chunks>>,
+    /// What belongs to the next chunk.
+    gathered: Vec<Bytes>,
+    gathered_length: u64,
+    /// Where content is gathered; full ones are never touched again.
+    chunk: BytesMut,
+    chunk_size: usize,
+    /// Octets of memory taken from the budget.
+    reserved: u64,
+    /// Octets still to come, when the head told.
+    expected: Option<u64>,
+    written: u64,
+}
+
+impl FillWriter {
+    /// A fill with nothing in it. `expected` is the content's length, if known; `chunks` is where
+    /// large content may go.
+    pub fn new(
+        memory: Arc<Memory>,
+        expected: Option<u64>,
+        chunks: Option<Box<dyn Chunks>>,
+    ) -> Result<FillWriter, &'static str> {
+        let mut keeping = Keeping::Memory;
+        if let Some(length) = expected.filter(|length| *length > in_memory_max(&memory)) {
+            let to_disk = chunks.as_ref().map(|chunks| chunks.admits(Some(length)));
+            match to_disk {
+                Some(Ok(())) => keeping = Keeping::Disk,
+                _ if length <= memory.object_max() => {}
+                Some(Err(reason)) => return Err(reason),
+                None => return Err("too-large"),
+            }
+        }
+        let state = State {
+            pieces: VecDeque::new(),
+            first: Position::default(),
+            held: 0,
+            keeping,
+            queued: 0,
+            on_disk: 0,
+            end: End::Open,
+            readers: Vec::new(),
+        };
+        let fill = Fill { state: Mutex::new(state), grown: Notify::new(), drained: Notify::new() };
+        Ok(FillWriter {
+            fill: Arc::new(fill),
+            memory,
+            chunks,
+            gathered: Vec::new(),
+            gathered_length: 0,
+            chunk: BytesMut::new(),
+            chunk_size: CHUNK_MIN,
+            reserved: 0,
+            expected,
+            written: 0,
+        })
+    }
+
+    /// What readers attach to.
+    pub fn fill(&self) -> &Arc<Fill> {
+        &self.fill
+    }
+
+    /// Octets of content so far.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Adds content: what has arrived at once becomes one piece, or one for each chunk of memory.
+    pub fn push(&mut self, data: &[Bytes]) {
+        for part in data {
+            let mut part = &part[..];
+            while !part.is_empty() {
+                if self.chunk.capacity() == self.chunk.len() {
+                    self.publish();
+                    self.new_chunk(part.len());
+                }
+                let room = self.chunk.capacity() - self.chunk.len();
+                let (now, rest) = part.split_at(part.len().min(room));
+                self.chunk.extend_from_slice(now);
+                part = rest;
+            }
+        }
+        self.publish();
+        self.choose_keeping();
+    }
+
+    /// Waits until there is room for more: when the disk is behind, or when the content is not
+    /// kept and a reader is. `Err`: nobody reads any more, and finishing for the store alone is not
+    /// worth it.
+    pub async fn room(&mut self) -> Result<(), Aborted> {
+        loop {
+            let drained = self.fill.drained.notified();
+            {
+                let state = self.fill.lock();
+                let is_kept = state.keeping != Keeping::Nothing;
+                let goes_on = state.has_readers() || is_kept && self.is_worth_finishing();
+                if !goes_on {
+                    return Err(Aborted);
+                }
+                let has_room = match state.keeping {
+                    Keeping::Memory => return Ok(()),
+                    Keeping::Disk => state.queued - state.on_disk < UNWRITTEN_MAX,
+                    Keeping::Nothing => state.held <= WINDOW,
+                };
+                if has_room {
+                    // Only now is what was kept so far out of memory.
+                    let kept = if is_kept { state.held + self.chunk.capacity() as u64 } else { 0 };
+                    drop(state);
+                    self.memory.release(self.reserved.saturating_sub(kept));
+                    self.reserved = self.reserved.min(kept);
+                    return Ok(());
+                }
+            }
+            drained.await;
+        }
+    }
+
+    /// Whether [`FillWriter::room`] waits for the disk, and not for readers.
+    pub fn waits_for_disk(&self) -> bool {
+        let state = self.fill.lock();
+        state.keeping == Keeping::Disk && state.queued - state.on_disk >= UNWRITTEN_MAX
+    }
+
+    /// Gives the disk up, which has been behind for too long: what follows only passes.
+    pub fn stop_keeping(&mut self) {
+        let mut state = self.fill.lock();
+        state.keeping = Keeping::Nothing;
+        state.drop_taken();
+    }
+
+    /// Cuts off the readers that are behind: the others have waited for them long enough.
+    pub fn leave_behind(&mut self) {
+        let mut state = self.fill.lock();
+        let newest = state.last().piece;
+        for reader in &mut state.readers {
+            if reader.is_some_and(|at| at.piece < newest) {
+                *reader = None;
+            }
+        }
+        state.drop_taken();
+        drop(state);
+        self.fill.grown.notify_waiters();
+    }
+
+    /// Ends the fill cleanly: all content was written.
+    pub fn finish(mut self, trailers: Fields) -> Finished {
+        self.queue_chunk();
+        let mut state = self.fill.lock();
+        state.end = End::Complete(trailers);
+        let keeping = state.keeping;
+        let is_in_memory = keeping == Keeping::Memory;
+        let pieces: Vec<Bytes> =
+            if is_in_memory { state.pieces.iter().cloned().collect() } else { Vec::new() };
+        drop(state);
+        self.fill.grown.notify_waiters();
+        let reserved = std::mem::take(&mut self.reserved);
+        // From here on the store accounts for what it holds.
+        self.memory.release(reserved);
+        match keeping {
+            Keeping::Memory => Finished::Kept(compact(pieces, self.written, reserved)),
+            Keeping::Disk => Finished::Chunks(self.written),
+            Keeping::Nothing => Finished::Passed,
+        }
+    }
+
+    /// Sends content to the disk that is too large for a record, if the disk wants it; lets go
+    /// what nothing can keep.
+    fn choose_keeping(&mut self) {
+        let keeping = self.fill.lock().keeping;
+        let length_max = self.chunks.as_ref().map_or(0, |chunks| chunks.length_max());
+        match keeping {
+            Keeping::Memory if self.written > in_memory_max(&self.memory) => {
+                // Asked once: when the content turns out to be large.
+                let chunks = if self.expected.is_none() { self.chunks.as_ref() } else { None };
+                if chunks.is_some_and(|chunks| chunks.admits(None).is_ok()) {
+                    self.begin_chunks();
+                } else if self.expected.is_none() {
+                    self.chunks = None;
+                }
+            }
+            Keeping::Disk if self.written > length_max => self.stop_keeping(),
+            _ => {}
+        }
+        if self.fill.lock().keeping == Keeping::Memory && self.written > self.memory.object_max() {
+            self.stop_keeping();
+        }
+    }
+
+    fn begin_chunks(&mut self) {
+        let mut state = self.fill.lock();
+        state.keeping = Keeping::Disk;
+        let pieces: Vec<Bytes> = state.pieces.iter().cloned().collect();
+        drop(state);
+        pieces.into_iter().for_each(|piece| self.gather(piece));
+    }
+
+    /// Adds a piece to the chunk that is being gathered.
+    fn gather(&mut self, mut piece: Bytes) {
+        while !piece.is_empty() {
+            let room = CHUNK_LENGTH - self.gathered_length;
+            let now = piece.split_to(piece.len().min(room as usize));
+            self.gathered_length += now.len() as u64;
+            self.gathered.push(now);
+            if self.gathered_length == CHUNK_LENGTH {
+                self.queue_chunk();
+            }
+        }
+    }
+
+    /// Queues what was gathered as a chunk.
+    fn queue_chunk(&mut self) {
+        let length = std::mem::take(&mut self.gathered_length);
+        let body = std::mem::take(&mut self.gathered);
+        let mut state = self.fill.lock();
+        if state.keeping != Keeping::Disk || length == 0 {
+            return;
+        }
+        let number = u32::try_from(state.queued / CHUNK_LENGTH);
+        state.queued += length;
+        let end = state.queued;
+        drop(state);
+        let fill = self.fill.clone();
+        let done = Done(Box::new(move |is_there| fill.written(end, is_there)));
+        let chunks = self.chunks.as_ref();
+        let is_queued =
+            number.is_ok_and(|number| chunks.is_some_and(|chunks| chunks.append(number, body, done)));
+        if !is_queued {
+            self.stop_keeping();
+        }
+    }
+
+    fn publish(&mut self) {
+        if self.chunk.is_empty() {
+            return;
+        }
+        let piece = self.chunk.split().freeze();
+        self.written += piece.len() as u64;
+        self.take(size_of::<Bytes>() as u64);
+        let mut state = self.fill.lock();
+        state.held += piece.len() as u64;
+        state.pieces.push_back(piece.clone());
+        state.drop_taken();
+        let goes_to_disk = state.keeping == Keeping::Disk;
+        drop(state);
+        self.fill.grown.notify_waiters();
+        if goes_to_disk {
+            self.gather(piece);
+        }
+    }
+
+    /// Takes memory from the budget, for as long as the content is kept.
+    fn take(&mut self, octets: u64) {
+        if self.fill.lock().keeping == Keeping::Nothing {
+            return;
+        }
+        self.reserved += octets;
+        if !self.memory.reserve(octets) {
+            self.stop_keeping();
+        }
+    }
+
+    fn new_chunk(&mut self, at_least: usize) {
+        let left = self.expected.map(|all| all.saturating_sub(self.written));
+        let size = match left.and_then(|left| usize::try_from(left).ok()) {
+            Some(left) if left > 0 => left.min(CHUNK_MAX),
+            _ => self.chunk_size.max(at_least.min(CHUNK_MAX)),
+        };
+        self.chunk_size = (size * 2).clamp(CHUNK_MIN, CHUNK_MAX);
+        self.chunk = BytesMut::with_capacity(size);
+        self.take(size as u64);
+    }
+
+    /// Whether a fill that nobody reads goes on for the store's sake: when little is missing,
+    /// or less than was fetched already. Both limits are arbitrary.
+    fn is_worth_finishing(&self) -> bool {
+        match self.expected {
+            Some(all) => all.saturating_sub(self.written) <= WINDOW.max(self.written),
+            None => true,
+        }
+    }
+}
+
+impl Drop for FillWriter {
+    fn drop(&mut self) {
+        self.memory.release(self.reserved);
+        let mut state = self.fill.lock();
+        if matches!(state.end, End::Open) {
+            state.end = End::Aborted;
+        }
+        drop(state);
+        self.fill.grown.notify_waiters();
+    }
+}
+
+/// Larger content goes to disk as it comes, if it may, in octets.
+fn in_memory_max(memory: &Memory) -> u64 {
+    memory.object_max().min(CHUNK_LENGTH)
+}
+
+/// Content without waste: pieces that are many for what they hold, or that stand in memory far
+/// larger than they are, are copied into exact ones.
+fn compact(pieces: Vec<Bytes>, length: u64, reserved: u64) -> Vec<Bytes> {
+    const PIECE_MIN: u64 = 4 * 1024;
+    let is_exact = reserved.saturating_sub(length) <= length / 8;
+    let is_coarse = pieces.len() as u64 * PIECE_MIN <= length || pieces.len() <= 1;
+    if is_exact && is_coarse {
+        return pieces;
+    }
+    let whole = Bytes::from(pieces.concat().into_boxed_slice());
+    if whole.is_empty() { Vec::new() } else { vec![whole] }
+}
