@@ -10,17 +10,35 @@ use bytes::Bytes;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::Interrupted;
 use super::partial::Completion;
 use super::render::Framing;
 use super::sender::{More, Sender};
+use super::splice::Pipe;
+use super::{Interrupted, splice};
 use crate::caching::ByteRange;
 use crate::http::Fields;
 use crate::http::write::chunk_size_line;
 use crate::store::{Extent, Part};
 
-/// A part whose octets are being made ready.
-type Ahead = JoinHandle<bool>;
+/// A part whose octets are ready, or are being made so.
+enum Ahead {
+    Ready,
+    Making(JoinHandle<bool>),
+}
+
+impl Ahead {
+    fn of(part: &Part) -> Option<Ahead> {
+        let Part::Extent(extent, _) = part else { return None };
+        Some(if extent.is_ready() { Ahead::Ready } else { Ahead::Making(make_ready(extent)) })
+    }
+
+    async fn wait(self) -> bool {
+        match self {
+            Ahead::Ready => true,
+            Ahead::Making(ready) => ready.await.unwrap_or(false),
+        }
+    }
+}
 
 /// Makes the first part ready before anything is sent: if it is damaged, it is missing.
 pub(super) async fn prepare(parts: &mut [Part]) {
@@ -40,23 +58,22 @@ pub(super) async fn send(
     parts: &[Part],
     mut completion: Option<&mut Completion<'_>>,
 ) -> Result<(), Interrupted> {
-    let mut ahead: Option<Ahead> = None;
+    let mut ahead = parts.first().and_then(Ahead::of);
+    let mut pipe = None;
     for (at, part) in parts.iter().enumerate() {
-        let is_there = match (part, ahead.take()) {
-            (Part::Extent(..), Some(ready)) => ready.await.unwrap_or(false),
-            (Part::Extent(extent, _), None) => extent.is_ready() || make_ready(extent).await.unwrap_or(false),
-            (Part::Bytes(_), _) => true,
-            (Part::Missing(_), _) => false,
+        let is_there = match ahead.take() {
+            Some(ahead) => ahead.wait().await,
+            None => false,
         };
-        ahead = match parts.get(at + 1) {
-            Some(Part::Extent(next, _)) if !next.is_ready() => Some(make_ready(next)),
-            _ => None,
-        };
+        ahead = parts.get(at + 1).and_then(Ahead::of);
         match part {
             Part::Bytes(bytes) => {
                 sender.send(&mut vec![bytes.clone()], More::Yes, &Fields::default()).await?;
             }
-            Part::Extent(extent, _) if is_there => sender.send_extent(extent).await?,
+            Part::Extent(extent, _) if is_there => {
+                let more = if parts.get(at + 1).is_some_and(is_on_disk) { More::Yes } else { More::No };
+                sender.send_extent(extent, more, &mut pipe).await?;
+            }
             Part::Extent(extent, first) => {
                 let range = ByteRange { first: *first, last: first + extent.length() - 1 };
                 complete(sender, &mut completion, range).await?;
@@ -65,6 +82,10 @@ pub(super) async fn send(
         }
     }
     Ok(())
+}
+
+fn is_on_disk(part: &Part) -> bool {
+    matches!(part, Part::Extent(..))
 }
 
 async fn complete(
@@ -79,27 +100,31 @@ async fn complete(
 }
 
 /// Has a thread that may wait check the octets, and bring them into the page cache.
-fn make_ready(extent: &Extent) -> Ahead {
+fn make_ready(extent: &Extent) -> JoinHandle<bool> {
     let extent = extent.clone();
     spawn_blocking(move || extent.check())
 }
 
 impl Sender<'_> {
     /// Sends octets of a file, from there to the socket within the kernel where that is possible.
-    async fn send_extent(&mut self, extent: &Extent) -> Result<(), Interrupted> {
+    async fn send_extent(
+        &mut self,
+        extent: &Extent,
+        more: More,
+        pipe: &mut Option<Pipe>,
+    ) -> Result<(), Interrupted> {
         let is_chunked = self.framing == Framing::Chunked;
         if is_chunked {
             chunk_size_line(self.front, extent.length());
         }
         self.flush_front().await?;
-        let mut sent = 0;
-        while sent < extent.length() {
-            let sending = send_some(self.writer, extent, sent);
-            match self.clock.timeout(self.idle, sending).await {
+        let mut moving = Moving { extent, sent: 0, more, pipe };
+        while moving.sent < extent.length() {
+            match self.clock.timeout(self.idle, moving.some(self.writer)).await {
                 Ok(Ok(0)) => return Err(self.broken("a file on disk has become shorter")),
                 Ok(Ok(octets)) => {
                     self.record.sent(octets);
-                    sent += octets;
+                    moving.sent += octets;
                 }
                 Ok(Err(error)) => return Err(Interrupted::ClientGone(error)),
                 Err(_timed_out) => return Err(Interrupted::ClientGone(io::ErrorKind::TimedOut.into())),
@@ -113,30 +138,38 @@ impl Sender<'_> {
     }
 }
 
-/// Sends what the socket takes of an extent from its octet `sent` on.
-#[cfg(target_os = "linux")]
-async fn send_some(writer: &mut OwnedWriteHalf, extent: &Extent, sent: u64) -> io::Result<u64> {
-    use tokio::io::Interest;
-    let Some(file) = extent.descriptor() else { return copy_some(writer, extent, sent).await };
-    let stream: &tokio::net::TcpStream = (*writer).as_ref();
-    let mut at = extent.at() + sent;
-    // What is asked for lies within one record.
-    let length = (extent.length() - sent) as usize;
-    let give = || rustix::fs::sendfile(stream, file, Some(&mut at), length).map_err(io::Error::from);
-    Ok(stream.async_io(Interest::WRITABLE, give).await? as u64)
+/// An extent on its way to a socket.
+struct Moving<'a> {
+    extent: &'a Extent,
+    /// Octets that have left.
+    sent: u64,
+    more: More,
+    pipe: &'a mut Option<Pipe>,
 }
 
-#[cfg(not(target_os = "linux"))]
-async fn send_some(writer: &mut OwnedWriteHalf, extent: &Extent, sent: u64) -> io::Result<u64> {
-    copy_some(writer, extent, sent).await
-}
+impl Moving<'_> {
+    /// Sends what the socket takes at once; waits until it takes something.
+    async fn some(&mut self, writer: &mut OwnedWriteHalf) -> io::Result<u64> {
+        if splice::AVAILABLE && self.extent.descriptor().is_some() {
+            if self.pipe.is_none() {
+                *self.pipe = Pipe::new().ok();
+            }
+            if let Some(pipe) = self.pipe {
+                let from = (self.extent.at() + self.sent, self.extent.length() - self.sent);
+                let (file, to) = (self.extent.descriptor(), (*writer).as_ref());
+                return pipe.file_to_socket(file, from, to, self.more).await;
+            }
+        }
+        self.copied(writer).await
+    }
 
-/// The same through memory.
-async fn copy_some(writer: &mut OwnedWriteHalf, extent: &Extent, sent: u64) -> io::Result<u64> {
-    const COPIED_AT_ONCE: u64 = 128 * 1024;
-    let reading = extent.clone();
-    let read = spawn_blocking(move || reading.read(sent, COPIED_AT_ONCE)).await;
-    let octets: Bytes = read.map_err(io::Error::other)??;
-    crate::http::write::write_all(writer, &[], std::slice::from_ref(&octets)).await?;
-    Ok(octets.len() as u64)
+    /// The same through memory.
+    async fn copied(&self, writer: &mut OwnedWriteHalf) -> io::Result<u64> {
+        const COPIED_AT_ONCE: u64 = 128 * 1024;
+        let (extent, sent) = (self.extent.clone(), self.sent);
+        let read = spawn_blocking(move || extent.read(sent, COPIED_AT_ONCE)).await;
+        let octets: Bytes = read.map_err(io::Error::other)??;
+        crate::http::write::write_all(writer, &[], std::slice::from_ref(&octets)).await?;
+        Ok(octets.len() as u64)
+    }
 }

@@ -1,39 +1,119 @@
-//! Moving octets from socket to socket within the kernel: Linux only. Elsewhere the tunnel
-//! copies to its end.
+//! Moving octets within the kernel, from socket to socket and from file to socket: Linux only.
+//! Elsewhere they are copied.
+//!
+//! Invariant: what is in a pipe belongs to the one transfer that put it there; a pipe that is left
+//! with octets in it is thrown away with them.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use tokio::net::TcpStream;
 
+use super::sender::More;
 use super::tunnel::{Broken, Carried};
 
-/// Whether [`until_end`] exists on this system.
+/// Whether there is anything here on this system.
 pub(super) const AVAILABLE: bool = cfg!(target_os = "linux");
 
-/// Splices through a pipe of 1 MiB until `from` ends.
+/// Octets that a pipe should hold: the fewer turns the better, and a pipe's user has a limit.
+#[cfg(target_os = "linux")]
+const PIPE: usize = 1024 * 1024;
+
+/// A pipe that octets go through without being copied.
+#[derive(Debug)]
+#[cfg(target_os = "linux")]
+pub(super) struct Pipe {
+    out: std::os::fd::OwnedFd,
+    into: std::os::fd::OwnedFd,
+    /// Octets in it.
+    held: usize,
+}
+
+#[cfg(target_os = "linux")]
+impl Pipe {
+    /// An empty pipe.
+    pub(super) fn new() -> io::Result<Pipe> {
+        use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+        let (out, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // An unprivileged user has a limit on pipe memory; a smaller pipe only takes more turns.
+        let _kept_smaller = fcntl_setpipe_size(&into, PIPE);
+        Ok(Pipe { out, into, held: 0 })
+    }
+
+    /// Sends octets of a file, of which `length` are left from `at` on; waits until the socket
+    /// takes some. 0: the file is shorter than that.
+    pub(super) async fn file_to_socket(
+        &mut self,
+        file: Option<BorrowedFd<'_>>,
+        (at, length): (u64, u64),
+        to: &TcpStream,
+        more: More,
+    ) -> io::Result<u64> {
+        use rustix::pipe::{SpliceFlags, splice};
+        let Some(file) = file else { return Err(io::ErrorKind::Unsupported.into()) };
+        let left = usize::try_from(length).unwrap_or(usize::MAX);
+        if self.held == 0 {
+            let mut at = at;
+            self.held = splice(file, Some(&mut at), &self.into, None, left.min(PIPE), SpliceFlags::MOVE)?;
+        }
+        if self.held == 0 {
+            return Ok(0);
+        }
+        Ok(self.give(to, more).await? as u64)
+    }
+
+    async fn take(&mut self, from: &TcpStream) -> io::Result<usize> {
+        use rustix::pipe::{SpliceFlags, splice};
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        let take = || splice(from, None, &self.into, None, PIPE, flags).map_err(io::Error::from);
+        self.held += from.async_io(tokio::io::Interest::READABLE, take).await?;
+        Ok(self.held)
+    }
+
+    /// Sends what is in the pipe, as much as the socket takes. `more` says that more follows at once.
+    async fn give(&mut self, to: &TcpStream, more: More) -> io::Result<usize> {
+        use rustix::pipe::{SpliceFlags, splice};
+        let mut flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        // Full segments while more follows: far fewer wake-ups of the receiver.
+        flags.set(SpliceFlags::MORE, matches!(more, More::Yes));
+        let give = || splice(&self.out, None, to, None, self.held, flags).map_err(io::Error::from);
+        let given = to.async_io(tokio::io::Interest::WRITABLE, give).await?;
+        self.held -= given;
+        Ok(given)
+    }
+}
+
+/// Splices through a pipe until `from` ends.
 #[cfg(target_os = "linux")]
 pub(super) async fn until_end(from: &TcpStream, to: &TcpStream, carried: &Carried) -> Result<(), Broken> {
-    use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
-    use tokio::io::Interest;
+    let mut pipe = Pipe::new().map_err(Broken::Read)?;
+    while pipe.take(from).await.map_err(Broken::Read)? > 0 {
+        while pipe.held > 0 {
+            carried.add(pipe.give(to, More::No).await.map_err(|_gone| Broken::Write)?);
+        }
+    }
+    Ok(())
+}
 
-    const PIPE: usize = 1024 * 1024;
-    let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-    let pipe = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK);
-    let (pipe_out, pipe_in) = pipe.map_err(|error| Broken::Read(error.into()))?;
-    // An unprivileged user has a limit on pipe memory; a smaller pipe only takes more turns.
-    let _kept_smaller = fcntl_setpipe_size(&pipe_in, PIPE);
-    loop {
-        let take = || splice(from, None, &pipe_in, None, PIPE, flags).map_err(io::Error::from);
-        let mut left = from.async_io(Interest::READABLE, take).await.map_err(Broken::Read)?;
-        if left == 0 {
-            return Ok(());
-        }
-        while left > 0 {
-            let give = || splice(&pipe_out, None, to, None, left, flags).map_err(io::Error::from);
-            let given = to.async_io(Interest::WRITABLE, give).await.map_err(|_gone| Broken::Write)?;
-            left -= given;
-            carried.add(given);
-        }
+/// Never made: [`AVAILABLE`] is false.
+#[derive(Debug)]
+#[cfg(not(target_os = "linux"))]
+pub(super) struct Pipe;
+
+#[cfg(not(target_os = "linux"))]
+impl Pipe {
+    pub(super) fn new() -> io::Result<Pipe> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) async fn file_to_socket(
+        &mut self,
+        _file: Option<BorrowedFd<'_>>,
+        _from: (u64, u64),
+        _to: &TcpStream,
+        _more: More,
+    ) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

@@ -17,8 +17,8 @@ use super::segment::{Segment, read_record};
 use super::{Disk, Inner};
 
 /// How far apart the octets are that are looked at to see whether the pages are there: what the
-/// kernel reads ahead at once.
-const PROBE_STEP: u64 = 128 * 1024;
+/// kernel reads ahead at once, twice.
+const PROBE_STEP: u64 = 256 * 1024;
 
 /// Octets of one record's body. The file stays readable when its segment goes meanwhile.
 #[derive(Clone)]
