@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Block(args) => cli::block(&args),
         Command::Unblock(args) => cli::unblock(&args),
         Command::Blocked(args) => cli::blocked(&args),
+        Command::Cache(command) => cli::cache(&command),
     };
     result.unwrap_or_else(|error| cli::failed(&error))
 }

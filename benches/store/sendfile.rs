@@ -1,6 +1,8 @@
 //! The ceiling of benches/store: a loop around `sendfile`, for one file and one client at a time.
 //! Prints its port; ends with its parent's pipe.
 
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a program of its own, beside nothing")]
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,5 +1,5 @@
-//! The control socket: what `larder block`, `unblock`, `blocked` and `reload` say to a running
-//! Larder. One JSON object a line each way, over a unix socket that only its owner can open.
+//! The control socket: what `larder block`, `unblock`, `blocked`, `reload` and `cache` say to a
+//! running Larder. One JSON object a line each way, over a unix socket that only its owner can open.
 //!
 //! ```text
 //! > {"command":"block","patterns":["ads.example"]}
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cache::{CacheAnswer, CacheRequest};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -48,6 +49,8 @@ pub enum ControlRequest {
     Blocked,
     /// Read the configuration and the lists again.
     Reload,
+    /// Something about the cache.
+    Cache(CacheRequest),
 }
 
 /// What it answers.
@@ -64,6 +67,7 @@ pub enum ControlResponse {
     Failed {
         message: String,
     },
+    Cache(CacheAnswer),
 }
 
 /// Why the control socket can't be opened.
@@ -107,9 +111,9 @@ fn open(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers requests for as long as it is polled; needs a tokio `LocalSet` or `LocalRuntime`.
-pub async fn serve_control(
+pub async fn serve_control<Answering: Future<Output = ControlResponse>>(
     listener: UnixListener,
-    handler: impl Fn(ControlRequest) -> ControlResponse + Clone + 'static,
+    handler: impl Fn(ControlRequest) -> Answering + Clone + 'static,
 ) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     // The semaphore is never closed, so that there is always a slot in the end.
@@ -133,9 +137,9 @@ pub async fn serve_control(
     }
 }
 
-async fn serve_connection(
+async fn serve_connection<Answering: Future<Output = ControlResponse>>(
     stream: UnixStream,
-    handler: impl Fn(ControlRequest) -> ControlResponse,
+    handler: impl Fn(ControlRequest) -> Answering,
 ) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
@@ -150,7 +154,7 @@ async fn serve_connection(
                 .await;
         };
         let response = match serde_json::from_slice(request) {
-            Ok(request) => handler(request),
+            Ok(request) => handler(request).await,
             Err(error) => failed(format!("not a request: {error}")),
         };
         answer(&mut stream, &response).await?;
@@ -200,7 +204,7 @@ mod tests {
         tokio::task::LocalSet::new().block_on(&runtime, story)
     }
 
-    fn echo(request: ControlRequest) -> ControlResponse {
+    async fn echo(request: ControlRequest) -> ControlResponse {
         match request {
             ControlRequest::Block { patterns } => ControlResponse::Done { message: "done".into(), patterns },
             other => failed(format!("{other:?}")),

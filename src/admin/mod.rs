@@ -5,9 +5,11 @@
 //! folder's and the file's mode as the access control. Not here: a way to change anything over
 //! TCP.
 
+pub mod cache;
 pub mod control;
 mod listen;
 mod metrics;
+pub mod numbers;
 mod pac;
 mod page;
 mod routes;

@@ -28,6 +28,15 @@ Patterns:
   'https?://ads\\.example/'  a regular expression, found in the URI
   203.0.113.0/24            destinations with such an address";
 
+const CACHE_EXAMPLES: &str = "\
+Examples:
+  larder cache stats
+  larder cache ls --host a.example
+  larder cache show http://a.example/
+  larder cache purge --prefix http://a.example/docs/
+  larder cache warm urls.txt
+  larder cache verify /var/cache/larder";
+
 /// Larder, a shared caching proxy for HTTP and HTTPS.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "larder", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
@@ -62,6 +71,104 @@ pub enum Command {
     Unblock(PatternArgs),
     /// List what `larder block` has blocked
     Blocked(ClientArgs),
+    /// Look at what the running larder has stored, and purge some of it
+    #[command(subcommand, after_help = CACHE_EXAMPLES)]
+    Cache(CacheCommand),
+}
+
+/// What can be done with a cache.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Sizes and counts of both tiers
+    Stats(LookArgs),
+    /// List stored responses, by URL
+    Ls(ListArgs),
+    /// Show all that is known of the stored responses of a URL
+    Show(ShowArgs),
+    /// Remove stored responses, at once and over restarts
+    Purge(PurgeArgs),
+    /// Fetch URLs through the running larder, so that they are stored
+    Warm(WarmArgs),
+    /// Write to a disk again that could not be written to
+    Online(ClientArgs),
+    /// Read all of a cache folder and compare each checksum; no larder may be using it
+    Verify(VerifyArgs),
+}
+
+/// How to look.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct LookArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// What to list.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ListArgs {
+    /// Of this host only
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Below this URL only, like http://a.example/docs/
+    #[arg(long, value_name = "URL")]
+    pub prefix: Option<String>,
+    /// Lines, at most
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub limit: usize,
+    #[command(flatten)]
+    pub look: LookArgs,
+}
+
+/// What to show.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ShowArgs {
+    pub url: String,
+    #[command(flatten)]
+    pub look: LookArgs,
+}
+
+/// What to purge: exactly one of these.
+#[derive(Clone, Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("scope").required(true))]
+pub struct PurgeArgs {
+    /// The responses of one URL
+    #[arg(group = "scope")]
+    pub url: Option<String>,
+    /// All of a host
+    #[arg(long, group = "scope")]
+    pub host: Option<String>,
+    /// All below a URL, like http://a.example/docs/
+    #[arg(long, group = "scope", value_name = "URL")]
+    pub prefix: Option<String>,
+    /// All that the origin has marked with this word in Cache-Tag or Surrogate-Key
+    #[arg(long, group = "scope")]
+    pub tag: Option<String>,
+    /// Everything
+    #[arg(long, group = "scope")]
+    pub all: bool,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// What to fetch.
+#[derive(Clone, Debug, clap::Args)]
+pub struct WarmArgs {
+    /// URLs, one a line; lines that begin with # are skipped; - is the standard input
+    pub file: PathBuf,
+    /// Requests at a time
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub jobs: u8,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// What to verify.
+#[derive(Clone, Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// The cache folder
+    pub dir: PathBuf,
 }
 
 /// How to serve. What is left out here comes from the environment, then the configuration file.
@@ -191,6 +298,10 @@ mod tests {
             ("block", ErrorKind::MissingRequiredArgument),
             ("block ads.example/x", ErrorKind::ValueValidation),
             ("blok ads.example", ErrorKind::InvalidSubcommand),
+            ("cache", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+            ("cache purge", ErrorKind::MissingRequiredArgument),
+            ("cache purge --all --host a.example", ErrorKind::ArgumentConflict),
+            ("cache warm --jobs 0 urls", ErrorKind::ValueValidation),
             ("--listen 80 reload", ErrorKind::ArgumentConflict),
         ];
         for (line, expected) in cases {

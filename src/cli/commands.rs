@@ -50,6 +50,7 @@ pub fn blocked(args: &ClientArgs) -> anyhow::Result<ExitCode> {
     match ask(&cache_dir, &ControlRequest::Blocked)? {
         ControlResponse::Done { patterns, .. } => print(&patterns),
         ControlResponse::Failed { message } => Err(anyhow::Error::msg(message)),
+        ControlResponse::Cache(_) => Err(anyhow::anyhow!("an answer to another question")),
     }
 }
 
@@ -66,7 +67,7 @@ pub fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn tell(args: &ClientArgs, request: &ControlRequest) -> anyhow::Result<ExitCode> {
+pub(super) fn tell(args: &ClientArgs, request: &ControlRequest) -> anyhow::Result<ExitCode> {
     let cache_dir = match args.cache_dir() {
         Ok(cache_dir) => cache_dir,
         Err(error) => return Ok(bad_config(&error)),
@@ -74,6 +75,7 @@ fn tell(args: &ClientArgs, request: &ControlRequest) -> anyhow::Result<ExitCode>
     match ask(&cache_dir, request)? {
         ControlResponse::Done { message, .. } => print(&[message]),
         ControlResponse::Failed { message } => Err(anyhow::Error::msg(message)),
+        ControlResponse::Cache(_) => Err(anyhow::anyhow!("an answer to another question")),
     }
 }
 
@@ -113,7 +115,7 @@ pub(super) fn in_units(bytes: u64) -> String {
 }
 
 /// Prints lines. A reader that has seen enough (`larder blocked | head`) is no failure.
-fn print(lines: &[String]) -> anyhow::Result<ExitCode> {
+pub(super) fn print(lines: &[String]) -> anyhow::Result<ExitCode> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let written = lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush());
     match written {

@@ -54,7 +54,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         tokio::task::LocalSet::new().block_on(&runtime, async move {
             let listener = bind_control(&path).expect("a free name");
-            let server = tokio::task::spawn_local(serve_control(listener, |request| match request {
+            let server = tokio::task::spawn_local(serve_control(listener, async |request| match request {
                 ControlRequest::Block { patterns } => {
                     ControlResponse::Done { message: "blocked".into(), patterns }
                 }

@@ -1,10 +1,13 @@
 //! What can be changed while Larder runs: the run-time blocks, the access rules, the log file.
 
+use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tracing::{info, warn};
 
 use super::args::ServeArgs;
+use crate::admin::cache;
 use crate::admin::control::{ControlRequest, ControlResponse};
 use crate::config::Settings;
 use crate::policy::{Policy, RuntimeBlocks, RuntimeError};
@@ -16,6 +19,30 @@ pub(super) struct Running {
     settings: Settings,
     blocks: RuntimeBlocks,
     shared: Arc<Shared>,
+    /// Where clients connect.
+    listening: Vec<SocketAddr>,
+}
+
+/// Does what the control socket asks for.
+pub(super) async fn answer(running: &RefCell<Running>, request: ControlRequest) -> ControlResponse {
+    let result = match request {
+        ControlRequest::Block { patterns } => {
+            running.borrow_mut().change("blocked", |blocks| blocks.block(&patterns))
+        }
+        ControlRequest::Unblock { patterns } => {
+            running.borrow_mut().change("unblocked", |blocks| blocks.unblock(&patterns))
+        }
+        ControlRequest::Blocked => Ok((String::new(), running.borrow().blocks.patterns())),
+        ControlRequest::Reload => running.borrow_mut().reload().map(|message| (message, Vec::new())),
+        ControlRequest::Cache(request) => {
+            let (shared, listening, memory) = running.borrow().for_cache();
+            return cache::answer(&shared, &listening, memory, request).await;
+        }
+    };
+    match result {
+        Ok((message, patterns)) => ControlResponse::Done { message, patterns },
+        Err(message) => ControlResponse::Failed { message },
+    }
 }
 
 impl Running {
@@ -24,24 +51,14 @@ impl Running {
         settings: Settings,
         blocks: RuntimeBlocks,
         shared: Arc<Shared>,
+        listening: Vec<SocketAddr>,
     ) -> Running {
-        Running { args, settings, blocks, shared }
+        Running { args, settings, blocks, shared, listening }
     }
 
-    /// Does what the control socket asks for.
-    pub(super) fn answer(&mut self, request: ControlRequest) -> ControlResponse {
-        let result = match request {
-            ControlRequest::Block { patterns } => self.change("blocked", |blocks| blocks.block(&patterns)),
-            ControlRequest::Unblock { patterns } => {
-                self.change("unblocked", |blocks| blocks.unblock(&patterns))
-            }
-            ControlRequest::Blocked => Ok((String::new(), self.blocks.patterns())),
-            ControlRequest::Reload => self.reload().map(|message| (message, Vec::new())),
-        };
-        match result {
-            Ok((message, patterns)) => ControlResponse::Done { message, patterns },
-            Err(message) => ControlResponse::Failed { message },
-        }
+    /// What questions about the cache are answered from, without holding on to the rest.
+    fn for_cache(&self) -> (Arc<Shared>, Vec<SocketAddr>, u64) {
+        (self.shared.clone(), self.listening.clone(), self.settings.cache.memory)
     }
 
     /// Changes the run-time blocks: in force at once, and on disk before the answer.

@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 use super::args::ServeArgs;
 use super::commands::{bad_config, in_units};
 use super::open_store::open_store;
-use super::running::Running;
+use super::running::{Running, answer};
 use crate::admin::control::{SOCKET_NAME, bind_control, serve_control};
 use crate::admin::{AdminListener, Status, bind_admin};
 use crate::caching::{CachePolicy, SetCookie};
@@ -85,10 +85,14 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         welcome(&server, admin.as_ref(), &settings);
         let status = Arc::new(status(&server, &shared, &settings));
         let admin = serve_admin_pages(admin, status.clone());
-        let running =
-            Rc::new(RefCell::new(Running::new(args.clone(), settings.clone(), blocks, shared.clone())));
+        let listening = server.addresses().to_vec();
+        let running = Running::new(args.clone(), settings.clone(), blocks, shared.clone(), listening);
+        let running = Rc::new(RefCell::new(running));
         let handler = running.clone();
-        let serving = serve_control(control, move |request| handler.borrow_mut().answer(request));
+        let serving = serve_control(control, move |request| {
+            let handler = handler.clone();
+            async move { answer(&handler, request).await }
+        });
         let serving = tokio::task::spawn_local(serving);
         let stopped = until_told_to_stop(signals, &server, &running, &status, settings.server.drain).await;
         serving.abort();

@@ -1,0 +1,396 @@
+//! What the control socket is asked about the cache, and what it answers: the messages, and the
+//! answers from the store.
+//!
+//! Invariant: what may take long (a look at the whole disk) runs on a thread of its own, so that
+//! signals, pages and other commands don't wait for it. Texts for people say what was done;
+//! everything else here is numbers and what is stored, for a program to lay out.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::control::ControlResponse;
+use crate::caching::Lifetime;
+use crate::http::{Host, Method, Target, TargetUri, Timestamp};
+use crate::proxy::Shared;
+use crate::store::disk::survey::{Lies, Share};
+use crate::store::{PurgeScope, Store, Stored};
+
+/// Responses in one listing, at the most: what an answer holds in memory.
+pub const LIST_MAX: usize = 10_000;
+
+/// What a running Larder is asked about its cache.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "lowercase")]
+pub enum CacheRequest {
+    Stats,
+    /// What is stored, of one host or below a prefix.
+    List {
+        host: Option<String>,
+        prefix: Option<String>,
+        limit: usize,
+    },
+    Show {
+        url: String,
+    },
+    Purge {
+        scope: Scope,
+    },
+    /// Write to disks again that could not be written to.
+    Online,
+    /// Where do clients connect?
+    Listening,
+}
+
+/// What to purge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    Url(String),
+    Host(String),
+    Prefix(String),
+    Tag(String),
+    All,
+}
+
+/// What it answers, where that is more than a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "lowercase")]
+pub enum CacheAnswer {
+    Stats { memory: MemoryStats, disks: Vec<DiskStats> },
+    Listing { responses: Vec<Listed>, total: u64 },
+    Shown { responses: Vec<Shown> },
+    Listening { addresses: Vec<SocketAddr> },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryStats {
+    pub objects: u64,
+    pub stored_bytes: u64,
+    pub filling_bytes: u64,
+    pub limit_bytes: u64,
+    /// Since the start.
+    pub evictions: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskStats {
+    pub folder: String,
+    /// `online` or `read-only`.
+    pub state: String,
+    /// Why it is not online.
+    pub reason: Option<String>,
+    pub limit_bytes: u64,
+    /// The sum of the octets of what follows.
+    pub used_bytes: u64,
+    pub segments: u64,
+    pub responses: ShareStats,
+    pub heads: ShareStats,
+    pub removals: ShareStats,
+    pub dead: ShareStats,
+    pub rest_bytes: u64,
+    /// In effect.
+    pub purges: u64,
+    /// These and those below count since the start.
+    pub reads: u64,
+    pub read_errors: u64,
+    pub damaged: u64,
+    pub dropped: u64,
+    pub written_bytes: u64,
+    pub reclaimed_bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareStats {
+    pub records: u64,
+    pub bytes: u64,
+}
+
+/// One line of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    pub url: String,
+    pub status: u16,
+    /// Octets of content.
+    pub length: u64,
+    pub in_memory: bool,
+    pub on_disk: bool,
+    /// Seconds.
+    pub age: u64,
+    /// Seconds of freshness left; negative when stale.
+    pub ttl: i64,
+    /// The entity tag, else `Last-Modified`.
+    pub validator: Option<String>,
+}
+
+/// All there is to say of a stored response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    #[serde(flatten)]
+    pub listed: Listed,
+    pub reason: String,
+    pub fields: Vec<(String, String)>,
+    /// What the request had under the names in `Vary`.
+    pub selecting: Vec<(String, Option<String>)>,
+    pub origin: SocketAddr,
+    /// When its head came from the origin, in seconds since 1970.
+    pub received: u64,
+    /// How long it is fresh, and who says so: `explicit`, `heuristic` or `none`.
+    pub lifetime: u64,
+    pub lifetime_by: String,
+    pub generation: u64,
+    /// Uses since it came into memory.
+    pub memory_uses: Option<u64>,
+    pub record: Option<ShownRecord>,
+}
+
+/// Where a response lies on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownRecord {
+    pub segment: String,
+    pub at: u64,
+    pub bytes_max: u64,
+    /// Up to seven.
+    pub uses: u64,
+}
+
+/// Does what was asked. `listening` is where clients of the proxy connect.
+pub async fn answer(
+    shared: &Arc<Shared>,
+    listening: &[SocketAddr],
+    memory_bytes_max: u64,
+    request: CacheRequest,
+) -> ControlResponse {
+    let answered = match request {
+        CacheRequest::Stats => apart(shared, move |shared| Ok(stats(&shared.store, memory_bytes_max))).await,
+        CacheRequest::List { host, prefix, limit } => list(shared, host, prefix, limit).await,
+        CacheRequest::Show { url } => match parse_url(&url) {
+            Ok(uri) => apart(shared, move |shared| Ok(show(shared, &uri))).await,
+            Err(message) => Err(message),
+        },
+        CacheRequest::Purge { scope } => purge(&shared.store, scope).await,
+        CacheRequest::Online => apart(shared, |shared| online(&shared.store)).await,
+        CacheRequest::Listening => {
+            Ok(ControlResponse::Cache(CacheAnswer::Listening { addresses: listening.to_vec() }))
+        }
+    };
+    answered.unwrap_or_else(|message| ControlResponse::Failed { message })
+}
+
+/// Runs what may wait for the disk away from the event loop.
+async fn apart(
+    shared: &Arc<Shared>,
+    work: impl FnOnce(&Shared) -> Result<ControlResponse, String> + Send + 'static,
+) -> Result<ControlResponse, String> {
+    let shared = shared.clone();
+    let done = tokio::task::spawn_blocking(move || work(&shared)).await;
+    done.unwrap_or_else(|_not_run| Err("Larder is stopping".to_owned()))
+}
+
+fn stats(store: &Store, memory_bytes_max: u64) -> ControlResponse {
+    let usage = store.usage();
+    let memory = MemoryStats {
+        objects: usage.objects,
+        stored_bytes: usage.stored_bytes,
+        filling_bytes: usage.filling_bytes,
+        limit_bytes: memory_bytes_max,
+        evictions: usage.evictions,
+    };
+    let disk = store.disk().map(|disk| {
+        let (usage, survey) = (disk.usage(), disk.survey());
+        let share = |share: Share| ShareStats { records: share.records, bytes: share.bytes };
+        DiskStats {
+            folder: disk.folder().display().to_string(),
+            state: if usage.read_only.is_none() { "online" } else { "read-only" }.to_owned(),
+            reason: usage.read_only,
+            limit_bytes: usage.size,
+            used_bytes: survey.bytes,
+            segments: survey.segments,
+            responses: share(survey.responses),
+            heads: share(survey.heads),
+            removals: share(survey.removals),
+            dead: share(survey.dead),
+            rest_bytes: survey.rest_bytes,
+            purges: disk.purges().all().len() as u64,
+            reads: usage.reads,
+            read_errors: usage.read_errors,
+            damaged: usage.damaged,
+            dropped: usage.dropped,
+            written_bytes: usage.written_bytes,
+            reclaimed_bytes: usage.reclaimed_bytes,
+        }
+    });
+    ControlResponse::Cache(CacheAnswer::Stats { memory, disks: disk.into_iter().collect() })
+}
+
+async fn list(
+    shared: &Arc<Shared>,
+    host: Option<String>,
+    prefix: Option<String>,
+    limit: usize,
+) -> Result<ControlResponse, String> {
+    if limit > LIST_MAX {
+        return Err(format!("at most {LIST_MAX} at once; --host and --prefix narrow what is listed"));
+    }
+    let host = host.map(|host| parse_host(&host)).transpose()?;
+    let prefix = prefix.map(|prefix| parse_prefix(&prefix)).transpose()?;
+    apart(shared, move |shared| {
+        let wanted = |uri: &TargetUri| {
+            host.as_ref().is_none_or(|host| uri.authority.host == *host)
+                && prefix.as_ref().is_none_or(|prefix| uri.to_string().starts_with(prefix))
+        };
+        let listing = shared.store.list(&wanted, limit);
+        let responses = listing.stored.iter().map(|stored| listed(shared, stored)).collect();
+        Ok(ControlResponse::Cache(CacheAnswer::Listing { responses, total: listing.total }))
+    })
+    .await
+}
+
+fn show(shared: &Shared, uri: &TargetUri) -> ControlResponse {
+    let responses = shared.store.show(uri).iter().map(|stored| shown(shared, stored)).collect();
+    ControlResponse::Cache(CacheAnswer::Shown { responses })
+}
+
+fn listed(shared: &Shared, stored: &Stored) -> Listed {
+    let age = stored.head.current_age(shared.clock.now());
+    let lifetime = stored.head.freshness_lifetime(&shared.cache_policy).seconds();
+    let modified = || stored.head.last_modified().map(Timestamp::to_http_date);
+    Listed {
+        url: stored.uri.to_string(),
+        status: stored.head.status,
+        length: stored.length,
+        in_memory: stored.in_memory.is_some(),
+        on_disk: stored.on_disk.is_some(),
+        age,
+        // Both are at most 2^31.
+        ttl: lifetime as i64 - age as i64,
+        validator: stored.head.etag().map(|etag| text(etag.as_bytes())).or_else(modified),
+    }
+}
+
+fn shown(shared: &Shared, stored: &Stored) -> Shown {
+    let head = &stored.head;
+    let parts = head.to_parts();
+    let lifetime = head.freshness_lifetime(&shared.cache_policy);
+    let lifetime_by = match lifetime {
+        Lifetime::Explicit(_) => "explicit",
+        Lifetime::Heuristic(_) => "heuristic",
+        Lifetime::None => "none",
+    };
+    let record = |lies: &Lies| ShownRecord {
+        segment: lies.segment.clone(),
+        at: lies.at,
+        bytes_max: lies.length_max,
+        uses: lies.uses,
+    };
+    Shown {
+        listed: listed(shared, stored),
+        reason: text(&head.reason),
+        fields: head.fields.iter().map(|field| (text(field.name), text(field.value))).collect(),
+        selecting: parts
+            .selecting
+            .iter()
+            .map(|(name, value)| (text(name), value.as_deref().map(text)))
+            .collect(),
+        origin: stored.origin,
+        received: head.times.response_time.0,
+        lifetime: lifetime.seconds(),
+        lifetime_by: lifetime_by.to_owned(),
+        generation: stored.generation,
+        memory_uses: stored.in_memory,
+        record: stored.on_disk.as_ref().map(record),
+    }
+}
+
+async fn purge(store: &Store, scope: Scope) -> Result<ControlResponse, String> {
+    let (what, scope) = match scope {
+        Scope::Url(url) => return purge_url(store, &parse_url(&url)?).await,
+        Scope::Host(host) => {
+            let host = parse_host(&host)?.to_string();
+            (format!("of {host}"), PurgeScope::Host(host))
+        }
+        Scope::Prefix(prefix) => {
+            let prefix = parse_prefix(&prefix)?;
+            (format!("below {prefix}"), PurgeScope::Prefix(prefix))
+        }
+        Scope::Tag(tag) if tag.is_empty() || tag.contains([' ', ',']) => {
+            return Err("a tag is a word without spaces and commas".to_owned());
+        }
+        Scope::Tag(tag) => (format!("with the tag {tag}"), PurgeScope::Tag(Bytes::from(tag))),
+        Scope::All => ("at all".to_owned(), PurgeScope::All),
+    };
+    let purged = store.purge(scope).await.map_err(|refused| refused.to_string())?;
+    let message = match (purged.in_memory, store.disk().is_some()) {
+        (0, false) => format!("nothing {what} was stored"),
+        (0, true) => format!("nothing {what} was in memory; what is on disk is not used any more"),
+        (count, false) => format!("purged all {what}: {}", responses(count)),
+        (count, true) => format!("purged all {what}: {} in memory, and what is on disk", responses(count)),
+    }
+    .replace("all at all", "all")
+    .replace("nothing at all", "nothing");
+    if purged.is_written {
+        return Ok(done(message));
+    }
+    Ok(done(format!("{message}; it may come back at the next start, for the disk can't be written to")))
+}
+
+async fn purge_url(store: &Store, uri: &TargetUri) -> Result<ControlResponse, String> {
+    let (of_thread, wanted) = (store.clone(), uri.clone());
+    let stored = tokio::task::spawn_blocking(move || of_thread.show(&wanted).len() as u64).await;
+    store.invalidate(store.key(uri)).await;
+    match stored {
+        Ok(0) => Ok(done(format!("nothing was stored of {uri}"))),
+        Ok(count) => Ok(done(format!("purged {uri}: {}", responses(count)))),
+        Err(_not_run) => Err("Larder is stopping".to_owned()),
+    }
+}
+
+fn online(store: &Store) -> Result<ControlResponse, String> {
+    let disk =
+        store.disk().ok_or("there is no tier on disk: it is off, or could not be opened at the start")?;
+    let folder = disk.folder().display();
+    match disk.online() {
+        Ok(true) => {
+            tracing::info!("the disk tier in {folder} is online again");
+            Ok(done(format!("{folder}  online again")))
+        }
+        Ok(false) => Ok(done(format!("{folder}  online, as before"))),
+        Err(error) => Err(format!("{folder}  still read-only: {error}")),
+    }
+}
+
+fn done(message: String) -> ControlResponse {
+    ControlResponse::Done { message, patterns: Vec::new() }
+}
+
+fn responses(count: u64) -> String {
+    if count == 1 { "1 response".to_owned() } else { format!("{count} responses") }
+}
+
+fn text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}
+
+fn parse_url(url: &str) -> Result<TargetUri, String> {
+    if !url.contains("://") {
+        return Err(format!("{url:?} is no URL: one begins with http://, like http://{url}"));
+    }
+    match Target::parse(&Bytes::copy_from_slice(url.as_bytes()), &Method::Get) {
+        Ok(Target::Absolute(uri)) => Ok(uri),
+        Ok(_) => Err(format!("{url:?} is no URL: one begins with http://")),
+        Err(error) => Err(format!("{url:?} is no URL: {error}")),
+    }
+}
+
+fn parse_host(host: &str) -> Result<Host, String> {
+    Host::parse_text(host).map_err(|error| format!("{host:?} is no host: {error}"))
+}
+
+/// A prefix as URIs are rendered; one that ends in its host has the whole host.
+fn parse_prefix(prefix: &str) -> Result<String, String> {
+    let uri =
+        parse_url(prefix).map_err(|error| format!("{error}; a prefix is written as http://host/path"))?;
+    Ok(uri.to_string())
+}
