@@ -42,7 +42,7 @@ pub(super) async fn deliver(
         // Known before anything is sent: whether the rest can be had.
         if let Err(unsupplied) = completion.ask(missing).await {
             exchange.record.note("reuse", format_args!("it has gaps that stay: {unsupplied}"));
-            shared.store.remove(key, object).await;
+            shared.store.remove(key, object);
             exchange.client.scratch = head;
             return Ok(None);
         }

@@ -164,9 +164,15 @@ impl Memory {
         Changes(self.changes_of(hash).load(Ordering::SeqCst))
     }
 
-    /// Counts an invalidation of this key: to be called before the key is changed.
-    pub fn invalidated(&self, hash: u128) {
+    /// Counts an invalidation of this key and removes it, in one: who looks at the count under
+    /// [`Memory::update`] sees both or neither.
+    pub fn invalidate(&self, hash: u128) {
+        let mut shard = self.shard(hash);
         self.changes_of(hash).fetch_add(1 << 32, Ordering::SeqCst);
+        if let Some(at) = shard.places.get(&hash).copied() {
+            let removed = shard.remove(at);
+            self.forget(removed.as_ref());
+        }
     }
 
     #[expect(clippy::indexing_slicing, reason = "there are CHANGES of them")]

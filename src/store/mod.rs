@@ -78,7 +78,8 @@ impl Store {
         let [k0, k1, seed] = random;
         let memory = Arc::new(Memory::new(settings.memory, settings.object_max, seed));
         let clock = AtomicU64::new(1);
-        let tiers = Tiers { memory, disk: None, clock, purges_of_memory: Purges::new() };
+        let order = std::array::from_fn(|_| std::sync::Mutex::default());
+        let tiers = Tiers { memory, disk: None, clock, purges_of_memory: Purges::new(), order };
         let object_on_disk_max = settings.object_on_disk_max;
         Store { tiers: Arc::new(tiers), hash_key: HashKey([k0, k1]), object_on_disk_max }
     }
@@ -89,8 +90,14 @@ impl Store {
         let hash_key = HashKey(disk.hash_key());
         let memory = Arc::new(Memory::new(settings.memory, settings.object_max, seed));
         let disk = Some(OnDisk { disk, hash_key, render });
-        let tiers =
-            Arc::new(Tiers { memory, disk, clock: AtomicU64::new(1), purges_of_memory: Purges::new() });
+        let order = std::array::from_fn(|_| std::sync::Mutex::default());
+        let tiers = Arc::new(Tiers {
+            memory,
+            disk,
+            clock: AtomicU64::new(1),
+            purges_of_memory: Purges::new(),
+            order,
+        });
         tiers.catch_evicted();
         Store { tiers, hash_key, object_on_disk_max: settings.object_on_disk_max }
     }
@@ -180,8 +187,8 @@ impl Store {
     }
 
     /// Removes `old`, if it is still stored.
-    pub async fn remove(&self, key: Key<'_>, old: &Arc<Object>) {
-        self.tiers.remove(key, old).await;
+    pub fn remove(&self, key: Key<'_>, old: &Arc<Object>) {
+        self.tiers.remove(key, old);
     }
 
     /// Removes all stored responses of a cache key (RFC 9111 §4.4). When this returns, a crash

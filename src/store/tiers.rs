@@ -1,12 +1,14 @@
 //! The two tiers as one: what goes from memory to disk and back, and in which order, so that
 //! what was removed stays removed.
 //!
-//! Order of an invalidation: it is counted, then memory forgets, then the disk forgets, then that
-//! is written down. Whoever brings something in notes the count first, brings it, and looks at
-//! the count again: one of the two sees the other.
+//! An invalidation takes the key out of the disk's index and queues a tombstone, then counts and
+//! clears memory, all under the key's lock of [`Tiers::order`]. Whoever queues something for the
+//! disk looks at the count under the same lock, so that it lies before the tombstone or nowhere;
+//! whoever puts something into memory looks at it under memory's lock. What is read from disk is
+//! from before the count, or does not see the key: until a tombstone is written its key is hidden.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -27,7 +29,12 @@ pub(super) struct Tiers {
     pub clock: AtomicU64,
     /// Of a store without a disk.
     pub purges_of_memory: Purges,
+    /// Locks that order what is queued for the disk of one key; several keys share one.
+    pub order: [Mutex<()>; ORDERS],
 }
+
+/// Arbitrary; more than threads will ever meet in.
+pub(super) const ORDERS: usize = 64;
 
 /// What brings an object to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,39 +164,44 @@ impl Tiers {
         }
     }
 
-    pub async fn remove(self: &Arc<Tiers>, key: Key<'_>, old: &Arc<Object>) {
+    pub fn remove(self: &Arc<Tiers>, key: Key<'_>, old: &Arc<Object>) {
         let mut left = Vec::new();
+        let mut changes = Changes::default();
         self.memory.update(key, |stored| {
+            changes = self.memory.changes(key.hash);
             left = stored.iter().filter(|object| !Arc::ptr_eq(object, old)).cloned().collect();
             left.clone()
         });
         let Some(disk) = &self.disk else { return };
+        let _order = self.lock_order(key.hash);
+        if !self.memory.changes(key.hash).is_as_valid_as(changes) {
+            return;
+        }
         let variants: Vec<u64> = varying(&left);
         if variants.is_empty() || disk.append_variants(key, &variants).is_err() {
-            self.forget_on_disk(key).await;
+            disk.forget(key);
         }
     }
 
     pub async fn invalidate(self: &Arc<Tiers>, key: Key<'_>) {
-        self.memory.invalidated(key.hash);
-        self.memory.update(key, |_stored| Vec::new());
-        self.forget_on_disk(key).await;
+        let order = self.lock_order(key.hash);
+        let disk = self.disk.as_ref().filter(|disk| disk.contains(key.hash));
+        let queued = disk.and_then(|disk| disk.forget(key));
+        self.memory.invalidate(key.hash);
+        drop(order);
+        let Some(queued) = queued else { return };
+        let tiers = self.clone();
+        let waiting = move || tiers.disk.as_ref().is_none_or(|tier| tier.disk.wait(queued));
+        // Where it can't be started the process is ending, and writes what is queued.
+        if let Ok(false) = tokio::task::spawn_blocking(waiting).await {
+            tracing::warn!("{} may come back after a restart: the disk fails", key.uri);
+        }
     }
 
-    /// Removes all of a key from the disk.
-    async fn forget_on_disk(self: &Arc<Tiers>, key: Key<'_>) {
-        let Some(disk) = self.disk.as_ref().filter(|disk| disk.contains(key.hash)) else { return };
-        // In order behind what is queued already, before anything is waited for.
-        if let Some(queued) = disk.forget(key) {
-            let tiers = self.clone();
-            let waiting = move || tiers.disk.as_ref().is_none_or(|tier| tier.disk.wait(queued));
-            // Where it can't be started the process is ending, and writes what is queued.
-            if let Ok(false) = tokio::task::spawn_blocking(waiting).await {
-                tracing::warn!("{} may come back after a restart: the disk fails", key.uri);
-            }
-        }
-        // Who has looked at the disk meanwhile may have brought back what is now gone.
-        self.memory.update(key, |_stored| Vec::new());
+    fn lock_order(&self, key: u128) -> MutexGuard<'_, ()> {
+        #[expect(clippy::indexing_slicing, reason = "there are ORDERS of them")]
+        let order = &self.order[key as usize % ORDERS];
+        order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn evicted(self: &Arc<Tiers>, evicted: &Evicted) {
@@ -225,13 +237,15 @@ impl Tiers {
             tracing::debug!("{} is in memory only: disk-once", key.uri);
             return;
         }
+        let _order = self.lock_order(key.hash);
+        if !self.memory.changes(key.hash).is_as_valid_as(changes) {
+            return;
+        }
         let queued = disk.append(key, object, &varying(variants));
         if let Err(refused) = queued {
             tracing::debug!("{} is in memory only: {refused}", key.uri);
         }
-        let is_late =
-            !self.memory.changes(key.hash).is_as_valid_as(changes) || self.is_purged(key.uri, object);
-        if is_late || replaces && queued.is_err() {
+        if self.is_purged(key.uri, object) || replaces && queued.is_err() {
             disk.forget(key);
         }
     }

@@ -5,7 +5,7 @@
 //! at the end of the log: a second chance for what is used (FIFO with reinsertion). Order of a
 //! change of segments: list, sync, new file, removal. After an error nothing more is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -41,11 +41,9 @@ pub(super) fn run(inner: &Inner, last: u64) {
         let mut queue = inner.lock_queue();
         for record in &batch {
             queue.octets = queue.octets.saturating_sub(queued_octets(record));
-            if let Some(count) = queue.keys.get_mut(&record.key) {
-                *count -= 1;
-                if *count == 0 {
-                    queue.keys.remove(&record.key);
-                }
+            count_down(&mut queue.keys, record.key);
+            if record.kind == Kind::Tombstone {
+                count_down(&mut queue.removing, record.key);
             }
         }
         if has_failed {
@@ -53,6 +51,7 @@ pub(super) fn run(inner: &Inner, last: u64) {
             queue.keep_removals(batch.into_iter().chain(later));
             queue.read_only = failure;
             queue.keys.clear();
+            queue.removing.clear();
             queue.octets = 0;
         } else {
             queue.finished += batch.len() as u64;
@@ -70,6 +69,16 @@ pub(super) fn run(inner: &Inner, last: u64) {
     }
     if let Err(error) = log.seal() {
         tracing::warn!("the disk tier in {} could not be closed: {error}", inner.folder.display());
+    }
+}
+
+/// Counts one less of a key, and forgets it when there is none left.
+fn count_down(counts: &mut HashMap<u128, u32>, key: u128) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
+        }
     }
 }
 

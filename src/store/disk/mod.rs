@@ -177,6 +177,8 @@ struct Queue {
     octets: u64,
     /// Keys that are waiting or being written, and how often.
     keys: HashMap<u128, u32>,
+    /// Those of them that are to be removed, and how often: nothing is read of them.
+    removing: HashMap<u128, u32>,
     /// Records queued and records done so far: tells a waiting one when it is through.
     queued: u64,
     finished: u64,
@@ -335,6 +337,11 @@ impl Disk {
     /// Reads the record of a key, which this counts as a use; waits for the device. A damaged
     /// record is counted and forgotten.
     pub fn read(&self, key: u128) -> Option<Record> {
+        // Looked at first: what is found after it may be from before a removal, but not from
+        // between a removal's being queued and its being written.
+        if self.inner.lock_queue().removing.contains_key(&key) {
+            return None;
+        }
         let place = self.inner.index.touch(key)?;
         let record = self.inner.read_or_forget(key, &place)?;
         self.inner.reads.fetch_add(1, Ordering::Relaxed);
@@ -494,6 +501,9 @@ impl Queue {
     fn add(&mut self, record: Record) -> Queued {
         self.octets += queued_octets(&record);
         *self.keys.entry(record.key).or_default() += 1;
+        if record.kind == Kind::Tombstone {
+            *self.removing.entry(record.key).or_default() += 1;
+        }
         self.records.push(record);
         self.queued += 1;
         Queued(self.queued)
