@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -88,12 +89,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         let listening = server.addresses().to_vec();
         let running = Running::new(args.clone(), settings.clone(), blocks, shared.clone(), listening);
         let running = Rc::new(RefCell::new(running));
-        let handler = running.clone();
-        let serving = serve_control(control, move |request| {
-            let handler = handler.clone();
-            async move { answer(&handler, request).await }
-        });
-        let serving = tokio::task::spawn_local(serving);
+        let serving = serve_commands(control, running.clone());
         let stopped = until_told_to_stop(signals, &server, &running, &status, settings.server.drain).await;
         serving.abort();
         admin.abort();
@@ -253,6 +249,14 @@ fn status(server: &Server, shared: &Arc<Shared>, settings: &Settings) -> Status 
 }
 
 /// Serves the admin pages, if there are any, until the task is aborted.
+fn serve_commands(control: UnixListener, running: Rc<RefCell<Running>>) -> tokio::task::JoinHandle<()> {
+    let handler = move |request| {
+        let running = running.clone();
+        async move { answer(&running, request).await }
+    };
+    tokio::task::spawn_local(serve_control(control, handler))
+}
+
 fn serve_admin_pages(admin: Option<AdminListener>, status: Arc<Status>) -> tokio::task::JoinHandle<()> {
     tokio::task::spawn_local(async move {
         let Some(admin) = admin else { return };

@@ -143,7 +143,7 @@ pub struct CacheSettings {
     pub disk: DiskSize,
     /// As typed; [`super::Settings::cache_dir`] is the folder that is meant.
     pub dir: Option<PathBuf>,
-    /// `None`: whatever the store has room for.
+    /// `None`: a quarter of each tier.
     #[serde(deserialize_with = "some_size")]
     pub max_object: Option<u64>,
     pub set_cookie: SetCookie,
