@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use super::checkpoint::{self, Checkpoint};
 use super::files::File;
 use super::index::Place;
 use super::record::{ALIGNMENT, Kind, Record};
@@ -22,6 +23,11 @@ use super::{Inner, queued_octets, slot_of};
 const SYNC_EVERY: Duration = Duration::from_secs(5);
 /// Segments beyond what the size asks for: arbitrary, a few descriptors.
 const SEGMENTS_SPARE: u64 = 16;
+/// The index is saved when an eighth of its records are new, so that a start reads the lists of no
+/// more, and when twice its size was written, so that tiny records don't make it the most of what is
+/// written: 2 % more to write at 8 KiB a record.
+const NEW_RECORDS_PART: u64 = 8;
+const WRITTEN_SIZES_MIN: u64 = 2;
 /// Of a segment that goes, at most so many hundredths are written again: more would mean that
 /// the disk is mostly rewriting. The model in benches/eviction gains little beyond.
 const REINSERTED_PERCENT_MAX: u64 = 75;
@@ -29,7 +35,7 @@ const REINSERTED_PERCENT_MAX: u64 = 75;
 /// Writes until told to stop.
 pub(super) fn run(inner: &Inner, last: u64) {
     let synced_ms = inner.clock.monotonic_ms();
-    let mut log = Log { inner, last, open: None, is_dirty: false, synced_ms };
+    let mut log = Log { inner, last, open: None, is_dirty: false, synced_ms, unsaved: Unsaved::default() };
     while let Some(batch) = log.next_batch() {
         let result = log.append(&batch).and_then(|()| log.sync_if_due());
         let failure = result.err().map(|error| error.to_string());
@@ -67,8 +73,11 @@ pub(super) fn run(inner: &Inner, last: u64) {
             return;
         }
     }
-    if let Err(error) = log.seal() {
-        tracing::warn!("the disk tier in {} could not be closed: {error}", inner.folder.display());
+    match log.seal() {
+        Ok(()) => log.save_index(log.last + 1),
+        Err(error) => {
+            tracing::warn!("the disk tier in {} could not be closed: {error}", inner.folder.display());
+        }
     }
 }
 
@@ -90,6 +99,14 @@ struct Log<'a> {
     is_dirty: bool,
     /// Of the last sync, on the monotonic clock.
     synced_ms: u64,
+    unsaved: Unsaved,
+}
+
+/// What segments hold that were ended since the index was saved.
+#[derive(Default)]
+struct Unsaved {
+    records: u64,
+    octets: u64,
 }
 
 /// The segment that is being written.
@@ -170,6 +187,8 @@ impl Log<'_> {
         let octets = seal(&*open.segment.file, &open.entries, open.end)?;
         self.inner.count_written(octets);
         self.is_dirty = false;
+        self.unsaved.records += open.entries.len() as u64;
+        self.unsaved.octets += open.end + octets;
         Ok(())
     }
 
@@ -187,7 +206,29 @@ impl Log<'_> {
             self.reclaim(&victim, &mut open)?;
         }
         self.open = Some(open);
+        let index = &self.inner.index;
+        let is_due = self.unsaved.records * NEW_RECORDS_PART >= index.entries()
+            && self.unsaved.octets >= index.memory_bytes() * WRITTEN_SIZES_MIN;
+        if is_due {
+            // All that lies before the new segment is in the table; what lies in it is read again.
+            self.save_index(id);
+        }
         Ok(())
+    }
+
+    /// Saves the index, which costs a start the lists of the segments from `segment` on. A disk
+    /// that fails at this fails at the next write, too, and a start can do without.
+    fn save_index(&mut self, segment: u64) {
+        let Inner { index, files, folder, purges, .. } = self.inner;
+        let identity = checkpoint::identity(self.inner.hash_key);
+        let checkpoint = Checkpoint { identity, segment, purges: purges.all() };
+        match checkpoint.store(index, &**files, folder) {
+            Ok(octets) => {
+                self.inner.written.fetch_add(octets, Ordering::Relaxed);
+            }
+            Err(error) => tracing::warn!("the index in {} is not saved: {error}", folder.display()),
+        }
+        self.unsaved = Unsaved::default();
     }
 
     /// The oldest segment, when a full new one would not fit beside the others.

@@ -116,6 +116,11 @@ impl Index {
         Ok(())
     }
 
+    /// Forgets all.
+    pub fn clear(&self) {
+        self.partitions.iter().for_each(|partition| *lock(partition) = Partition::default());
+    }
+
     /// Gives every entry: the top eight bits of its key, the low 64, and its place. Copies one
     /// partition at a time, so that `f` may use the index.
     pub fn for_each(&self, mut f: impl FnMut(u8, u64, Place)) {

@@ -8,6 +8,7 @@
 //! it alone puts places into the index. What fails on the disk is a miss for whoever asked.
 
 pub mod appender;
+pub mod checkpoint;
 pub mod extent;
 pub mod files;
 pub mod ghost;

@@ -1,4 +1,5 @@
-//! Reading the log again at the start: segment after segment, in order, into the index.
+//! Reading the log again at the start: segment after segment, in order, into the index. What the
+//! saved index knows is not read again.
 //!
 //! A segment that was ended has a list of its records; another is read record by record, up to
 //! the first that is not whole, which is where a crash has cut it, and gets its list now. What
@@ -9,6 +10,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
+use super::checkpoint::{self, Checkpoint};
 use super::files::File;
 use super::index::Place;
 use super::purges::PurgeScope;
@@ -21,17 +23,13 @@ pub(super) fn recover(inner: &Inner) -> io::Result<u64> {
     let names = inner.files.list(&inner.folder)?;
     let mut ids: Vec<u64> = names.iter().filter_map(|name| id_of(name)).collect();
     ids.sort_unstable();
+    let known_before = load_checkpoint(inner);
     for &id in &ids {
         let path = inner.folder.join(super::segment::file_name(id));
         let opened = inner.files.open(&path).and_then(|file| {
-            let entries = match read_footer(&*file)? {
-                Some(entries) => entries,
-                None => {
-                    let (entries, end) = scan(&*file)?;
-                    end_with_list(inner, &path, &entries, end);
-                    entries
-                }
-            };
+            // The saved index knows all that lies in it.
+            let is_known = id < known_before;
+            let entries = if is_known { Vec::new() } else { entries_of(inner, &path, &*file)? };
             Ok((file.length()?, file, entries))
         });
         match opened {
@@ -45,7 +43,38 @@ pub(super) fn recover(inner: &Inner) -> io::Result<u64> {
             Err(error) => tracing::warn!("{} is left out: {error}", path.display()),
         }
     }
-    Ok(ids.last().copied().unwrap_or(0))
+    // Never one that the saved index takes for older than it is.
+    Ok(ids.last().copied().unwrap_or(0).max(known_before.saturating_sub(1)))
+}
+
+/// Loads the saved index; gives the first segment that it may not know, 0 when there is none.
+fn load_checkpoint(inner: &Inner) -> u64 {
+    let identity = checkpoint::identity(inner.hash_key);
+    let loaded = Checkpoint::load(&inner.index, &*inner.files, &inner.folder, identity);
+    let (segment, purges) = match loaded {
+        Ok(Some(Checkpoint { segment, purges, .. })) => (segment, purges),
+        Ok(None) => (0, Vec::new()),
+        Err(error) => {
+            tracing::warn!("the saved index in {} can't be read: {error}", inner.folder.display());
+            (0, Vec::new())
+        }
+    };
+    if segment == 0 {
+        // A part of it may have been loaded before the rest turned out to be wrong.
+        inner.index.clear();
+    }
+    purges.into_iter().for_each(|purge| put_in_force(inner, purge.scope, purge.seq));
+    segment
+}
+
+/// The records of a segment: by its list, or read one by one where a crash has cut it.
+fn entries_of(inner: &Inner, path: &Path, file: &dyn File) -> io::Result<Vec<Entry>> {
+    if let Some(entries) = read_footer(file)? {
+        return Ok(entries);
+    }
+    let (entries, end) = scan(file)?;
+    end_with_list(inner, path, &entries, end);
+    Ok(entries)
 }
 
 /// Gives a segment that a crash has cut the list that it lacks, so that the next start is quick.
@@ -87,11 +116,15 @@ fn replay_purges(inner: &Inner, file: &dyn File, entries: &[Entry]) {
             tracing::warn!("a purge can't be read, so that all that is older is purged");
             PurgeScope::All
         });
-        if let Err(refused) = inner.purges.merge(scope, entry.seq) {
-            tracing::warn!("all that is older than a purge is purged: {refused}");
-            // One of everything is never refused.
-            let _merged = inner.purges.merge(PurgeScope::All, entry.seq);
-        }
+        put_in_force(inner, scope, entry.seq);
+    }
+}
+
+fn put_in_force(inner: &Inner, scope: PurgeScope, seq: u64) {
+    if let Err(refused) = inner.purges.merge(scope, seq) {
+        tracing::warn!("all that is older than a purge is purged: {refused}");
+        // One of everything is never refused.
+        let _merged = inner.purges.merge(PurgeScope::All, seq);
     }
 }
 

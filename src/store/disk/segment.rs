@@ -121,13 +121,45 @@ fn decode_entry(mut octets: &[u8]) -> Option<Entry> {
 pub fn scan(file: &dyn File) -> io::Result<(Vec<Entry>, u64)> {
     let (mut entries, mut at) = (Vec::new(), 0);
     let length = file.length()?;
+    let mut window = Window { file, start: 0, octets: Bytes::new() };
     while at < length {
-        let Ok((header, _record)) = read_record(file, at)? else { break };
+        let Ok(header) = Header::decode(&window.at(at, HEADER_LENGTH)?) else { break };
+        // Both lengths were checked against their limits.
+        let octets = window.at(at, header.stored_length(at) as usize)?;
+        if Record::decode(&octets, at).is_err() {
+            break;
+        }
         let offset = (at / ALIGNMENT) as u32;
         entries.push(Entry { key: header.key, seq: header.seq, offset, kind: header.kind });
         at += header.stored_length(at);
     }
     Ok((entries, at))
+}
+
+/// Octets that are read at once by [`scan`]; arbitrary.
+const WINDOW: usize = 4 << 20;
+
+/// A part of a file in memory, for reading it from front to back.
+struct Window<'a> {
+    file: &'a dyn File,
+    start: u64,
+    octets: Bytes,
+}
+
+impl Window<'_> {
+    /// The octets from `at` on, fewer where the file ends.
+    fn at(&mut self, at: u64, length: usize) -> io::Result<Bytes> {
+        let is_within = at >= self.start && at + length as u64 <= self.start + self.octets.len() as u64;
+        if !is_within {
+            let mut octets = vec![0; length.max(WINDOW)];
+            let read = self.file.read_at(&mut octets, at)?;
+            octets.truncate(read);
+            (self.start, self.octets) = (at, octets.into());
+        }
+        // What the file has of them.
+        let from = ((at - self.start) as usize).min(self.octets.len());
+        Ok(self.octets.slice(from..(from + length).min(self.octets.len())))
+    }
 }
 
 /// The record at `at`; waits for the device.

@@ -115,18 +115,26 @@ fn no_cut_and_no_flipped_octet_yields_anything_wrong() {
     }
     assert!(write(&disk, removal(key(4))));
     drop(disk);
+    // With a saved index the lists would not be read.
+    let forget_index = || drop(SystemFiles.remove(&folder.0.join("index")));
     let segment = folder.segments().remove(0);
     let file = SystemFiles.open_to_write(&segment).expect("it is there");
     let mut whole = vec![0; file.length().expect("a length") as usize];
     file.read_at(&mut whole, 0).expect("readable");
     let check = |octets: &[u8], what: &str| {
-        file.set_length(0).expect("writable");
-        File::write_all_at(&*file, octets, 0).expect("writable");
-        let disk = folder.open(SMALL);
-        for number in 0..5 {
-            if let Some(read) = disk.read(key(number)) {
-                // A torn tail may take the newest with it: what is left is whole.
-                assert_eq!(generation_of(&read) % 5, number, "{what}");
+        // With the index that was saved for other octets, and then without.
+        for has_index in [true, false] {
+            if !has_index {
+                forget_index();
+            }
+            file.set_length(0).expect("writable");
+            File::write_all_at(&*file, octets, 0).expect("writable");
+            let disk = folder.open(SMALL);
+            for number in 0..5 {
+                if let Some(read) = disk.read(key(number)) {
+                    // A torn tail may take the newest with it: what is left is whole.
+                    assert_eq!(generation_of(&read) % 5, number, "{what}");
+                }
             }
         }
     };
@@ -301,5 +309,91 @@ fn a_disk_that_fails_at_any_operation_is_read_only_and_right() {
             // The record that failed may have been written whole all the same.
             assert!(read.is_none_or(|read| read >= *generation), "after {operations} operations");
         }
+    }
+}
+
+/// Copies a folder as a crash leaves it, with its saved index or without.
+#[expect(clippy::disallowed_methods, reason = "the test's own folders")]
+fn copy(folder: &Folder, with_index: bool) -> Folder {
+    let copied = Folder::new();
+    std::fs::create_dir_all(&copied.0).expect("a folder");
+    for name in SystemFiles.list(&folder.0).expect("a folder") {
+        if name != "lock" && (with_index || name != "index") {
+            std::fs::copy(folder.0.join(&name), copied.0.join(&name)).expect("copied");
+        }
+    }
+    copied
+}
+
+/// The generation of each key that is there.
+fn contents(folder: &Folder, settings: DiskSettings, keys: u64) -> Vec<Option<u64>> {
+    let disk = folder.open(settings);
+    (0..keys).map(|number| disk.read(key(number)).map(|read| generation_of(&read))).collect()
+}
+
+#[test]
+fn a_saved_index_of_any_age_says_what_the_log_says() {
+    const KEYS: u64 = 60;
+    // Two segments or three: the saved index soon points at some that are gone.
+    let settings = DiskSettings { size: 3 << 20, segment_size: 1 << 20 };
+    let mut random = 12_345u64;
+    let mut next = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) % below
+    };
+    for _round in 0..6 {
+        let folder = Folder::new();
+        let mut disk = folder.open(settings);
+        for generation in 1..400 {
+            let chosen = key(next(KEYS));
+            match next(10) {
+                0 => {
+                    disk.remove(chosen);
+                    assert!(write(&disk, removal(chosen)));
+                }
+                1..3 => drop(disk.read(chosen)),
+                _ => assert!(write(&disk, record(chosen, generation, next(60_000) as usize))),
+            }
+            if generation % 97 == 0 {
+                // Ends in order, which saves the index; what follows it does not know.
+                drop(disk);
+                disk = folder.open(settings);
+            }
+            if next(20) == 0 {
+                let with_index = contents(&copy(&folder, true), settings, KEYS);
+                assert_eq!(with_index, contents(&copy(&folder, false), settings, KEYS));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_index_is_none() {
+    let folder = Folder::new();
+    let disk = folder.open(SMALL);
+    for number in 0..20 {
+        assert!(write(&disk, record(key(number), 1, 100)));
+    }
+    let purge = PurgeScope::Host("a.example".to_owned());
+    disk.purges().merge(purge.clone(), 77).expect("room for one");
+    drop(disk);
+    let path = folder.0.join("index");
+    let file = SystemFiles.open_to_write(&path).expect("it was saved");
+    let mut whole = vec![0; file.length().expect("a length") as usize];
+    file.read_at(&mut whole, 0).expect("readable");
+    let disk = folder.open(SMALL);
+    assert!(disk.purges().all().iter().any(|kept| kept.scope == purge && kept.seq == 77));
+    drop(disk);
+    let expected = vec![Some(1); 20];
+    for at in (0..whole.len()).step_by(7) {
+        let mut octets = whole.clone();
+        octets[at] ^= 1 << (at % 8);
+        File::write_all_at(&*SystemFiles.open_to_write(&path).expect("it is there"), &octets, 0)
+            .expect("writable");
+        assert_eq!(contents(&folder, SMALL, 20), expected, "octet {at}");
+        let file = SystemFiles.open_to_write(&path).expect("it is there");
+        File::write_all_at(&*file, &whole, 0).expect("writable");
+        file.set_length(at as u64).expect("it can be cut");
+        assert_eq!(contents(&folder, SMALL, 20), expected, "cut at {at}");
     }
 }
