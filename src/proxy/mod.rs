@@ -15,6 +15,7 @@ mod forward;
 mod local;
 mod partial;
 mod parts;
+mod recent;
 mod record;
 mod refuse;
 mod render;
@@ -38,6 +39,7 @@ pub use client::{Client, Next};
 pub use exchange::exchange;
 use record::Record;
 
+pub use recent::{Recalled, Recent};
 pub use record::Counters;
 pub use refuse::{refuse_connection, refuse_head};
 
@@ -65,6 +67,7 @@ pub struct Shared {
     /// Larder's own listeners, which are never destinations.
     pub own: Vec<SocketAddr>,
     pub counters: Counters,
+    pub recent: Recent,
     flights: collapse::Flights,
     requests: AtomicU64,
 }
@@ -135,6 +138,7 @@ impl Shared {
             pseudonym: pseudonym(parts.instance),
             own: parts.own,
             counters: Counters::default(),
+            recent: Recent::default(),
             flights: collapse::Flights::default(),
             requests: AtomicU64::new(u64::from(parts.instance) << 32),
         }

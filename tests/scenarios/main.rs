@@ -33,6 +33,7 @@ mod cache_storing;
 mod cache_validation;
 mod cli_cache;
 mod cli_config;
+mod cli_explain;
 mod cli_running;
 mod cli_start;
 mod collapse_ending;
