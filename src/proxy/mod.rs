@@ -34,6 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rustls::ClientConfig;
 
 pub use client::{Client, Next};
 pub use exchange::exchange;
@@ -66,6 +67,8 @@ pub struct Shared {
     pub pseudonym: String,
     /// Larder's own listeners, which are never destinations.
     pub own: Vec<SocketAddr>,
+    /// What TLS with origins trusts; without it no `https` URI is fetched.
+    pub origin_tls: Option<Arc<ClientConfig>>,
     pub counters: Counters,
     pub recent: Recent,
     flights: collapse::Flights,
@@ -112,6 +115,7 @@ pub struct Parts {
     /// Random; tells instances apart in `Via`.
     pub instance: u32,
     pub own: Vec<SocketAddr>,
+    pub origin_tls: Option<Arc<ClientConfig>>,
 }
 
 /// The name of an instance in `Via`.
@@ -137,6 +141,7 @@ impl Shared {
             limits: parts.limits,
             pseudonym: pseudonym(parts.instance),
             own: parts.own,
+            origin_tls: parts.origin_tls,
             counters: Counters::default(),
             recent: Recent::default(),
             flights: collapse::Flights::default(),

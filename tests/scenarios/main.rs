@@ -52,6 +52,7 @@ mod log_access;
 mod log_process;
 mod process;
 mod slow_clients;
+mod tls_origin;
 mod tunnel_ends;
 mod tunnels;
 mod uploads;
