@@ -68,7 +68,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let instance = random::<1>()?[0] as u32;
     let parts = Parts {
         clock: Clock::system(),
-        store: open_store(&settings, instance, random()?)?,
+        store: open_store(&settings, instance, random)?,
         policy,
         cache_policy: cache_policy(&settings),
         log,
@@ -220,7 +220,7 @@ fn diagnostics(level: &str) {
         .init();
 }
 
-fn make_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     if folder.exists() && !folder.is_dir() {
         return Err(io::Error::other("it is not a folder"));

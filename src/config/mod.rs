@@ -15,8 +15,8 @@ pub use choices::{LogFormat, LogLevel, SetCookie};
 pub use error::{ConfigError, Diagnosis};
 pub use load::{Folders, Overrides, load, load_without_lists, parse};
 pub use settings::{
-    CacheSettings, Config, InterceptSettings, KNOWN_KEYS, LimitSettings, LogSettings, ServerSettings,
-    Settings,
+    CacheSettings, Config, DiskFolder, InterceptSettings, KNOWN_KEYS, LimitSettings, LogSettings,
+    ServerSettings, Settings,
 };
 pub use values::{
     AccessLog, Admin, DEFAULT_PORT, DiskSize, ValueError, parse_duration, parse_listen, parse_size,

@@ -124,9 +124,9 @@ fn pseudonym(instance: u32) -> String {
 }
 
 /// What the store renders heads with that it has read from disk.
-pub fn renderer(instance: u32) -> Box<Render> {
+pub fn renderer(instance: u32) -> Arc<Render> {
     let pseudonym = pseudonym(instance);
-    Box::new(move |head, received| render::stored_head(&pseudonym, head, received))
+    Arc::new(move |head, received| render::stored_head(&pseudonym, head, received))
 }
 
 impl Shared {
