@@ -74,8 +74,24 @@ pub(super) fn parse_date(text: &[u8]) -> Option<Timestamp> {
         {
             zone.make_ascii_uppercase();
         }
-        Timestamp::parse_http_date(&canonical)
+        Timestamp::parse_http_date(&canonical).or_else(|| with_its_own_weekday(&canonical))
     })
+}
+
+// RFC 9110 §5.6.7: "Recipients of timestamp values are encouraged to be robust in parsing
+// timestamps unless otherwise restricted by the field definition." The day of the week says
+// nothing that the date does not say; a wrong one leaves the moment as clear as before.
+fn with_its_own_weekday(date: &[u8]) -> Option<Timestamp> {
+    const DAYS: [&[u8]; 7] =
+        [b"Monday", b"Tuesday", b"Wednesday", b"Thursday", b"Friday", b"Saturday", b"Sunday"];
+    let name_length = date.iter().position(|byte| !byte.is_ascii_alphabetic())?;
+    let (said, rest) = date.split_at_checked(name_length)?;
+    // Whole in the format of RFC 850, three letters in the two others.
+    let named_alike = |day: &'static [u8]| if name_length == 3 { day.get(..3) } else { Some(day) };
+    if !DAYS.into_iter().filter_map(named_alike).any(|day| day == said) {
+        return None;
+    }
+    DAYS.into_iter().filter_map(named_alike).find_map(|day| Timestamp::parse_http_date(&[day, rest].concat()))
 }
 
 /// The age of a response at the moment it was received (§4.2.3).

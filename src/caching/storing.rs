@@ -29,7 +29,8 @@ pub fn storable_request(request: &Request) -> Result<(), NotStored> {
     Ok(())
 }
 
-fn unkeyed_fields(fields: &Fields) -> Result<(), NotStored> {
+/// Whether nothing in a request that the cache key leaves out may shape its response.
+pub(super) fn unkeyed_fields(fields: &Fields) -> Result<(), NotStored> {
     let options = ConnectionOptions::of(fields);
     for field in fields.iter() {
         // What `Connection` names ends at Larder: the origin answered without having seen it,

@@ -61,6 +61,14 @@ fn explicit() {
         ("Expires: thursday, 18-aug-50 02:01:18 gmt", 844_400_878),
         ("Expires: thu aug 18 02:01:18 2050", 844_400_878),
         ("Expires: thu, 18 aug 2050 02:01:18 utc", 0),
+        // The day of the week need not be the right one, but one.
+        ("Expires: Mon, 18 Aug 2050 02:01:18 GMT", 844_400_878),
+        ("Expires: Monday, 18-Aug-50 02:01:18 GMT", 844_400_878),
+        ("Expires: Mon Aug 18 02:01:18 2050", 844_400_878),
+        ("Expires: Mondy, 18-Aug-50 02:01:18 GMT", 0),
+        ("Expires: Foo, 18 Aug 2050 02:01:18 GMT", 0),
+        ("Expires: Mon, 32 Aug 2050 02:01:18 GMT", 0),
+        ("Expires: Mon, 31 Feb 2050 02:01:18 GMT", 0),
         ("Expires: Fri, 31 Dec 9999 23:59:59 GMT", 2_147_483_648),
     ];
     for &(lines, expected) in cases {
