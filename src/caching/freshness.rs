@@ -1,8 +1,8 @@
 //! How long a response is fresh and how old it is (RFC 9111 §4.2).
 //!
 //! Seconds everywhere, saturating at 2^31, so that no value on the wire can overflow or make a
-//! response younger. A clock that jumps back makes nothing older or younger than it was when
-//! received.
+//! response younger. A clock that is set back a little makes nothing older or younger than it was
+//! when received; one that is set back by more makes everything stale that it can't date any more.
 
 use super::directives::ResponseDirectives;
 use crate::http::grammar::saturating_decimal;
@@ -10,6 +10,10 @@ use crate::http::{FieldName, Fields, Timestamp};
 
 /// RFC 9111 §1.2.2: a value that is too large to represent is 2^31.
 pub const DELTA_SECONDS_MAX: u64 = 1 << 31;
+
+/// How far a clock may be set back before what was received by it counts as stale. Arbitrary: what
+/// keeps clocks right moves them by less.
+pub(super) const SET_BACK_SECONDS_MAX: u64 = 300;
 
 /// When an exchange with the origin took place, by Larder's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,6 +30,7 @@ mod cache_ranges;
 mod cache_refused;
 mod cache_restart;
 mod cache_room;
+mod cache_safety;
 mod cache_stale;
 mod cache_storing;
 mod cache_validation;
