@@ -87,7 +87,8 @@ fn only_if_cached_asks_nobody() {
 #[test]
 fn only_if_cached_asks_nobody_where_only_the_origin_could_answer() {
     let world = stored();
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    type Fields = &'static [(&'static str, &'static str)];
+    let cases: &[(&str, Fields, &str)] = &[
         ("GET", &[("If-Match", "*")], ""),
         ("GET", &[("If-Unmodified-Since", MODIFIED)], ""),
         ("GET", &[], "content"),
