@@ -170,6 +170,17 @@ fn responses_that_a_304_is_about() {
 }
 
 #[test]
+fn answers_that_end_the_use_of_what_was_asked_about() {
+    for status in [200, 203, 204, 301, 302, 308, 404, 410] {
+        assert!(supersedes(&response(status, "")), "{status}");
+    }
+    // Of this client, of this request, or of a passing state.
+    for status in [206, 304, 401, 403, 407, 408, 412, 416, 421, 425, 429, 500, 502, 503, 504] {
+        assert!(!supersedes(&response(status, "")), "{status}");
+    }
+}
+
+#[test]
 fn responses_to_head() {
     use HeadEffect::{Freshen, Invalidate, None};
     let head = stored("ETag: \"a\"\nLast-Modified: {-9}");

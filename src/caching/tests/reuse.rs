@@ -49,6 +49,11 @@ fn without_request_directives() {
         ("Cache-Control: max-age=60\nPragma: no-cache", "", 0, reuse(0, 60)),
         ("Cache-Control: max-age=9999999999\nAge: 9999999999", "", 0, validate(Stale)),
         ("Cache-Control: max-age=60\nVary: a", "a: 1", 0, Decision::Forward(VaryMiss)),
+        // RFC 8246 §2: immutable means something while the response is fresh, and the client may
+        // still ask for a validation.
+        ("Cache-Control: max-age=60, immutable", "", 59, reuse(59, 1)),
+        ("Cache-Control: max-age=60, immutable", "", 60, validate(Stale)),
+        ("Cache-Control: max-age=60, immutable", "Cache-Control: no-cache", 0, validate(Request)),
     ];
     for (lines, asked, seconds, expected) in cases {
         check(lines, asked, *seconds, *expected);
