@@ -101,3 +101,15 @@ fn a_304_describes_no_content() {
         assert!(!response.has(name), "{name}");
     }
 }
+
+#[test]
+fn an_expectation_of_an_http_1_0_client_is_ignored() {
+    let world = World::new();
+    world.origin.on_path("/", Answer::ok("hello"));
+    let mut client = world.client();
+    let head =
+        format!("POST {} HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n", world.url("/"));
+    let response = client.send(head + "four").response();
+    assert_eq!((response.status(), response.text(), response.interim.len()), (200, "hello", 0));
+    assert_eq!(world.origin.request("/").text(), "four");
+}
