@@ -44,6 +44,7 @@ mod collapse_sharing;
 mod http_connections;
 mod http_content;
 mod http_failures;
+mod http_fields;
 mod http_heads;
 mod http_interim;
 mod http_limits;
