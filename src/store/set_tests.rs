@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use super::disk::files::{Files, SystemFiles};
+use super::disk::record::{Kind, Record};
 use super::disk::{DiskSettings, OpenError, set};
 use super::*;
 use crate::caching::{StoredParts, Times};
@@ -79,6 +80,12 @@ fn store_all(store: &Store, number: u64) {
             generation: asked.seq(),
         };
         store.insert(key, object, asked, |_| true);
+    }
+    // What is queued is not read yet, and no memory has it here: a last record is waited for.
+    for disk in store.disks() {
+        let (kind, head) = (Kind::Tombstone, Bytes::new());
+        let last = Record { key: 1, kind, seq: 0, generation: 0, part: 0, first: 0, head, body: Vec::new() };
+        assert!(disk.append(last).is_ok_and(|queued| disk.wait(queued)));
     }
 }
 
