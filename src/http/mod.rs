@@ -31,5 +31,5 @@ pub use host::{Host, HostError};
 pub use message::{BodyLength, Method, Request, Response, Version, reason_phrase};
 pub use name::FieldName;
 pub use scan::{FIELDS_MAX, HeadLimits};
-pub use stream::{ReadHalf, Stream, WriteHalf};
+pub use stream::{ReadHalf, Resumed, Stream, WriteHalf};
 pub use uri::{Authority, HostField, Scheme, Target, TargetError, TargetUri};

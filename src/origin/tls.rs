@@ -6,13 +6,14 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError, ClientConfig, Error};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::error::{ErrorType, Failure, Fault};
-use crate::http::{Host, Stream};
+use crate::http::{Host, Resumed, Stream};
 
 /// Shakes hands for TLS with this host over a connection to it. Waits without a limit of its own.
 pub(super) async fn handshake(
@@ -23,8 +24,9 @@ pub(super) async fn handshake(
     // RFC 6066 §3 knows no addresses and no trailing dot in a server name; a Host has no dot, and
     // for an address none is sent.
     let name = ServerName::try_from(host.as_str().to_owned()).map_err(|_no_name| not_a_name())?;
+    let stream = Resumed::new(Bytes::new(), Stream::Tcp(stream));
     match TlsConnector::from(config.clone()).connect(name, stream).await {
-        Ok(stream) => Ok(Stream::Tls(Box::new(stream.into()))),
+        Ok(stream) => Ok(Stream::tls(stream)),
         Err(error) => Err(failure(&error)),
     }
 }
