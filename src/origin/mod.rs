@@ -14,7 +14,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use tokio::net::TcpStream;
 
 pub use pool::PoolLimits;
@@ -23,6 +22,7 @@ pub use resolve::Resolver;
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{Authority, Reader, Scheme, Stream, TargetUri, WriteHalf};
+use crate::tls::OriginTls;
 
 /// Limits on reaching an origin.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +83,7 @@ pub struct Origins {
     resolver: Resolver,
     limits: OriginLimits,
     /// What TLS with origins trusts; without it there is none.
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<Arc<OriginTls>>,
     pool: RefCell<pool::Pool>,
 }
 
@@ -93,7 +93,7 @@ impl Origins {
         clock: Clock,
         resolver: Resolver,
         limits: OriginLimits,
-        tls: Option<Arc<ClientConfig>>,
+        tls: Option<Arc<OriginTls>>,
     ) -> Origins {
         Origins { clock, resolver, limits, tls, pool: RefCell::new(pool::Pool::new(limits.pool)) }
     }
@@ -121,9 +121,9 @@ impl Origins {
             Scheme::Http => self.connect_tunnel(&uri.authority, judge).await,
             Scheme::Https => {
                 // Known before anything is dialled.
-                let config = self.tls.as_ref().ok_or_else(tls::unavailable)?;
+                let tls = self.tls.as_ref().ok_or_else(tls::unavailable)?;
                 let (stream, peer) = self.dial(&uri.authority, judge).await?;
-                let shaking_hands = tls::handshake(config, &uri.authority.host, stream);
+                let shaking_hands = tls::handshake(tls, &uri.authority, stream);
                 let shaken = self.clock.timeout(self.limits.tls_timeout, shaking_hands).await;
                 let stream = shaken.unwrap_or_else(|_timed_out| Err(tls::timeout()))?;
                 Ok(Connection::new(stream, peer))

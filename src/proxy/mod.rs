@@ -33,7 +33,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustls::ClientConfig;
 
 pub use client::{Client, Next};
 pub use exchange::exchange;
@@ -50,6 +49,7 @@ use crate::log::AccessLog;
 use crate::origin::Origins;
 use crate::policy::Policy;
 use crate::store::{Render, Store};
+use crate::tls::OriginTls;
 
 /// What all requests on all threads share.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub struct Shared {
     /// Larder's own listeners, which are never destinations.
     pub own: Vec<SocketAddr>,
     /// What TLS with origins trusts; without it no `https` URI is fetched.
-    pub origin_tls: Option<Arc<ClientConfig>>,
+    pub origin_tls: Option<Arc<OriginTls>>,
     pub counters: Counters,
     flights: collapse::Flights,
     requests: AtomicU64,
@@ -112,7 +112,7 @@ pub struct Parts {
     /// Random; tells instances apart in `Via`.
     pub instance: u32,
     pub own: Vec<SocketAddr>,
-    pub origin_tls: Option<Arc<ClientConfig>>,
+    pub origin_tls: Option<Arc<OriginTls>>,
 }
 
 /// The name of an instance in `Via`.

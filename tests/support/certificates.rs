@@ -1,7 +1,10 @@
 //! Certificates that are made on the spot: an authority, and servers that it vouches for.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use larder::clock::Clock;
+use larder::tls::{OriginTls, OwnRoots, Roots, Verification};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -25,6 +28,13 @@ impl Certificates {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).expect("a certificate");
         ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+    }
+
+    /// How a proxy verifies origins that trusts this authority and no other.
+    pub fn origins(&self, clock: &Clock) -> OriginTls {
+        let own = OwnRoots::default();
+        let roots = Roots::from_pem(self.issuer.pem().as_bytes(), &own).expect("a certificate");
+        OriginTls::new(Verification { roots, own, pins: HashMap::new() }, clock.clone())
     }
 
     /// What the server with this name uses.

@@ -16,9 +16,9 @@ use larder::policy::{Config, Policy};
 use larder::proxy::{Counters, Limits, Parts, Shared};
 use larder::server::{ResolverSource, Server, ServerLimits, bind};
 use larder::store::{Store, StoreSettings};
-use rustls::ClientConfig;
+use larder::tls::OriginTls;
 
-use super::{Client, Origin, Response, eventually};
+use super::{Certificates, Client, Origin, Response, eventually};
 
 /// Where a manual clock starts: Sunday, 2 June 2024, 08:00:00 GMT.
 pub const START: Timestamp = Timestamp(1_717_315_200);
@@ -43,13 +43,18 @@ pub struct Setup {
     /// Format of an access log in a file of the world's own.
     pub access_log: Option<Format>,
     /// What TLS with origins trusts.
-    pub origin_tls: Option<Arc<ClientConfig>>,
+    pub origin_tls: Option<Arc<OriginTls>>,
 }
 
 impl Setup {
     /// The `[access]` table as it stands in a configuration file.
     pub fn access_toml(&mut self, table: &str) {
         self.access = toml::from_str(table).expect("a valid [access] table");
+    }
+
+    /// Has the proxy trust origins that this authority vouches for.
+    pub fn trust(&mut self, certificates: &Certificates) {
+        self.origin_tls = Some(Arc::new(certificates.origins(&self.clock)));
     }
 
     /// Gives a name addresses.
