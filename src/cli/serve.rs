@@ -76,6 +76,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         instance,
         own,
         origin_tls: None,
+        intercept: None,
     };
     let shared = Arc::new(Shared::new(parts));
     let local = tokio::task::LocalSet::new();
@@ -306,6 +307,7 @@ fn limits(settings: &Settings) -> Limits {
         interim: of.interim,
         idle: settings.server.idle_timeout,
         response: settings.server.origin_timeout,
+        handshake: settings.server.header_timeout,
         tunnel_idle: settings.server.tunnel_idle_timeout,
     }
 }

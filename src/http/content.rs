@@ -120,6 +120,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Ok(true)
     }
 
+    /// Waits for octets behind those that are buffered; false when the peer has closed.
+    pub async fn read_more(&mut self) -> io::Result<bool> {
+        Ok(self.fill().await? > 0)
+    }
+
     /// Between two messages: a connection that has carried bulk gives its large buffer back. A
     /// small one is kept, because the next message is likely to come soon.
     pub fn rest(&mut self) {

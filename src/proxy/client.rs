@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use crate::http::{ConnectionOptions, Reader, Request, Stream, Version, WriteHalf};
+use bytes::Bytes;
+
+use super::inside::Inside;
+use crate::http::{ConnectionOptions, ReadHalf, Reader, Request, Stream, Version, WriteHalf};
 use crate::policy::ListenerScope;
 
 /// A client's connection.
@@ -15,6 +18,8 @@ pub struct Client {
     pub scope: ListenerScope,
     /// Set while the proxy drains: the response says that the connection ends.
     pub last_request: bool,
+    /// What requests are for, inside a tunnel that Larder looks into.
+    pub(super) inside: Option<Inside>,
     /// Where heads are put together; kept between requests for its memory.
     pub(super) scratch: Vec<u8>,
 }
@@ -36,7 +41,24 @@ impl Client {
     /// Takes a connection over.
     pub fn new(stream: Stream, peer: SocketAddr, scope: ListenerScope) -> Client {
         let (reader, writer) = stream.into_split();
-        Client { reader: Reader::new(reader), writer, peer, scope, last_request: false, scratch: Vec::new() }
+        let (reader, scratch) = (Reader::new(reader), Vec::new());
+        Client { reader, writer, peer, scope, last_request: false, inside: None, scratch }
+    }
+
+    /// Takes the connection away, with what was read too far: for a handshake. `None` when it was
+    /// taken before.
+    pub(super) fn take_stream(&mut self) -> Option<(Bytes, Stream)> {
+        let early = self.reader.take_buffered();
+        let reader = std::mem::replace(&mut self.reader, Reader::new(ReadHalf::Taken));
+        let writer = std::mem::replace(&mut self.writer, WriteHalf::Taken);
+        Stream::of_halves(reader.into_io(), writer).map(|stream| (early, stream))
+    }
+
+    /// Goes on with another connection.
+    pub(super) fn put_stream(&mut self, stream: Stream) {
+        let (reader, writer) = stream.into_split();
+        self.reader = Reader::new(reader);
+        self.writer = writer;
     }
 
     /// Whether the connection stays open behind a response for which nothing more of this request

@@ -5,7 +5,7 @@ use super::collapse::{Role, join};
 use super::fetch::{Plan, fetch};
 use super::record::Record;
 use super::{
-    Client, Exchange, Interrupted, Next, Proxy, Shared, deliver, local, refuse, stored, tunnel, upload,
+    Client, Exchange, Interrupted, Next, Proxy, Shared, connect, deliver, local, refuse, stored, upload,
 };
 use crate::caching::{Decision, ForwardReason, Handled, Outcome, cacheable_request, decide};
 use crate::error::{ErrorType, Failure, Fault};
@@ -14,11 +14,16 @@ use crate::origin::AddressJudge as _;
 use crate::store::Key;
 
 /// Answers one request, and logs what became of it.
-pub async fn exchange(proxy: &Proxy, client: &mut Client, request: Request) -> Next {
+pub async fn exchange(proxy: &Proxy, client: &mut Client, mut request: Request) -> Next {
+    let located = client.inside.as_ref().map_or(Ok(()), |inside| inside.locate(&mut request));
     let record = Record::begin(&proxy.shared, client, &request);
     let mut told = Told { shared: &proxy.shared, request: &request, record, ended: false };
     let mut exchange = Exchange { proxy, client, request: &request, record: &mut told.record };
-    let next = match story(&mut exchange).await {
+    let ended = match located {
+        Ok(()) => story(&mut exchange).await,
+        Err(failure) => Err(failure.into()),
+    };
+    let next = match ended {
         Ok(next) => next,
         Err(Interrupted::Failed(failure)) => refuse::refuse(&mut exchange, failure).await,
         Err(Interrupted::Cut(failure)) => exchange.record.cut(failure),
@@ -48,8 +53,8 @@ impl Drop for Told<'_> {
 async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
     let uri = match admit(exchange)? {
         Admitted::Forward(uri) => uri,
-        Admitted::Tunnel(authority) => {
-            return tunnel::connect(exchange, &authority).await;
+        Admitted::Tunnel(authority, blocked) => {
+            return connect::connect(exchange, &authority, blocked).await;
         }
         Admitted::Local(answer) => return local::respond(exchange, answer).await,
     };

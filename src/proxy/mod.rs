@@ -7,11 +7,14 @@
 mod admit;
 mod client;
 mod collapse;
+mod connect;
 mod deliver;
 mod exchange;
 mod fetch;
 mod fill;
 mod forward;
+mod inside;
+mod interception;
 mod local;
 mod partial;
 mod parts;
@@ -36,6 +39,7 @@ use arc_swap::ArcSwap;
 
 pub use client::{Client, Next};
 pub use exchange::exchange;
+pub use interception::{BlockedHost, Exceptions, Interception};
 use record::Record;
 
 pub use record::Counters;
@@ -67,6 +71,8 @@ pub struct Shared {
     pub own: Vec<SocketAddr>,
     /// What TLS with origins trusts; without it no `https` URI is fetched.
     pub origin_tls: Option<Arc<OriginTls>>,
+    /// How HTTPS is looked into; without it, it is tunnelled.
+    pub intercept: Option<Interception>,
     pub counters: Counters,
     flights: collapse::Flights,
     requests: AtomicU64,
@@ -83,6 +89,8 @@ pub struct Limits {
     pub idle: Duration,
     /// Between a request and the head of its response; default 120 s.
     pub response: Duration,
+    /// A client's TLS handshake; default 10 s.
+    pub handshake: Duration,
     /// Silence in both directions of a tunnel; default 10 min.
     pub tunnel_idle: Duration,
 }
@@ -95,6 +103,7 @@ impl Default for Limits {
             interim: 16,
             idle: Duration::from_secs(60),
             response: Duration::from_secs(120),
+            handshake: Duration::from_secs(10),
             tunnel_idle: Duration::from_secs(600),
         }
     }
@@ -113,6 +122,7 @@ pub struct Parts {
     pub instance: u32,
     pub own: Vec<SocketAddr>,
     pub origin_tls: Option<Arc<OriginTls>>,
+    pub intercept: Option<Interception>,
 }
 
 /// The name of an instance in `Via`.
@@ -139,6 +149,7 @@ impl Shared {
             pseudonym: pseudonym(parts.instance),
             own: parts.own,
             origin_tls: parts.origin_tls,
+            intercept: parts.intercept,
             counters: Counters::default(),
             flights: collapse::Flights::default(),
             requests: AtomicU64::new(u64::from(parts.instance) << 32),

@@ -47,6 +47,8 @@ mod http_options;
 mod http_pool;
 mod http_shared;
 mod http_versions;
+mod intercept;
+mod intercept_tunnels;
 mod log_access;
 mod log_process;
 mod process;

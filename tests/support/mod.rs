@@ -20,7 +20,7 @@ mod wire;
 mod world;
 
 pub use answer::Answer;
-pub use certificates::Certificates;
+pub use certificates::{Certificates, trusting};
 pub use client::{Client, Response, request};
 pub use command::{Ended, Folder, larder};
 pub use gate::Gate;

@@ -56,6 +56,11 @@ impl Wire {
         Wire { stream: self.stream.connect_tls(config, name), ..self }
     }
 
+    /// Shakes hands within TLS, each octet in a segment of its own.
+    pub fn hand_over_octet_by_octet(&mut self) {
+        self.stream.shake_hands_bytewise().expect("a handshake");
+    }
+
     /// Sends octets; false if the peer has closed. That is no failure of the test: what a peer
     /// says is looked at, not whether it listens.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
