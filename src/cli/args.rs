@@ -202,7 +202,7 @@ pub struct ServeArgs {
     /// Diagnostics on the standard error: off, error, warn, info, debug or trace [default: info]
     #[arg(long, env = "LARDER_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
-    /// Look into HTTPS (not in this version)
+    /// Look into HTTPS, with an authority that clients have to trust
     #[arg(long)]
     pub intercept: bool,
 }

@@ -8,6 +8,7 @@ mod cache;
 mod commands;
 mod control_client;
 mod open_store;
+mod open_tls;
 mod running;
 mod serve;
 mod verify;

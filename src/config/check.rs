@@ -17,8 +17,8 @@ impl Config {
     pub(super) fn check(&self) -> Result<(), Finding> {
         self.check_server()?;
         self.check_limits()?;
-        if self.intercept.enabled {
-            return refuse("intercept.enabled", "looking into HTTPS is not in this version; it is tunnelled");
+        if let Some(url) = self.intercept.except.iter().find(|pattern| pattern.is_url()) {
+            return refuse("intercept.except", format!("{url}: a tunnel has a host and no URL"));
         }
         Ok(())
     }

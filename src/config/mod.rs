@@ -5,13 +5,14 @@
 mod check;
 mod choices;
 mod error;
+mod intercept;
 mod load;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod values;
 
-pub use choices::{LogFormat, LogLevel, SetCookie};
+pub use choices::{BlockPage, LogFormat, LogLevel, SetCookie};
 pub use error::{ConfigError, Diagnosis};
 pub use load::{Folders, Overrides, load, load_without_lists, parse};
 pub use settings::{

@@ -164,6 +164,16 @@ impl Origins {
         authority: &Authority,
         judge: &impl AddressJudge,
     ) -> Result<(TcpStream, SocketAddr), Failure> {
+        let admitted = self.admitted(authority, judge).await?;
+        dial::first_to_connect(&self.clock, &admitted, self.limits.connect_timeout).await
+    }
+
+    /// The addresses of a host that may be dialled; there is at least one.
+    pub async fn admitted(
+        &self,
+        authority: &Authority,
+        judge: &impl AddressJudge,
+    ) -> Result<Vec<SocketAddr>, Failure> {
         let resolving = self.clock.timeout(self.limits.dns_timeout, self.resolver.addresses(&authority.host));
         let addresses = resolving.await.unwrap_or_else(|_| Err(dns_timeout()))?;
         let mut admitted = Vec::with_capacity(addresses.len());
@@ -178,7 +188,7 @@ impl Origins {
         match (admitted.is_empty(), refused) {
             (true, Some(failure)) => Err(failure),
             (true, None) => Err(no_address()),
-            (false, _) => dial::first_to_connect(&self.clock, &admitted, self.limits.connect_timeout).await,
+            (false, _) => Ok(admitted),
         }
     }
 }

@@ -46,6 +46,15 @@ pub(super) async fn connect(
     if interception.is_none() && !is_plain {
         return tunnel::connect(exchange, authority).await;
     }
+    // Inside, an address is judged when it is dialled. Where it is known without waiting, or where
+    // anything may come out of the tunnel, the client is told now.
+    if is_plain || authority.host.ip().is_some() {
+        match exchange.proxy.origins.admitted(authority, &exchange.judge()).await {
+            Err(failure) if failure.fault == Fault::Policy => return Err(failure.into()),
+            // A name that does not resolve is told inside, if a response is not stored.
+            Ok(_) | Err(_) => {}
+        }
+    }
     let certificate = |interception: &Interception| interception.server_config(client, &authority.host);
     // What can't be had is known before the tunnel is open.
     let config = interception.filter(|_| !is_plain).map(certificate).transpose()?;

@@ -1,4 +1,4 @@
-//! Which tunnels are looked into, and which are left alone (docs/interception.md).
+//! Which tunnels are looked into, and which are left alone (docs/https.md).
 //!
 //! A host is tunnelled as it is when the configuration says so, when the authority may not sign for
 //! it, when its origin asks for a certificate of the client's, and, if exceptions are learned, when
@@ -82,19 +82,19 @@ impl Interception {
         shared: &Shared,
         client: IpAddr,
         authority: &Authority,
-    ) -> Option<String> {
-        if let Some(pattern) = self.except.find(authority) {
-            return Some(format!("{pattern} is an exception"));
+    ) -> Option<&'static str> {
+        if self.except.contains(&authority.host) {
+            return Some("the host is an exception");
         }
         if !self.leaves.authority().constraints().permit(&authority.host) {
-            return Some("the authority may not sign for it".to_owned());
+            return Some("the authority may not sign for it");
         }
         let origins = shared.origin_tls.as_ref();
         if origins.is_some_and(|tls| tls.asks_for_certificate(&authority.host, authority.port)) {
-            return Some("the server asks for a certificate of the client".to_owned());
+            return Some("the server asks for a certificate of the client");
         }
         self.has_learned(client, &authority.host, shared.clock.now())
-            .then(|| "the client does not accept a certificate of Larder's".to_owned())
+            .then_some("the client does not accept a certificate of Larder's")
     }
 
     /// What serves this host to a client.

@@ -28,7 +28,8 @@ impl NameConstraints {
         Ok(constraints)
     }
 
-    fn add(&mut self, text: &str) -> Result<(), String> {
+    /// Adds one host, address or network.
+    pub fn add(&mut self, text: &str) -> Result<(), String> {
         if let Ok(network) = text.parse::<IpNet>() {
             self.networks.push(network.trunc());
             return Ok(());

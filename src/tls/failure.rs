@@ -13,39 +13,39 @@ use super::bad_certificate::BadCertificate;
 /// What a failed handshake with this origin comes to.
 pub fn handshake_failure(host: &Host, error: &io::Error) -> Failure {
     let Some(tls) = tls_error(error) else {
-        let public = format!("{host} has closed the connection during the TLS handshake.");
+        let public = format!("{host} has closed the connection during the TLS handshake");
         return failure(ErrorType::ConnectionTerminated, public, error);
     };
     match tls {
         Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) => {
             let public = match reason.downcast_ref::<BadCertificate>() {
-                Some(reason) => format!("The certificate of {host} is not accepted: {reason}."),
-                None => format!("The certificate of {host} is not accepted."),
+                Some(reason) => format!("The certificate of {host} is not accepted: {reason}"),
+                None => format!("The certificate of {host} is not accepted"),
             };
             failure(ErrorType::TlsCertificateError, public, tls)
         }
         // The certificate is good, and the signature in the handshake is not its key's.
         Error::InvalidCertificate(_) => {
-            let public = format!("{host} can't show that its certificate is its own.");
+            let public = format!("{host} can't show that its certificate is its own");
             failure(ErrorType::TlsCertificateError, public, tls)
         }
         Error::NoCertificatesPresented => {
-            failure(ErrorType::TlsCertificateError, format!("{host} shows no certificate."), tls)
+            failure(ErrorType::TlsCertificateError, format!("{host} shows no certificate"), tls)
         }
         // RFC 9209 §2.3.16: the alert came from the other side.
         Error::AlertReceived(alert) => {
             let number = u8::from(*alert);
             let public = match alert {
                 AlertDescription::ProtocolVersion => {
-                    format!("{host} does not speak TLS 1.2 or later (alert {number}).")
+                    format!("{host} does not speak TLS 1.2 or later (alert {number})")
                 }
                 AlertDescription::UnrecognisedName => {
-                    format!("{host} does not know itself by that name (alert {number}).")
+                    format!("{host} does not know itself by that name (alert {number})")
                 }
                 AlertDescription::CertificateRequired => {
-                    format!("{host} wants a certificate of the client's (alert {number}).")
+                    format!("{host} wants a certificate of the client's (alert {number})")
                 }
-                _ => format!("{host} has refused the TLS handshake (alert {number})."),
+                _ => format!("{host} has refused the TLS handshake (alert {number})"),
             };
             failure(ErrorType::TlsAlertReceived, public, tls)
         }
@@ -53,14 +53,14 @@ pub fn handshake_failure(host: &Host, error: &io::Error) -> Failure {
             PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
         ) => {
-            let public = format!("{host} does not speak TLS 1.2 or later.");
+            let public = format!("{host} does not speak TLS 1.2 or later");
             failure(ErrorType::TlsProtocolError, public, tls)
         }
         Error::PeerIncompatible(_) => {
-            let public = format!("{host} offers no TLS that is safe.");
+            let public = format!("{host} offers no TLS that is safe");
             failure(ErrorType::TlsProtocolError, public, tls)
         }
-        _ => failure(ErrorType::TlsProtocolError, format!("{host} does not speak TLS as it should."), tls),
+        _ => failure(ErrorType::TlsProtocolError, format!("{host} does not speak TLS as it should"), tls),
     }
 }
 

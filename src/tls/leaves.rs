@@ -261,7 +261,7 @@ impl From<MintError> for Failure {
                 Failure::new(ErrorType::ConnectionLimitReached, Fault::Proxy, 503, error.to_string())
             }
             MintError::NotPermitted(_) | MintError::Expired | MintError::Making(_) => {
-                let public = "This host's HTTPS can't be intercepted.";
+                let public = "This host's HTTPS can't be intercepted";
                 Failure::new(ErrorType::ProxyInternalError, Fault::Proxy, 500, public).with_internal(error)
             }
         }

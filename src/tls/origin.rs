@@ -117,7 +117,7 @@ impl OriginTls {
         let builder = ClientConfig::builder_with_details(provider(), time)
             .with_safe_default_protocol_versions()
             .map_err(|error| {
-                let public = "TLS can't be spoken here.";
+                let public = "TLS can't be spoken here";
                 Failure::new(ErrorType::ProxyInternalError, Fault::Proxy, 500, public).with_internal(error)
             })?;
         // Called dangerous because a verifier can be lax; ours does all that rustls' own one does.
@@ -136,7 +136,7 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, Failure> {
         return Ok(ServerName::IpAddress(ip.into()));
     }
     ServerName::try_from(host.as_str().to_owned()).map_err(|error| {
-        let public = format!("No certificate can be for the name {host}.");
+        let public = format!("No certificate can be for the name {host}");
         Failure::new(ErrorType::TlsCertificateError, Fault::Origin, 502, public).with_internal(error)
     })
 }

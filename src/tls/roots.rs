@@ -6,11 +6,20 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use super::authority::OwnRoots;
-use super::certificate::{key_hash, parse};
+use super::certificate::{hex, key_hash, parse};
 
-/// Roots that came with their private key, by the SHA-256 of their public key. Who has one of these
-/// in its store trusts everybody.
-pub(super) const LEAKED: &[(&str, [u8; 32])] = &[];
+/// Roots that came with their private key, by the SHA-256 of their SubjectPublicKeyInfo. Who has one
+/// of these in its store trusts everybody. The first five are also on Chromium's blocklist; the others
+/// are in the public repositories of the programs they are named after.
+pub(super) const LEAKED: &[(&str, &str)] = &[
+    ("Superfish", "4bb8f35ba1e126f8dde1b0c420625ed86dce61a7bddadbdea9aba578ff13145e"),
+    ("eDellRoot", "cdee9f3305572a677e1a6c82dc1e02a35b11cae6a684338c9f37fe1ac8daec23"),
+    ("DSDTestProvider", "130ad4e0633521290531b6651f5759b0bc7bc656709ff8f365c2143b0389b6f6"),
+    ("SenncomRootCA", "0c43ea8bcde9fc3bca165664ac8215567e3489d5393a0c81e1a79141992e1953"),
+    ("Sennheiser 127.0.0.1", "8f591f7aa4dc3efe9490c38a4692c9011ed128f1de595569406d77b6fa1f6b4c"),
+    ("preact-cli", "680971cb44b0fd56592102a256e85c58e87109ad8044c2b90d8f3c6e9eeab897"),
+    ("webpack-dev-server", "8ccaf212316c595afb9a0af4be01668781796f839ba9a22012fdbb431d8630fd"),
+];
 
 /// What is trusted.
 #[derive(Debug)]
@@ -81,5 +90,6 @@ impl Roots {
 
 /// The name of the leaked root that has this key.
 pub(super) fn leaked(hash: &[u8; 32]) -> Option<&'static str> {
-    LEAKED.iter().find(|(_, leaked)| leaked == hash).map(|(name, _)| *name)
+    let digits = hex(hash);
+    LEAKED.iter().find(|(_, leaked)| *leaked == digits).map(|(name, _)| *name)
 }

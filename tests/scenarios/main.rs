@@ -48,6 +48,7 @@ mod http_pool;
 mod http_shared;
 mod http_versions;
 mod intercept;
+mod intercept_process;
 mod intercept_tunnels;
 mod log_access;
 mod log_process;

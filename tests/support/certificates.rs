@@ -59,6 +59,11 @@ impl Certificates {
         self.issuer.der().clone()
     }
 
+    /// The same in PEM.
+    pub fn root_pem(&self) -> String {
+        self.issuer.pem()
+    }
+
     /// What the server with this name uses.
     pub fn server(&self, name: &str) -> ServerConfig {
         self.server_with(name, |_| {})

@@ -81,7 +81,7 @@ impl Setup {
         std::fs::remove_dir_all(&folder).expect("it was made");
         self.authority = Some(authority.certificate().clone());
         let patterns: Vec<Pattern> = except.iter().map(|text| text.parse().expect("a pattern")).collect();
-        let except = HostSet::new("intercept.except", &patterns).expect("few patterns");
+        let except = HostSet::build(&patterns).expect("few patterns");
         let leaves = Leaves::new(authority, self.clock.clone()).expect("a key");
         self.intercept = Some(Interception::new(leaves, except, blocked, exceptions));
     }

@@ -120,7 +120,7 @@ fn a_leaf_is_for_one_host() {
     let failure = met.failure(&ip);
     assert_eq!((failure.error, failure.status), (ErrorType::TlsCertificateError, 502));
     assert_eq!(failure.fault, Fault::Origin);
-    assert!(failure.public.ends_with("it is for other names: a.example."), "{}", failure.public);
+    assert!(failure.public.ends_with("it is for other names: a.example"), "{}", failure.public);
 }
 
 #[test]
