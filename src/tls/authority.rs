@@ -25,7 +25,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::clock::Clock;
 use crate::http::Timestamp;
 
-use super::certificate::{hex, key_hash, not_after, parse};
+use super::certificate::{hex, not_after, parse, sha256};
 use super::constraints::NameConstraints;
 use super::key_store::{Created, KeyStore, KeyStoreError};
 use super::random;
@@ -166,9 +166,10 @@ impl Authority {
         self.not_after
     }
 
-    /// SHA-256 of the root's certificate in hexadecimal digits, as browsers show it.
+    /// SHA-256 of the root's certificate, as browsers show it.
     pub fn fingerprint(&self) -> String {
-        hex(&key_hash(&self.certificate))
+        let octets = sha256(&self.certificate);
+        octets.iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":")
     }
 
     /// The hosts that it may sign for. What it may not sign for can only be tunnelled.
@@ -241,7 +242,7 @@ impl std::fmt::Debug for Authority {
 impl OwnRoots {
     fn add(&mut self, certificate: &CertificateDer<'_>) {
         if let Some(parsed) = parse(certificate) {
-            let key_hash = key_hash(parsed.public_key().raw);
+            let key_hash = sha256(parsed.public_key().raw);
             self.0.push(OwnRoot { subject: parsed.subject().as_raw().to_vec(), key_hash });
         }
     }

@@ -17,14 +17,14 @@ impl Machine {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("larder-trust-{}-{number}", std::process::id()));
-        fs::create_dir_all(path.join("home")).expect("a folder");
+        fs::create_dir_all(path.join("user")).expect("a folder");
         Machine(path)
     }
 
     fn places(&self) -> Places {
         Places {
             root: self.0.clone(),
-            home: Some(self.0.join("home")),
+            home: Some(self.0.join("user")),
             programs: vec![self.0.join("bin"), self.0.join("usr/sbin")],
             ..Places::default()
         }
@@ -140,24 +140,24 @@ fn a_system_without_its_command_is_none() {
 fn browsers_databases() {
     let machine = Machine::new();
     for folder in ["x.default", "y.work"] {
-        machine.file(&format!("home/.mozilla/firefox/{folder}/cert9.db"), "");
+        machine.file(&format!("user/.mozilla/firefox/{folder}/cert9.db"), "");
     }
-    machine.folder("home/.mozilla/firefox/no-profile").file("home/.pki/nssdb/cert9.db", "");
+    machine.folder("user/.mozilla/firefox/no-profile").file("user/.pki/nssdb/cert9.db", "");
     machine.program("bin/certutil");
     let (found, root) = (machine.found(), machine.root());
     let kinds: Vec<String> =
         names(&found).iter().map(|name| name.replace(&machine.0.display().to_string(), "")).collect();
     let expected = [
-        "Firefox (/home/.mozilla/firefox/x.default)",
-        "Firefox (/home/.mozilla/firefox/y.work)",
-        "Chromium (/home/.pki/nssdb)",
+        "Firefox (/user/.mozilla/firefox/x.default)",
+        "Firefox (/user/.mozilla/firefox/y.work)",
+        "Chromium (/user/.pki/nssdb)",
     ];
     assert_eq!(kinds, expected);
     install(found.stores[2].as_ref(), &root);
     uninstall(found.stores[2].as_ref(), &root);
     let told = [
-        "-A -d sql:/home/.pki/nssdb -n larder-authority-0123ab -t C,, -i /ca.pem",
-        "-D -d sql:/home/.pki/nssdb -n larder-authority-0123ab",
+        "-A -d sql:/user/.pki/nssdb -n larder-authority-0123ab -t C,, -i /ca.pem",
+        "-D -d sql:/user/.pki/nssdb -n larder-authority-0123ab",
     ];
     assert_eq!(machine.told("bin/certutil"), told);
 }
@@ -169,15 +169,15 @@ fn a_chromium_that_has_never_run() {
     let (found, root) = (machine.found(), machine.root());
     let steps = only(&found).install(&root);
     steps.iter().for_each(|step| step.take().expect("it can be done"));
-    assert!(machine.0.join("home/.pki/nssdb").is_dir());
-    assert_eq!(machine.told("bin/certutil")[0], "-N -d sql:/home/.pki/nssdb --empty-password");
+    assert!(machine.0.join("user/.pki/nssdb").is_dir());
+    assert_eq!(machine.told("bin/certutil")[0], "-N -d sql:/user/.pki/nssdb --empty-password");
 }
 
 #[test]
 fn without_certutil_it_is_said_what_helps() {
     let machine = Machine::new();
     assert!(machine.found().missing.is_empty(), "no browser, no need");
-    machine.file("home/.mozilla/firefox/x.default/cert9.db", "");
+    machine.file("user/.mozilla/firefox/x.default/cert9.db", "");
     let found = machine.found();
     assert!(found.stores.is_empty());
     assert!(found.missing[0].1.contains("libnss3-tools"), "{:?}", found.missing);
