@@ -47,6 +47,30 @@ pub struct Folders {
     pub etc: PathBuf,
 }
 
+/// What of the environment says where programs and their data are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    pub home: Option<PathBuf>,
+    pub xdg_data: Option<PathBuf>,
+    /// The folders of `PATH`.
+    pub programs: Vec<PathBuf>,
+    pub java_home: Option<PathBuf>,
+}
+
+impl Environment {
+    /// That of this process.
+    pub fn of_process() -> Environment {
+        let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let programs = env::var_os("PATH").map(|path| env::split_paths(&path).collect());
+        Environment {
+            home: absolute("HOME"),
+            xdg_data: absolute("XDG_DATA_HOME"),
+            programs: programs.unwrap_or_default(),
+            java_home: absolute("JAVA_HOME"),
+        }
+    }
+}
+
 impl Folders {
     /// Those of this process.
     pub fn of_process() -> Folders {

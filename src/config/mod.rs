@@ -14,7 +14,7 @@ mod values;
 
 pub use choices::{BlockPage, LogFormat, LogLevel, SetCookie};
 pub use error::{ConfigError, Diagnosis};
-pub use load::{Folders, Overrides, load, load_without_lists, parse};
+pub use load::{Environment, Folders, Overrides, load, load_without_lists, parse};
 pub use settings::{
     CacheSettings, Config, InterceptSettings, KNOWN_KEYS, LimitSettings, LogSettings, ServerSettings,
     Settings,

@@ -19,12 +19,13 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use x509_parser::prelude::X509Certificate;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::clock::Clock;
 use crate::http::Timestamp;
 
-use super::certificate::{hex, key_hash, not_after, parse};
+use super::certificate::{hex, not_after, parse, sha256};
 use super::constraints::NameConstraints;
 use super::key_store::{Created, KeyStore, KeyStoreError};
 use super::random;
@@ -75,6 +76,14 @@ struct OwnRoot {
     /// The subject in DER.
     subject: Vec<u8>,
     key_hash: [u8; 32],
+}
+
+/// A root without its key, as others get it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootCertificate {
+    /// No other root has it.
+    pub name: String,
+    pub pem: String,
 }
 
 /// A signing key that is wiped when it is let go.
@@ -157,9 +166,10 @@ impl Authority {
         self.not_after
     }
 
-    /// SHA-256 of the root's certificate in hexadecimal digits, as browsers show it.
+    /// SHA-256 of the root's certificate, as browsers show it.
     pub fn fingerprint(&self) -> String {
-        hex(&key_hash(&self.certificate))
+        let octets = sha256(&self.certificate);
+        octets.iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":")
     }
 
     /// The hosts that it may sign for. What it may not sign for can only be tunnelled.
@@ -177,9 +187,20 @@ impl Authority {
         &self.roots
     }
 
-    /// Certificates of earlier roots in PEM, to be uninstalled.
-    pub fn previous(&self) -> Result<String, AuthorityError> {
-        Ok(self.store.previous()?)
+    /// This root for those who shall trust it.
+    pub fn root(&self) -> RootCertificate {
+        RootCertificate { name: self.name.clone(), pem: self.pem.clone() }
+    }
+
+    /// Earlier roots, the oldest first, to be uninstalled.
+    pub fn previous(&self) -> Result<Vec<RootCertificate>, AuthorityError> {
+        let text = self.store.previous()?;
+        let blocks = text.split(CERTIFICATE_MARK).skip(1).map(|block| CERTIFICATE_MARK.to_owned() + block);
+        let named = |pem: String| {
+            let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+            Some(RootCertificate { name: common_name(&parse(&certificate)?)?, pem })
+        };
+        Ok(blocks.filter_map(named).collect())
     }
 
     fn of(
@@ -193,8 +214,7 @@ impl Authority {
         if parsed.public_key().subject_public_key.data.as_ref() != key.der_bytes() {
             return Err(damaged(folder, "key and certificate are not of one authority"));
         }
-        let name = parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
-        let name = name.ok_or(damaged(folder, "the certificate has no name"))?.to_owned();
+        let name = common_name(&parsed).ok_or(damaged(folder, "the certificate has no name"))?;
         let constraints = match parsed.name_constraints() {
             Ok(None) => Some(NameConstraints::default()),
             Ok(Some(extension)) => NameConstraints::from_extension(extension.value),
@@ -222,7 +242,7 @@ impl std::fmt::Debug for Authority {
 impl OwnRoots {
     fn add(&mut self, certificate: &CertificateDer<'_>) {
         if let Some(parsed) = parse(certificate) {
-            let key_hash = key_hash(parsed.public_key().raw);
+            let key_hash = sha256(parsed.public_key().raw);
             self.0.push(OwnRoot { subject: parsed.subject().as_raw().to_vec(), key_hash });
         }
     }
@@ -298,6 +318,10 @@ pub(super) fn validity(params: &mut CertificateParams, from: Timestamp, to: Time
     params.not_before = start.checked_add(Duration::from_secs(from.0).try_into().ok()?)?;
     params.not_after = start.checked_add(Duration::from_secs(to.0).try_into().ok()?)?;
     Some(())
+}
+
+fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
+    Some(certificate.subject().iter_common_name().next()?.as_str().ok()?.to_owned())
 }
 
 fn damaged(folder: &Path, what: &'static str) -> AuthorityError {

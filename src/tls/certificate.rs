@@ -21,9 +21,9 @@ pub(super) fn parse<'a>(der: &'a CertificateDer<'_>) -> Option<X509Certificate<'
     }
 }
 
-/// SHA-256 of a SubjectPublicKeyInfo, as pins have it.
-pub(super) fn key_hash(spki: &[u8]) -> [u8; 32] {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, spki);
+/// SHA-256: of a SubjectPublicKeyInfo for pins, of a certificate for people.
+pub(super) fn sha256(octets: &[u8]) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets);
     let mut hash = [0; 32];
     for (octet, value) in hash.iter_mut().zip(digest.as_ref()) {
         *octet = *value;

@@ -36,7 +36,7 @@ use rustls::time_provider::TimeProvider;
 
 use crate::clock::Clock;
 
-pub use authority::{Authority, AuthorityError, OwnRoots};
+pub use authority::{Authority, AuthorityError, OwnRoots, RootCertificate};
 pub use bad_certificate::BadCertificate;
 pub use certificate::not_after;
 pub use client_hello::{CLIENT_HELLO_MAX, ClientHello, Hello};

@@ -6,7 +6,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use super::authority::OwnRoots;
-use super::certificate::{hex, key_hash, parse};
+use super::certificate::{hex, parse, sha256};
 
 /// Roots that came with their private key, by the SHA-256 of their SubjectPublicKeyInfo. Who has one
 /// of these in its store trusts everybody. The first five are also on Chromium's blocklist; the others
@@ -70,7 +70,7 @@ impl Roots {
                 roots.warnings.push("a trusted certificate is malformed and left out".to_owned());
                 continue;
             };
-            let hash = key_hash(parsed.public_key().raw);
+            let hash = sha256(parsed.public_key().raw);
             if own.has_key(&hash) {
                 // It is there so that clients trust it. No origin can have it.
                 continue;

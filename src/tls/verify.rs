@@ -19,7 +19,7 @@ use crate::http::Timestamp;
 
 use super::authority::OwnRoots;
 use super::bad_certificate::{BadCertificate, Names};
-use super::certificate::{key_hash, parse};
+use super::certificate::{parse, sha256};
 use super::pin::Pin;
 use super::roots::{Roots, leaked};
 
@@ -53,7 +53,7 @@ impl HostVerifier {
         let parsed = parse(leaf).ok_or_else(|| malformed("not a certificate"))?;
         self.refuse_known_bad(&parsed, intermediates)?;
         if let Some(pin) = self.pin {
-            let found = Pin(key_hash(parsed.public_key().raw));
+            let found = Pin(sha256(parsed.public_key().raw));
             let is_pinned = found == pin;
             return if is_pinned {
                 Ok(())
@@ -74,7 +74,7 @@ impl HostVerifier {
         intermediates: &[CertificateDer<'_>],
     ) -> Result<(), BadCertificate> {
         let check = |certificate: &X509Certificate<'_>| {
-            let hash = key_hash(certificate.public_key().raw);
+            let hash = sha256(certificate.public_key().raw);
             if self.trust.own.has_key(&hash) || self.trust.own.has_name(certificate.issuer().as_raw()) {
                 return Err(BadCertificate::OwnAuthority);
             }

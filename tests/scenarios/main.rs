@@ -31,6 +31,7 @@ mod cache_room;
 mod cache_stale;
 mod cache_storing;
 mod cache_validation;
+mod cli_ca;
 mod cli_cache;
 mod cli_config;
 mod cli_running;

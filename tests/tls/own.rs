@@ -54,7 +54,7 @@ fn our_own_authority_as_an_origins() {
     let installed = Client::trusting(&[other.der(), own_root.clone()]).owning(own.own_roots());
     ask(&installed, open(), &clock).is_refused("and the root is installed", REASON);
     let mut leaf = other.leaf(&["a.example"]);
-    let shown = leaf.with(&[own_root.clone()]);
+    let shown = leaf.with(std::slice::from_ref(&own_root));
     client.ask("a.example", shown).is_refused("our root, shown above another's leaf", REASON);
     leaf.certificate = own_root;
     client.ask("a.example", leaf.with(&[])).is_refused("our root itself", REASON);

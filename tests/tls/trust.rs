@@ -94,7 +94,8 @@ fn octets_that_are_no_certificate() {
     let root = Ca::root("root");
     let client = Client::trusting(&[root.der()]);
     let leaf = root.leaf(&["a.example"]);
-    let cases: [(&str, fn(&mut Vec<u8>)); 4] = [
+    type Case<'a> = (&'a str, fn(&mut Vec<u8>));
+    let cases: [Case<'_>; 4] = [
         ("cut off", |octets| octets.truncate(octets.len() - 10)),
         ("with more behind", |octets| octets.push(0)),
         ("nothing of the kind", |octets| *octets = b"certificate".to_vec()),

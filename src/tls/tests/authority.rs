@@ -127,7 +127,7 @@ fn a_rotation_replaces_the_root_and_remembers_it() {
     let subject =
         |authority: &Authority| parse(authority.certificate()).expect("good").subject().as_raw().to_vec();
     assert!(new.own_roots().has_name(&subject(&old)) && new.own_roots().has_name(&subject(&new)));
-    assert_eq!(new.previous().expect("it is there"), old.pem());
+    assert_eq!(new.previous().expect("it is there"), [old.root()]);
     let text = fs::read_to_string(folder.0.join("authority.pem")).expect("it is there");
     assert!(!text.contains(old.pem()), "the old key and certificate are gone");
     assert_eq!(authority(&folder, &clock).certificate(), new.certificate());
