@@ -14,6 +14,7 @@
 mod answer;
 mod directives;
 mod etag;
+mod explain;
 mod freshness;
 mod head;
 mod invalidation;
@@ -33,6 +34,7 @@ mod tests;
 
 pub use answer::{Answer, answer};
 pub use etag::ETag;
+pub use explain::{ExplainedVariant, Explanation, Line, explain};
 pub use freshness::{DELTA_SECONDS_MAX, Lifetime, Times};
 pub use head::{StoredHead, StoredParts};
 pub use invalidation::invalidated;

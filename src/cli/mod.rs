@@ -8,6 +8,7 @@ mod ca;
 mod cache;
 mod commands;
 mod control_client;
+mod explain;
 mod open_store;
 mod open_tls;
 mod running;
@@ -17,11 +18,12 @@ mod verify;
 mod warm;
 
 pub use args::{
-    Args, CaArgs, CaCommand, CacheCommand, ClientArgs, Command, ExportArgs, InstallArgs, PatternArgs,
-    ServeArgs,
+    Args, CaArgs, CaCommand, CacheCommand, ClientArgs, Command, ExplainArgs, ExportArgs, InstallArgs,
+    PatternArgs, ServeArgs,
 };
 pub use ca::ca;
 pub use cache::cache;
 pub use commands::{bad_config, block, blocked, check, failed, reload, unblock};
+pub use explain::explain;
 pub use serve::serve;
 pub use trust::StoreKind;

@@ -18,6 +18,7 @@ mod interception;
 mod local;
 mod partial;
 mod parts;
+mod recent;
 mod record;
 mod refuse;
 mod render;
@@ -42,6 +43,7 @@ pub use exchange::exchange;
 pub use interception::{BlockedHost, Exceptions, Interception};
 use record::Record;
 
+pub use recent::{Recalled, Recent};
 pub use record::Counters;
 pub use refuse::{refuse_connection, refuse_head};
 
@@ -74,6 +76,7 @@ pub struct Shared {
     /// How HTTPS is looked into; without it, it is tunnelled.
     pub intercept: Option<Interception>,
     pub counters: Counters,
+    pub recent: Recent,
     flights: collapse::Flights,
     requests: AtomicU64,
 }
@@ -151,6 +154,7 @@ impl Shared {
             origin_tls: parts.origin_tls,
             intercept: parts.intercept,
             counters: Counters::default(),
+            recent: Recent::default(),
             flights: collapse::Flights::default(),
             requests: AtomicU64::new(u64::from(parts.instance) << 32),
         }

@@ -34,6 +34,7 @@ mod cache_validation;
 mod cli_ca;
 mod cli_cache;
 mod cli_config;
+mod cli_explain;
 mod cli_running;
 mod cli_start;
 mod collapse_ending;
