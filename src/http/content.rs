@@ -50,7 +50,26 @@ pub enum ContentError {
     Io(#[from] io::Error),
 }
 
-impl<R: AsyncRead + Unpin> Reader<R> {
+/// What messages are read from.
+pub trait Source: AsyncRead + Unpin {
+    /// The trailer fields that stood at the end, where they are not part of the octets.
+    fn take_trailers(&mut self) -> Option<Fields> {
+        None
+    }
+}
+
+impl Source for ReadHalf {
+    fn take_trailers(&mut self) -> Option<Fields> {
+        match self {
+            ReadHalf::Http2(stream) => stream.take_trailers(),
+            ReadHalf::Tcp(_) | ReadHalf::Tls(_) | ReadHalf::Taken => None,
+        }
+    }
+}
+
+impl Source for tokio::net::tcp::OwnedReadHalf {}
+
+impl<R: Source> Reader<R> {
     /// Reads from `io`.
     pub fn new(io: R) -> Reader<R> {
         Reader { io, buffer: BytesMut::new(), room: ROOM_MIN }
@@ -205,7 +224,7 @@ impl Content {
     /// Appends the next pieces to `pieces`: waits for one, then takes what else is there.
     /// [`Content::is_done`] tells whether they were the last ones. Waits without a limit of its
     /// own. Dropping the future loses nothing.
-    pub async fn next<R: AsyncRead + Unpin>(
+    pub async fn next<R: Source>(
         &mut self,
         reader: &mut Reader<R>,
         pieces: &mut Vec<Bytes>,
@@ -217,6 +236,7 @@ impl Content {
             return match self.framing {
                 Framing::UntilClose => {
                     self.framing = Framing::Done;
+                    self.trailers = reader.io.take_trailers().unwrap_or_default();
                     Ok(())
                 }
                 _ => Err(ContentError::Truncated),

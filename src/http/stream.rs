@@ -1,4 +1,4 @@
-//! A connection and its two halves, over TCP as it is or within TLS.
+//! A connection and its two halves: over TCP as it is, within TLS, or on a stream of HTTP/2.
 //!
 //! Invariant: what [`WriteHalf`] says it has written, the layer below has: no octet waits in TLS for
 //! a flush that somebody would have to remember. Both halves of a connection within TLS share its
@@ -19,11 +19,15 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_rustls::TlsStream;
 
+use super::{Fields, Http2Reader, Http2Writer};
+
 /// A connection in one piece.
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
     Tls(Rc<Tls>),
+    /// A tunnel on one stream of HTTP/2.
+    Http2(Box<Http2Reader>, Box<Http2Writer>),
 }
 
 /// The half that is read from.
@@ -31,6 +35,8 @@ pub enum Stream {
 pub enum ReadHalf {
     Tcp(OwnedReadHalf),
     Tls(Rc<Tls>),
+    /// The content, or the octets, of one stream of HTTP/2.
+    Http2(Box<Http2Reader>),
     /// What was here has gone elsewhere: nothing comes any more.
     Taken,
 }
@@ -40,6 +46,10 @@ pub enum ReadHalf {
 pub enum WriteHalf {
     Tcp(OwnedWriteHalf),
     Tls(Rc<Tls>),
+    /// A response on one stream of HTTP/2.
+    Http2(Box<Http2Writer>),
+    /// The octets of a tunnel on one.
+    Tunnel(Box<Http2Writer>),
     /// What was here has gone elsewhere: nothing goes out any more.
     Taken,
 }
@@ -58,6 +68,7 @@ impl Stream {
                 (ReadHalf::Tcp(reader), WriteHalf::Tcp(writer))
             }
             Stream::Tls(tls) => (ReadHalf::Tls(tls.clone()), WriteHalf::Tls(tls)),
+            Stream::Http2(reader, writer) => (ReadHalf::Http2(reader), WriteHalf::Tunnel(writer)),
         }
     }
 
@@ -66,6 +77,9 @@ impl Stream {
         match (reader, writer) {
             (ReadHalf::Tcp(reader), WriteHalf::Tcp(writer)) => reader.reunite(writer).ok().map(Stream::Tcp),
             (ReadHalf::Tls(tls), WriteHalf::Tls(other)) if Rc::ptr_eq(&tls, &other) => Some(Stream::Tls(tls)),
+            (ReadHalf::Http2(reader), WriteHalf::Http2(writer) | WriteHalf::Tunnel(writer)) => {
+                Some(Stream::Http2(reader, writer))
+            }
             _ => None,
         }
     }
@@ -73,17 +87,19 @@ impl Stream {
     /// The protocol that TLS has agreed on (RFC 7301); empty without TLS, and where nobody asked.
     pub fn protocol(&self) -> Vec<u8> {
         match self {
-            Stream::Tcp(_) => Vec::new(),
+            Stream::Tcp(_) | Stream::Http2(..) => Vec::new(),
             Stream::Tls(tls) => {
                 tls.stream.borrow().get_ref().1.alpn_protocol().map(<[u8]>::to_vec).unwrap_or_default()
             }
         }
     }
 
-    fn socket<T>(&self, act: impl FnOnce(&TcpStream) -> T) -> T {
+    /// Acts on the socket below, where that is this connection's alone.
+    fn socket<T>(&self, act: impl FnOnce(&TcpStream) -> T) -> Option<T> {
         match self {
-            Stream::Tcp(socket) => act(socket),
+            Stream::Tcp(socket) => Some(act(socket)),
             Stream::Tls(tls) => tls.socket(act),
+            Stream::Http2(..) => None,
         }
     }
 }
@@ -97,6 +113,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Stream::Tls(tls) => tls.poll(|stream| stream.poll_read(context, buffer)),
+            Stream::Http2(reader, _) => reader.poll_read(context, buffer),
         }
     }
 }
@@ -106,6 +123,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(context, octets),
             Stream::Tls(tls) => tls.poll(|stream| stream.poll_write(context, octets)),
+            Stream::Http2(_, writer) => writer.poll_write(context, octets),
         }
     }
 
@@ -117,6 +135,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Stream::Tls(tls) => tls.poll(|stream| stream.poll_write_vectored(context, slices)),
+            Stream::Http2(_, writer) => writer.poll_write(context, first_of(slices)),
         }
     }
 
@@ -128,6 +147,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_flush(context),
             Stream::Tls(tls) => tls.poll(|stream| stream.poll_flush(context)),
+            Stream::Http2(..) => Poll::Ready(Ok(())),
         }
     }
 
@@ -135,8 +155,14 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Tls(tls) => tls.poll(|stream| stream.poll_shutdown(context)),
+            Stream::Http2(_, writer) => Poll::Ready(writer.end(&Fields::default())),
         }
     }
+}
+
+/// The first of the slices that is not empty.
+fn first_of<'a>(slices: &'a [IoSlice<'_>]) -> &'a [u8] {
+    slices.iter().find(|slice| !slice.is_empty()).map_or(&[], |slice| &slice[..])
 }
 
 /// A connection of which some octets were read already: they come first.
@@ -209,7 +235,7 @@ impl Tls {
         act(Pin::new(&mut *self.stream.borrow_mut()))
     }
 
-    fn socket<T>(&self, act: impl FnOnce(&TcpStream) -> T) -> T {
+    fn socket<T>(&self, act: impl FnOnce(&TcpStream) -> T) -> Option<T> {
         self.stream.borrow().get_ref().0.stream.socket(act)
     }
 
@@ -244,7 +270,7 @@ impl ReadHalf {
     pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
             ReadHalf::Tcp(half) => Some(half.as_ref()),
-            ReadHalf::Tls(_) | ReadHalf::Taken => None,
+            ReadHalf::Tls(_) | ReadHalf::Http2(_) | ReadHalf::Taken => None,
         }
     }
 
@@ -257,9 +283,9 @@ impl ReadHalf {
             ReadHalf::Tls(tls) => {
                 let is_read =
                     |state: IoState| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed();
-                tls.state().is_ok_and(is_read) && tls.socket(is_silent)
+                tls.state().is_ok_and(is_read) && tls.socket(is_silent) == Some(true)
             }
-            ReadHalf::Taken => false,
+            ReadHalf::Http2(_) | ReadHalf::Taken => false,
         }
     }
 
@@ -270,9 +296,10 @@ impl ReadHalf {
             ReadHalf::Tcp(half) => reset(half.as_ref()),
             ReadHalf::Tls(tls) => {
                 tls.is_cut.set(true);
-                tls.socket(reset)
+                tls.socket(reset).unwrap_or(Ok(()))
             }
-            ReadHalf::Taken => Ok(()),
+            // Who owns the stream resets it.
+            ReadHalf::Http2(_) | ReadHalf::Taken => Ok(()),
         }
     }
 }
@@ -293,6 +320,7 @@ impl AsyncRead for ReadHalf {
         match self.get_mut() {
             ReadHalf::Tcp(half) => Pin::new(half).poll_read(context, buffer),
             ReadHalf::Tls(tls) => tls.poll(|stream| stream.poll_read(context, buffer)),
+            ReadHalf::Http2(stream) => stream.poll_read(context, buffer),
             ReadHalf::Taken => Poll::Ready(Ok(())),
         }
     }
@@ -303,7 +331,7 @@ impl WriteHalf {
     pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
             WriteHalf::Tcp(half) => Some(half.as_ref()),
-            WriteHalf::Tls(_) | WriteHalf::Taken => None,
+            _ => None,
         }
     }
 
@@ -312,6 +340,13 @@ impl WriteHalf {
         match self {
             WriteHalf::Tcp(half) => half.write_vectored(slices).await,
             WriteHalf::Tls(tls) => write_to_tls(tls, slices).await,
+            WriteHalf::Http2(stream) if stream.awaits_head() => {
+                let head = first_of(slices);
+                stream.head(head, false).map(|()| head.len())
+            }
+            WriteHalf::Http2(stream) | WriteHalf::Tunnel(stream) => {
+                std::future::poll_fn(|context| stream.poll_write(context, first_of(slices))).await
+            }
             WriteHalf::Taken => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
@@ -328,6 +363,27 @@ impl WriteHalf {
         Ok(())
     }
 
+    /// As [`WriteHalf::write_all`], for octets that need not be copied.
+    pub async fn write_bytes(&mut self, mut octets: Bytes) -> io::Result<()> {
+        match self {
+            WriteHalf::Http2(stream) | WriteHalf::Tunnel(stream) => {
+                while !octets.is_empty() {
+                    stream.content(&mut octets).await?;
+                }
+                Ok(())
+            }
+            _ => self.write_all(&octets).await,
+        }
+    }
+
+    /// What follows on a stream of HTTP/2 is a tunnel's.
+    pub fn become_tunnel(&mut self) {
+        match std::mem::replace(self, WriteHalf::Taken) {
+            WriteHalf::Http2(stream) => *self = WriteHalf::Tunnel(stream),
+            other => *self = other,
+        }
+    }
+
     /// Says that nothing more will be written; reading may go on.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         match self {
@@ -339,6 +395,7 @@ impl WriteHalf {
             WriteHalf::Tls(tls) => {
                 std::future::poll_fn(|context| tls.poll(|stream| stream.poll_shutdown(context))).await
             }
+            WriteHalf::Http2(stream) | WriteHalf::Tunnel(stream) => stream.end(&Fields::default()),
             WriteHalf::Taken => Ok(()),
         }
     }

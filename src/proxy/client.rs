@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::inside::Inside;
-use crate::http::{ConnectionOptions, ReadHalf, Reader, Request, Stream, Version, WriteHalf};
+use crate::http::{
+    ConnectionOptions, Fields, Http2Reader, Http2Writer, ReadHalf, Reader, Request, Stream, Version,
+    WriteHalf,
+};
 use crate::policy::ListenerScope;
 
 /// A client's connection.
@@ -35,6 +38,8 @@ pub enum Next {
     Reset,
     /// The client has closed it: there is nobody to tell anything.
     Gone,
+    /// It speaks HTTP/2 from here on.
+    Http2,
 }
 
 impl Client {
@@ -45,9 +50,36 @@ impl Client {
         Client { reader, writer, peer, scope, last_request: false, inside: None, scratch }
     }
 
+    /// One request of a connection with HTTP/2, which this client is.
+    pub fn of_stream(&self, reader: Http2Reader, writer: Http2Writer) -> Client {
+        let reader = Reader::new(ReadHalf::Http2(Box::new(reader)));
+        let writer = WriteHalf::Http2(Box::new(writer));
+        let (peer, scope, inside) = (self.peer, self.scope, self.inside.clone());
+        Client { reader, writer, peer, scope, last_request: false, inside, scratch: Vec::new() }
+    }
+
+    /// Whether this client has opened a tunnel on its stream and is served inside it.
+    pub fn is_inside_stream(&self) -> bool {
+        !matches!(self.writer, WriteHalf::Http2(_))
+    }
+
+    /// Ends the stream that this client is, as its exchange says.
+    pub fn end_stream(mut self, next: Next) {
+        let WriteHalf::Http2(writer) = &mut self.writer else { return };
+        match next {
+            Next::KeepOpen | Next::Close | Next::Http2 if !writer.awaits_head() => {
+                // A stream that is gone needs no end.
+                let _either_way = writer.end(&Fields::default());
+            }
+            Next::Gone => writer.reset(h2::Reason::CANCEL),
+            // RFC 9113 §8.1.1: what is not whole must not look like it.
+            _ => writer.reset(h2::Reason::INTERNAL_ERROR),
+        }
+    }
+
     /// Takes the connection away, with what was read too far: for a handshake. `None` when it was
     /// taken before.
-    pub(super) fn take_stream(&mut self) -> Option<(Bytes, Stream)> {
+    pub fn take_stream(&mut self) -> Option<(Bytes, Stream)> {
         let early = self.reader.take_buffered();
         let reader = std::mem::replace(&mut self.reader, Reader::new(ReadHalf::Taken));
         let writer = std::mem::replace(&mut self.writer, WriteHalf::Taken);

@@ -62,6 +62,7 @@ pub(super) async fn connect(
     let why = match beginning(exchange).await? {
         Beginning::Http if is_plain => {
             exchange.record.looks_into("plain HTTP");
+            exchange.client.writer.become_tunnel();
             exchange.client.inside = Some(Inside::new(Scheme::Http, authority, blocked));
             return Ok(Next::KeepOpen);
         }
@@ -157,10 +158,12 @@ async fn accept(
     let accepting = Box::pin(TlsAcceptor::from(config).accept(Resumed::new(early, stream)));
     match shared.clock.timeout(shared.limits.handshake, accepting).await {
         Ok(Ok(stream)) => {
-            exchange.client.put_stream(Stream::tls(stream));
+            let stream = Stream::tls(stream);
+            let next = if stream.protocol() == b"h2" { Next::Http2 } else { Next::KeepOpen };
+            exchange.client.put_stream(stream);
             exchange.client.inside = Some(Inside::new(Scheme::Https, authority, blocked));
             exchange.record.looks_into("TLS");
-            Ok(Next::KeepOpen)
+            Ok(next)
         }
         Ok(Err(error)) => {
             let kind = if is_distrusted_by_client(&error) {

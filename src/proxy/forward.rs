@@ -103,8 +103,10 @@ pub(super) fn request_head(shared: &Shared, request: &Request, uri: &TargetUri, 
     }
     match request.length {
         BodyLength::Exact(length) => number_field(&mut out, FieldName::ContentLength, length),
-        BodyLength::Chunked => field(&mut out, FieldName::TransferEncoding, "chunked"),
-        BodyLength::None | BodyLength::UntilClose => {}
+        BodyLength::Chunked | BodyLength::UntilClose => {
+            field(&mut out, FieldName::TransferEncoding, "chunked");
+        }
+        BodyLength::None => {}
     }
     if let Some(protocols) = &extra.upgrade {
         field(&mut out, FieldName::Connection, "Upgrade");

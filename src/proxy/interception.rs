@@ -99,7 +99,7 @@ impl Interception {
 
     /// What serves this host to a client.
     pub(super) fn server_config(&self, client: IpAddr, host: &Host) -> Result<Arc<ServerConfig>, Failure> {
-        let request = MintRequest { host, alpn: Alpn::Http1, client, origin_not_after: None };
+        let request = MintRequest { host, alpn: Alpn::Http2, client, origin_not_after: None };
         Ok(self.leaves.server_config(&request)?)
     }
 

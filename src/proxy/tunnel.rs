@@ -43,7 +43,7 @@ pub(super) async fn establish(exchange: &mut Exchange<'_>) -> Result<(), Interru
     // RFC 9110 §9.3.6: no Content-Length, no Transfer-Encoding; the client takes what follows
     // for the tunnel's octets.
     let head: &[u8] = match exchange.request.version {
-        Version::Http11 => b"HTTP/1.1 200 Connection established\r\n\r\n",
+        Version::Http11 | Version::Http2 => b"HTTP/1.1 200 Connection established\r\n\r\n",
         Version::Http10 => b"HTTP/1.0 200 Connection established\r\n\r\n",
     };
     exchange.write(head).await?;

@@ -143,7 +143,7 @@ async fn upload(
     let limits = &proxy.shared.limits;
     let clock = &proxy.shared.clock;
     let mut content = Content::new(request.length, &limits.chunks);
-    let chunked = request.length == BodyLength::Chunked;
+    let chunked = matches!(request.length, BodyLength::Chunked | BodyLength::UntilClose);
     let mut total = 0;
     let mut front = head.to_vec();
     // A client that waits for "100 Continue" sends nothing before the origin has the head; and

@@ -39,6 +39,8 @@ mod cli_running;
 mod cli_start;
 mod collapse_ending;
 mod collapse_sharing;
+mod http2_client;
+mod http2_hostile;
 mod http_connections;
 mod http_content;
 mod http_failures;

@@ -160,6 +160,21 @@ impl Wire {
         !self.buffer.is_empty() || !matches!(peeked, Err(error) if is_timeout(&error))
     }
 
+    /// Whether the peer closes within a time; what it says before is kept.
+    pub fn is_closed_within(&mut self, patience: Duration) -> bool {
+        self.stream().set_read_timeout(Some(patience)).unwrap();
+        let mut room = [0; 4096];
+        let closed = loop {
+            match self.stream.read(&mut room) {
+                Ok(0) => break true,
+                Ok(length) => self.buffer.extend_from_slice(&room[..length]),
+                Err(error) => break !is_timeout(&error),
+            }
+        };
+        self.stream().set_read_timeout(Some(HANG_GUARD)).unwrap();
+        closed
+    }
+
     fn chunked(&mut self) -> Body {
         let mut body = Body::none();
         body.end = loop {

@@ -20,7 +20,7 @@ use larder::tls::{Authority, Leaves, NameConstraints, OriginTls};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 
-use super::{Certificates, Client, Origin, Response, eventually, trusting};
+use super::{Certificates, Client, Http2, Origin, Response, eventually, trusting};
 
 /// Where a manual clock starts: Sunday, 2 June 2024, 08:00:00 GMT.
 pub const START: Timestamp = Timestamp(1_717_315_200);
@@ -202,6 +202,13 @@ impl World {
         self.tunnel(authority).within_tls(config, name)
     }
 
+    /// A client with a tunnel to this host and port, and HTTP/2 with the proxy in it.
+    pub fn http2(&self, authority: &str) -> Http2 {
+        let name = authority.rsplit_once(':').expect("host and port").0;
+        let socket = self.tunnel(authority).wire.stream().try_clone().expect("a descriptor");
+        Http2::within_tls(socket, self.trusting(), name)
+    }
+
     /// A client with a tunnel to this host and port.
     pub fn tunnel(&self, authority: &str) -> Client {
         let mut client = self.client();
@@ -277,6 +284,17 @@ impl World {
             }
         }
         panic!("the client heard nothing after {limit:?}, however often it passed");
+    }
+
+    /// Moves the clock in steps until a client is closed, whatever it hears before.
+    pub fn advance_until_closed(&self, step: Duration, client: &mut Client) {
+        for _ in 0..500 {
+            self.clock.advance(step);
+            if client.wire.is_closed_within(Duration::from_millis(20)) {
+                return;
+            }
+        }
+        panic!("the client is not closed, however often {step:?} passed");
     }
 
     /// The counters of the proxy.
