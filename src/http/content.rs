@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::chunked::{Chunk, ChunkError, ChunkLimits, ChunkedDecoder};
 use super::head::{RequestLine, check_start, parse_request, parse_response};
 use super::scan::{HeadScanner, HeadSpan};
-use super::{BodyLength, Fields, HeadError, HeadLimits, Method, ReadHalf, Request, Response};
+use super::{BodyLength, Fields, HeadError, HeadLimits, Method, ReadHalf, Request, Response, Version};
 
 /// The reading side of a connection with the octets that were read too far.
 #[derive(Debug)]
@@ -52,6 +52,11 @@ pub enum ContentError {
 
 /// What messages are read from.
 pub trait Source: AsyncRead + Unpin {
+    /// The version of the messages, where it is not that of their octets.
+    fn version(&self) -> Option<Version> {
+        None
+    }
+
     /// The trailer fields that stood at the end, where they are not part of the octets.
     fn take_trailers(&mut self) -> Option<Fields> {
         None
@@ -59,6 +64,10 @@ pub trait Source: AsyncRead + Unpin {
 }
 
 impl Source for ReadHalf {
+    fn version(&self) -> Option<Version> {
+        matches!(self, ReadHalf::Http2(_)).then_some(Version::Http2)
+    }
+
     fn take_trailers(&mut self) -> Option<Fields> {
         match self {
             ReadHalf::Http2(stream) => stream.take_trailers(),
@@ -124,7 +133,9 @@ impl<R: Source> Reader<R> {
         let mut scanner = HeadScanner::response();
         loop {
             if let Some(span) = scanner.scan(&self.buffer, limits)? {
-                return Ok(parse_response(&self.take_head(span), span, method)?);
+                let mut response = parse_response(&self.take_head(span), span, method)?;
+                response.version = self.io.version().unwrap_or(response.version);
+                return Ok(response);
             }
             self.more_of_a_head().await?;
         }

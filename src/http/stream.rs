@@ -376,6 +376,19 @@ impl WriteHalf {
         }
     }
 
+    /// Whether content needs no framing of its own: HTTP/2 has one.
+    pub fn frames_content(&self) -> bool {
+        matches!(self, WriteHalf::Http2(_))
+    }
+
+    /// Ends a message whose content was all written, where its framing has not done so.
+    pub fn end_message(&mut self, trailers: &Fields) -> io::Result<()> {
+        match self {
+            WriteHalf::Http2(stream) => stream.end(trailers),
+            _ => Ok(()),
+        }
+    }
+
     /// What follows on a stream of HTTP/2 is a tunnel's.
     pub fn become_tunnel(&mut self) {
         match std::mem::replace(self, WriteHalf::Taken) {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Connection, OriginKey};
+use super::{Connection, OriginKey, key};
 use crate::http::TargetUri;
 
 /// Limits on idle connections of one worker.
@@ -79,8 +79,4 @@ impl Pool {
         });
         self.total = self.idle.values().map(Vec::len).sum();
     }
-}
-
-fn key(uri: &TargetUri) -> OriginKey {
-    (uri.scheme, uri.authority.clone())
 }

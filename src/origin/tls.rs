@@ -14,8 +14,9 @@ pub(super) async fn handshake(
     tls: &OriginTls,
     authority: &Authority,
     stream: TcpStream,
+    alpn: Alpn,
 ) -> Result<Stream, Failure> {
-    let (config, name) = tls.client(&authority.host, authority.port, Alpn::Http1)?;
+    let (config, name) = tls.client(&authority.host, authority.port, alpn)?;
     let stream = Resumed::new(Bytes::new(), Stream::Tcp(stream));
     let shaken = TlsConnector::from(config).connect(name, stream).await;
     shaken.map(Stream::tls).map_err(|error| handshake_failure(&authority.host, &error))

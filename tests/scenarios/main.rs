@@ -41,6 +41,7 @@ mod collapse_ending;
 mod collapse_sharing;
 mod http2_client;
 mod http2_hostile;
+mod http2_origin;
 mod http_connections;
 mod http_content;
 mod http_failures;

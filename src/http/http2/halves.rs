@@ -4,32 +4,54 @@
 //! Flow control is the peer's pace: octets are given back to the window when they were taken, and a
 //! write waits until the peer's window has room.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
+use h2::client::SendRequest;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::ReadBuf;
 
 use super::super::Fields;
+use super::asking::Asked;
 use super::heads::{Rendered, fields_of, response_of, trailers_of};
 
 /// What comes on a stream.
 #[derive(Debug)]
 pub struct Http2Reader {
-    stream: RecvStream,
+    stream: Receiving,
     piece: Bytes,
     /// Octets that were handed out and are still to be given back to the window.
     taken: usize,
     trailers: Option<Fields>,
+    /// Counts as long as the stream is in use.
+    _in_use: Option<Rc<Cell<bool>>>,
+}
+
+#[derive(Debug)]
+enum Receiving {
+    /// A head comes first, as octets.
+    Answer(Rc<Asked>),
+    Content(RecvStream),
 }
 
 impl Http2Reader {
     /// Of this stream, behind its head.
     pub fn new(stream: RecvStream) -> Http2Reader {
-        Http2Reader { stream, piece: Bytes::new(), taken: 0, trailers: None }
+        Http2Reader::reading(Receiving::Content(stream), None)
+    }
+
+    pub(super) fn of_answer(asked: Rc<Asked>) -> Http2Reader {
+        let in_use = asked.in_use();
+        Http2Reader::reading(Receiving::Answer(asked), Some(in_use))
+    }
+
+    fn reading(stream: Receiving, in_use: Option<Rc<Cell<bool>>>) -> Http2Reader {
+        Http2Reader { stream, piece: Bytes::new(), taken: 0, trailers: None, _in_use: in_use }
     }
 
     /// The trailer fields, once the end has come.
@@ -40,14 +62,25 @@ impl Http2Reader {
     /// Reads what is there.
     pub fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         while self.piece.is_empty() {
+            let stream = match &mut self.stream {
+                Receiving::Content(stream) => stream,
+                Receiving::Answer(asked) => {
+                    let (head, content) = ready!(asked.poll_head(context))?;
+                    self.piece = head;
+                    if let Some(content) = content {
+                        self.stream = Receiving::Content(content);
+                    }
+                    continue;
+                }
+            };
             if self.taken > 0 {
                 let taken = std::mem::take(&mut self.taken);
-                self.stream.flow_control().release_capacity(taken).map_err(into_io)?;
+                stream.flow_control().release_capacity(taken).map_err(into_io)?;
             }
-            match ready!(self.stream.poll_data(context)) {
+            match ready!(stream.poll_data(context)) {
                 Some(piece) => self.piece = piece.map_err(into_io)?,
                 None => {
-                    let trailers = ready!(self.stream.poll_trailers(context)).map_err(into_io)?;
+                    let trailers = ready!(stream.poll_trailers(context)).map_err(into_io)?;
                     self.trailers = trailers.map(|trailers| fields_of(&trailers));
                     return Poll::Ready(Ok(()));
                 }
@@ -67,6 +100,8 @@ pub struct Http2Writer(Sending);
 
 #[derive(Debug)]
 enum Sending {
+    /// A request's head, which content may follow.
+    Request(SendRequest<Bytes>, Rc<Asked>),
     /// A head comes first; interim ones may stand before the final one.
     Head(SendResponse<Bytes>),
     Content(SendStream<Bytes>),
@@ -82,14 +117,21 @@ impl Http2Writer {
         Http2Writer(Sending::Head(response))
     }
 
-    /// The way of what follows a head that was sent.
-    pub fn of_content(stream: SendStream<Bytes>) -> Http2Writer {
-        Http2Writer(Sending::Content(stream))
+    pub(super) fn of_request(send: SendRequest<Bytes>, asked: Rc<Asked>) -> Http2Writer {
+        Http2Writer(Sending::Request(send, asked))
     }
 
     /// Sends a head as it was rendered. `is_end`: nothing follows it.
     pub fn head(&mut self, head: &[u8], is_end: bool) -> io::Result<()> {
-        let Sending::Head(sending) = &mut self.0 else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        let sending = match &mut self.0 {
+            Sending::Head(sending) => sending,
+            Sending::Request(send, asked) => {
+                let stream = asked.send(send, head)?;
+                self.0 = stream.map_or(Sending::Ended, Sending::Content);
+                return Ok(());
+            }
+            Sending::Content(_) | Sending::Ended => return Err(io::ErrorKind::BrokenPipe.into()),
+        };
         let is_switch = Rendered::of(head).first_line.get(9..12) == Some(b"101");
         let response = response_of(head);
         if response.status().is_informational() && !is_switch {
@@ -156,7 +198,7 @@ impl Http2Writer {
 
     /// Whether a head is still to be sent.
     pub fn awaits_head(&self) -> bool {
-        matches!(self.0, Sending::Head(_))
+        matches!(self.0, Sending::Head(_) | Sending::Request(..))
     }
 
     /// Cuts the stream: what the peer has got is not whole.
@@ -164,12 +206,12 @@ impl Http2Writer {
         match std::mem::replace(&mut self.0, Sending::Ended) {
             Sending::Head(mut response) => response.send_reset(reason),
             Sending::Content(mut stream) => stream.send_reset(reason),
-            Sending::Ended => {}
+            Sending::Request(..) | Sending::Ended => {}
         }
     }
 }
 
-fn into_io(error: h2::Error) -> io::Error {
+pub(super) fn into_io(error: h2::Error) -> io::Error {
     if error.is_io() {
         return error.into_io().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
     }

@@ -21,18 +21,25 @@ impl<'a> Rendered<'a> {
         Rendered { first_line, lines }
     }
 
+    /// The field lines, as names and values.
+    pub fn lines(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let mut rest = self.lines;
+        let line = move || {
+            let at = memchr::memmem::find(rest, b"\r\n")?;
+            let (line, behind) = rest.split_at(at);
+            rest = behind.get(2..).unwrap_or_default();
+            Some(line)
+        };
+        std::iter::from_fn(line).filter_map(|line| {
+            let (name, value) = line.split_at(memchr::memchr(b':', line)?);
+            Some((name, value.get(1..).unwrap_or_default().trim_ascii()))
+        })
+    }
+
     /// The field lines that HTTP/2 has, too.
     pub fn fields(&self) -> HeaderMap {
         let mut fields = HeaderMap::new();
-        let mut rest = self.lines;
-        while let Some(at) = memchr::memmem::find(rest, b"\r\n") {
-            let (line, behind) = rest.split_at(at);
-            rest = behind.get(2..).unwrap_or_default();
-            let Some(colon) = memchr::memchr(b':', line) else { continue };
-            let (name, value) = line.split_at(colon);
-            let value = value.get(1..).unwrap_or_default().trim_ascii();
-            push(&mut fields, name, value);
-        }
+        self.lines().for_each(|(name, value)| push(&mut fields, name, value));
         fields
     }
 }
