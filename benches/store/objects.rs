@@ -55,7 +55,7 @@ fn fill(folder: &Path, objects: u64) -> anyhow::Result<()> {
     let settings = DiskSettings { size: 1 << 40, segment_size: SEGMENT_SIZE };
     let disk = Disk::open(folder, settings, Arc::new(SystemFiles), Clock::system(), [1, 2])?;
     let render = renderer(0);
-    let store = Store::with_disk(StoreSettings::default(), disk, renderer(0), 1);
+    let store = Store::with_disks(StoreSettings::default(), vec![disk], renderer(0), 1);
     let (content, now) = (Bytes::from(vec![b'x'; 16 << 10]), Clock::system().now());
     let mut stored = 0;
     for number in 0..objects {

@@ -216,7 +216,7 @@ pub fn superblock(data: &[u8]) {
 
 pub fn superblock_seeds() -> Vec<Vec<u8>> {
     let files = MemoryFiles::new(&[].into());
-    let written = Superblock { epoch: 7, hash_key: [1, 2] };
+    let written = Superblock { epoch: 7, hash_key: [1, 2], member: 3 };
     written.store(&*files, Path::new(FOLDER)).expect("memory can be written");
     vec![files.contents()["superblock"].clone()]
 }

@@ -98,6 +98,12 @@ pub struct DiskStats {
     pub read_errors: u64,
     pub damaged: u64,
     pub dropped: u64,
+    /// Of the look at all of it in the background.
+    pub scrubbed_bytes: u64,
+    pub scrub_passes: u64,
+    /// When all was looked at last, in seconds since 1970.
+    pub scrubbed: Option<u64>,
+    pub scrub_damaged: u64,
     pub written_bytes: u64,
     pub reclaimed_bytes: u64,
 }
@@ -198,7 +204,7 @@ fn stats(store: &Store, memory_bytes_max: u64) -> ControlResponse {
         limit_bytes: memory_bytes_max,
         evictions: usage.evictions,
     };
-    let disk = store.disk().map(|disk| {
+    let disks = store.disks().map(|disk| {
         let (usage, survey) = (disk.usage(), disk.survey());
         let share = |share: Share| ShareStats { records: share.records, bytes: share.bytes };
         DiskStats {
@@ -218,11 +224,15 @@ fn stats(store: &Store, memory_bytes_max: u64) -> ControlResponse {
             read_errors: usage.read_errors,
             damaged: usage.damaged,
             dropped: usage.dropped,
+            scrubbed_bytes: usage.scrub.read_bytes,
+            scrub_passes: usage.scrub.passes,
+            scrubbed: usage.scrub.last_pass.map(|time| time.0),
+            scrub_damaged: usage.scrub.damaged,
             written_bytes: usage.written_bytes,
             reclaimed_bytes: usage.reclaimed_bytes,
         }
     });
-    ControlResponse::Cache(CacheAnswer::Stats { memory, disks: disk.into_iter().collect() })
+    ControlResponse::Cache(CacheAnswer::Stats { memory, disks: disks.collect() })
 }
 
 async fn list(
@@ -322,7 +332,7 @@ async fn purge(store: &Store, scope: Scope) -> Result<ControlResponse, String> {
         Scope::All => ("at all".to_owned(), PurgeScope::All),
     };
     let purged = store.purge(scope).await.map_err(|refused| refused.to_string())?;
-    let message = match (purged.in_memory, store.disk().is_some()) {
+    let message = match (purged.in_memory, store.disks().len() > 0) {
         (0, false) => format!("nothing {what} was stored"),
         (0, true) => format!("nothing {what} was in memory; what is on disk is not used any more"),
         (count, false) => format!("purged all {what}: {}", responses(count)),
@@ -348,17 +358,27 @@ async fn purge_url(store: &Store, uri: &TargetUri) -> Result<ControlResponse, St
 }
 
 fn online(store: &Store) -> Result<ControlResponse, String> {
-    let disk =
-        store.disk().ok_or("there is no tier on disk: it is off, or could not be opened at the start")?;
-    let folder = disk.folder().display();
-    match disk.online() {
-        Ok(true) => {
-            tracing::info!("the disk tier in {folder} is online again");
-            Ok(done(format!("{folder}  online again")))
-        }
-        Ok(false) => Ok(done(format!("{folder}  online, as before"))),
-        Err(error) => Err(format!("{folder}  still read-only: {error}")),
+    if store.disks().len() == 0 {
+        return Err("there is no tier on disk: it is off, or could not be opened at the start".to_owned());
     }
+    let (mut lines, mut has_failed) = (Vec::new(), false);
+    for disk in store.disks() {
+        let folder = disk.folder().display();
+        let state = match disk.online() {
+            Ok(true) => {
+                tracing::info!("the disk tier in {folder} is online again");
+                "online again".to_owned()
+            }
+            Ok(false) => "online, as before".to_owned(),
+            Err(error) => {
+                has_failed = true;
+                format!("still read-only: {error}")
+            }
+        };
+        lines.push(format!("{folder}  {state}"));
+    }
+    let message = lines.join("\n");
+    if has_failed { Err(message) } else { Ok(done(message)) }
 }
 
 fn done(message: String) -> ControlResponse {

@@ -182,7 +182,7 @@ fn explained_line(line: &Line) -> ExplainedLine {
 
 const fn decision_word(decision: &Decision) -> &'static str {
     match decision {
-        Decision::Reuse { .. } => "hit",
+        Decision::Reuse { .. } | Decision::ReuseAndValidate { .. } => "hit",
         Decision::Validate { .. } => "validation",
         Decision::Forward(ForwardReason::UriMiss | ForwardReason::VaryMiss | ForwardReason::Miss) => "miss",
         Decision::Forward(_) => "forward",

@@ -95,12 +95,15 @@ impl Reading {
         out.gauge("disk_limit", Some(&Unit::Bytes), "Bytes of disk that it may take.", disk.size)?;
         out.gauge("disk_segments", None, "Files that the store on disk consists of.", disk.segments)?;
         out.gauge("disk_records", None, "Records on disk that are in force.", disk.records)?;
-        let help = "1 after the disk has failed: nothing is written until the next start. Else 0.";
+        let help = "1 after a disk has failed: nothing is written there until it is online again. Else 0.";
         out.gauge("disk_read_only", None, help, u64::from(disk.read_only.is_some()))?;
         let help = "Bytes written to disk since the start.";
         out.counter("disk_written", Some(&Unit::Bytes), help, disk.written_bytes)?;
         let help = "Records on disk that were found damaged, or could not be read.";
-        out.counter("disk_damaged_records", None, help, disk.damaged)
+        out.counter("disk_damaged_records", None, help, disk.damaged)?;
+        let help = "Bytes on disk that were read in the background and compared with their checksums.";
+        out.counter("disk_scrubbed", Some(&Unit::Bytes), help, disk.scrub.read_bytes)?;
+        out.counter("disk_scrub_passes", None, "Times that all on disk was looked at.", disk.scrub.passes)
     }
 }
 

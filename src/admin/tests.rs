@@ -245,7 +245,7 @@ fn the_tier_on_disk_is_told_of_where_there_is_one() {
     let settings = DiskSettings { size: 8 << 20, segment_size: 4 << 20 };
     let disk = Disk::open(&folder, settings, Arc::new(SystemFiles), Clock::system(), [1, 2]);
     let disk = disk.expect("a usable folder");
-    let store = Store::with_disk(StoreSettings::default(), disk, crate::proxy::renderer(7), 3);
+    let store = Store::with_disks(StoreSettings::default(), vec![disk], crate::proxy::renderer(7), 3);
     let with = super::metrics::text(reading(shared_with(store))).expect("text");
     for line in
         ["larder_disk_limit_bytes 8388608\n", "larder_disk_used_bytes 0\n", "larder_disk_read_only 0\n"]

@@ -50,7 +50,9 @@ pub fn explain(
     let decision = decide(request, stored, now, policy);
     let wishes = RequestDirectives::of(&request.fields);
     let chosen = match decision {
-        Decision::Reuse { index, .. } | Decision::Validate { index, .. } => Some(index),
+        Decision::Reuse { index, .. }
+        | Decision::ReuseAndValidate { index, .. }
+        | Decision::Validate { index, .. } => Some(index),
         Decision::Forward(_) | Decision::GatewayTimeout => None,
     };
     let variant = |(index, head): (usize, &&StoredHead)| {
@@ -267,6 +269,11 @@ fn verdict(request: &Request, stored: &[&StoredHead], decision: &Decision) -> Li
         ),
         Decision::Reuse { age, .. } => {
             line(format!("a hit: the stored response answers stale, {age} s old"), "RFC 9111 §4.2.4")
+        }
+        Decision::ReuseAndValidate { age, .. } => {
+            let text =
+                format!("a hit: the stored response answers stale, {age} s old, and is validated afterwards");
+            line(text, "RFC 5861 §3")
         }
         Decision::Validate { reason: ForwardReason::Stale, .. } => line(
             "a validation: the origin is asked whether the stored response is still good",

@@ -44,10 +44,9 @@ pub use partial::{NoPart, is_part, range_fields};
 pub use policy::{CachePolicy, SetCookie};
 pub use range::ByteRange;
 pub use reuse::{
-    Decision, cacheable_request, decide, is_error_for_stale, may_serve_stale_on_error,
-    may_serve_while_revalidating,
+    Decision, cacheable_request, decide, is_error_for_stale, may_serve_stale_on_error, wants_stored_only,
 };
 pub use storing::{may_keep, may_store, storable_request};
 pub use validation::{
-    HeadEffect, REPLACED_BY_VALIDATION, freshened_by, freshened_by_head, validation_fields,
+    HeadEffect, REPLACED_BY_VALIDATION, freshened_by, freshened_by_head, supersedes, validation_fields,
 };

@@ -3,6 +3,7 @@
 //! A fresh hit allocates nothing and parses nothing of the stored response.
 
 use super::directives::RequestDirectives;
+use super::storing::unkeyed_fields;
 use super::{CachePolicy, ForwardReason, StoredHead};
 use crate::http::{FieldName, Method, Request, Timestamp};
 
@@ -16,6 +17,15 @@ pub enum Decision {
         /// Seconds, for `Age`.
         age: u64,
         /// Seconds of freshness left; negative when stale.
+        ttl: i64,
+    },
+    /// The stored response is stale, and answers without waiting for the origin, which is asked
+    /// afterwards whether it is still good (RFC 5861 §3).
+    ReuseAndValidate {
+        index: usize,
+        /// Seconds, for `Age`.
+        age: u64,
+        /// Seconds of freshness left: not above zero.
         ttl: i64,
     },
     /// The origin must be asked, with [`super::validation_fields`] of this response. They are
@@ -46,13 +56,19 @@ pub fn cacheable_request(request: &Request) -> Result<(), ForwardReason> {
     Ok(())
 }
 
+// §5.2.1.7: "The only-if-cached request directive indicates that the client only wishes to obtain
+// a stored response."
+/// Whether the client wants no request to go to the origin, so that what can't be answered from
+/// the store is answered with 504.
+pub fn wants_stored_only(request: &Request) -> bool {
+    RequestDirectives::of(&request.fields).only_if_cached
+}
+
 /// What to do with `request`, given the responses that are stored under its cache key, in any
 /// order.
 pub fn decide(request: &Request, stored: &[&StoredHead], now: Timestamp, policy: &CachePolicy) -> Decision {
-    match cacheable_request(request) {
-        Err(ForwardReason::Method) => return Decision::Forward(ForwardReason::Method),
-        Err(reason) => return forward(reason, &RequestDirectives::of(&request.fields)),
-        Ok(()) => {}
+    if let Err(reason) = cacheable_request(request) {
+        return forward(reason, &RequestDirectives::of(&request.fields));
     }
     let wishes = RequestDirectives::of(&request.fields);
     let selected = stored
@@ -75,6 +91,9 @@ pub fn decide(request: &Request, stored: &[&StoredHead], now: Timestamp, policy:
     let lifetime = head.freshness_lifetime(policy).seconds();
     match is_usable(head, &wishes, age, lifetime) {
         Ok(()) => Decision::Reuse { index, age, ttl: difference(lifetime, age) },
+        Err(ForwardReason::Stale) if may_serve_while_revalidating(request, head, now, policy) => {
+            Decision::ReuseAndValidate { index, age, ttl: difference(lifetime, age) }
+        }
         Err(_) if wishes.only_if_cached => Decision::GatewayTimeout,
         Err(reason) => Decision::Validate { index, reason },
     }
@@ -159,8 +178,10 @@ pub fn may_serve_stale_on_error(
     staleness(stored, now, policy) <= window
 }
 
-/// Whether the stored response may be served while it is validated in the background: RFC 5861 §3.
-pub fn may_serve_while_revalidating(
+// RFC 5861 §3: "MAY serve the response in which it appears after it becomes stale, up to the
+// indicated number of seconds", and "it SHOULD attempt to revalidate it while still serving stale
+// responses (i.e., without blocking)."
+fn may_serve_while_revalidating(
     request: &Request,
     stored: &StoredHead,
     now: Timestamp,
@@ -168,8 +189,10 @@ pub fn may_serve_while_revalidating(
 ) -> bool {
     let wishes = RequestDirectives::of(&request.fields);
     let age = stored.current_age(now);
-    // "MAY serve the response in which it appears after it becomes stale, up to the indicated
-    // number of seconds."
+    // What the validation brings is stored, or it was for nothing.
+    if wishes.no_store || unkeyed_fields(&request.fields).is_err() {
+        return false;
+    }
     stored.directives.stale_while_revalidate.is_some_and(|window| staleness(stored, now, policy) <= window)
         && !forbids_stale(stored)
         && !wishes.wants_validation()

@@ -263,8 +263,9 @@ pub struct WarmArgs {
 /// What to verify.
 #[derive(Clone, Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// The cache folder
-    pub dir: PathBuf,
+    /// The cache folders
+    #[arg(required = true)]
+    pub dir: Vec<PathBuf>,
 }
 
 /// How to serve. What is left out here comes from the environment, then the configuration file.

@@ -95,7 +95,20 @@ fn disk_lines(disk: &DiskStats) -> Vec<String> {
         format!("  failed      {:>12}", disk.read_errors),
         format!("  damaged     {:>12}", disk.damaged),
         format!("  dropped     {:>12}", disk.dropped),
+        row("scrubbed", counted(disk.scrub_passes, "pass").replace("passs", "passes"), disk.scrubbed_bytes),
+        format!("  last pass   {:>12}", scrubbed(disk)),
     ]
+}
+
+/// When all was looked at last, and what was found since the start.
+fn scrubbed(disk: &DiskStats) -> String {
+    match disk.scrubbed {
+        Some(seconds) => {
+            let when = crate::http::Timestamp(seconds).to_http_date();
+            format!("{when}, {} damaged", disk.scrub_damaged)
+        }
+        None => "none yet".to_owned(),
+    }
 }
 
 /// A count with its noun.

@@ -3,17 +3,19 @@
 //! A folder that another larder uses, or that another format is in, ends the start: going on
 //! would surprise. A disk that can't be written to costs the second tier only.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{info, warn};
 
 use super::commands::in_units;
+use super::serve::make_folder;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{DiskSize, Settings};
 use crate::proxy::renderer;
-use crate::store::disk::files::SystemFiles;
-use crate::store::disk::{Disk, DiskSettings, OpenError, SEGMENT_SIZE};
+use crate::store::disk::files::{Files, SystemFiles};
+use crate::store::disk::{Disk, DiskSettings, SEGMENT_SIZE, set};
 use crate::store::{Store, StoreSettings};
 
 /// Smaller segments would end in the middle of too many batches.
@@ -21,38 +23,82 @@ const SEGMENT_SIZE_MIN: u64 = 4 << 20;
 /// What a disk is cut into, at the least: the oldest of them goes as a whole.
 const SEGMENTS_MIN: u64 = 16;
 
-/// The store; `random` seeds eviction and becomes the secret of a new store.
-pub(super) fn open_store(settings: &Settings, instance: u32, random: [u64; 3]) -> anyhow::Result<Store> {
-    let memory = settings.cache.memory;
-    let folder = settings.cache_dir.join("store");
-    let size = settings.cache.disk.resolve(free_and_own(&settings.cache_dir, &folder));
-    // One object may take a quarter: fewer would turn the store over too often.
-    let max_of = |size: u64| settings.cache.max_object.unwrap_or(size / 4).min(size);
-    let sizes = StoreSettings { memory, object_max: max_of(memory), object_on_disk_max: max_of(size) };
-    if size == 0 {
-        return Ok(Store::new(sizes, random));
+/// The store; `random` gives a new store its secret, each new folder its number, and eviction its seed.
+pub(super) fn open_store(
+    settings: &Settings,
+    instance: u32,
+    mut random: impl FnMut() -> anyhow::Result<[u64; 2]>,
+) -> anyhow::Result<Store> {
+    let cache = &settings.cache;
+    let folders = folders(settings)?;
+    let object_max = cache.max_object.unwrap_or(cache.memory / 4).min(cache.memory);
+    let sizes = StoreSettings { memory: cache.memory, object_max, object_on_disk_max: cache.max_object };
+    let [k0, k1] = random()?;
+    let [seed, _] = random()?;
+    let numbers = folders.iter().map(|_| random()).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut numbers = numbers.into_iter();
+    let files: Arc<dyn Files> = Arc::new(SystemFiles);
+    let opened = set::open(&folders, &files, &Clock::system(), || numbers.next().unwrap_or([k0, k1]));
+    // Its one line says the cause already; the chain would say it again.
+    let disks = opened.map_err(|error| anyhow::anyhow!("{error}"))?;
+    if disks.is_empty() {
+        if !folders.is_empty() {
+            warn!("the cache is in memory alone");
+        }
+        return Ok(Store::new(sizes, [k0, k1, seed]));
     }
+    for disk in &disks {
+        let (usage, folder) = (disk.usage(), disk.folder().display());
+        let size = in_units(usage.size);
+        info!("the disk tier in {folder} takes {size} at most; {} records are kept in it", usage.records);
+        scrub(disk, cache.scrub_days);
+    }
+    Ok(Store::with_disks(sizes, disks, renderer(instance), seed))
+}
+
+fn scrub(disk: &Disk, days: u16) {
+    let period = Duration::from_secs(u64::from(days) * 86_400);
+    if !period.is_zero()
+        && let Err(error) = disk.scrub_every(period)
+    {
+        warn!("{} is not looked at in the background: {error}", disk.folder().display());
+    }
+}
+
+/// The folders of the second tier with their sizes, none where it is off.
+fn folders(settings: &Settings) -> anyhow::Result<Vec<(PathBuf, DiskSettings)>> {
+    let cache = &settings.cache;
+    if cache.disks.is_empty() {
+        let folder = settings.cache_dir.join("store");
+        return Ok(sized(&settings.cache_dir, folder, cache.disk).into_iter().collect());
+    }
+    let mut found: Vec<(PathBuf, DiskSettings)> = Vec::new();
+    for disk in &cache.disks {
+        let folder = disk.dir.join("store");
+        if let Err(error) = make_folder(&disk.dir) {
+            warn!("{} can't be used: {error}; the cache does without it", disk.dir.display());
+            continue;
+        }
+        // Two names of one folder would be two disks that are one.
+        let same = found.iter().find(|(other, _)| is_same(other, &disk.dir.join("store")));
+        if let Some((other, _)) = same {
+            anyhow::bail!("{} and {} are one folder", other.display(), folder.display());
+        }
+        found.extend(sized(&disk.dir, folder, disk.size));
+    }
+    Ok(found)
+}
+
+fn sized(dir: &Path, folder: PathBuf, size: DiskSize) -> Option<(PathBuf, DiskSettings)> {
+    let size = size.resolve(free_and_own(dir, &folder));
     let segment_size = (size / SEGMENTS_MIN).clamp(SEGMENT_SIZE_MIN, SEGMENT_SIZE);
-    let [k0, k1, seed] = random;
-    match Disk::open(
-        &folder,
-        DiskSettings { size, segment_size },
-        Arc::new(SystemFiles),
-        Clock::system(),
-        [k0, k1],
-    ) {
-        Ok(disk) => {
-            let (usage, size) = (disk.usage(), in_units(size));
-            info!("the disk tier takes {size} at most; {} records are kept in it", usage.records);
-            Ok(Store::with_disk(sizes, disk, renderer(instance), seed))
-        }
-        Err(error @ OpenError::Io(..)) => {
-            warn!("{error}; the cache is in memory alone");
-            Ok(Store::new(sizes, random))
-        }
-        // Its one line says the cause already; the chain would say it again.
-        Err(error) => Err(anyhow::anyhow!("{error}")),
-    }
+    (size > 0).then_some((folder, DiskSettings { size, segment_size }))
+}
+
+#[expect(clippy::disallowed_methods, reason = "before anything is served")]
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.parent().and_then(|dir| std::fs::canonicalize(dir).ok());
+    real(one).is_some_and(|one| Some(one) == real(other))
 }
 
 /// Octets that are free where `folder` is, and those that the store in it takes already.

@@ -71,7 +71,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let tls = open_tls(&settings, &clock)?;
     let parts = Parts {
         clock,
-        store: open_store(&settings, instance, random()?)?,
+        store: open_store(&settings, instance, random)?,
         policy,
         cache_policy: cache_policy(&settings),
         log,
@@ -224,7 +224,7 @@ fn diagnostics(level: &str) {
         .init();
 }
 
-fn make_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     if folder.exists() && !folder.is_dir() {
         return Err(io::Error::other("it is not a folder"));

@@ -1,6 +1,7 @@
 //! `larder cache verify`: all of a cache folder is read, and each checksum compared.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::args::VerifyArgs;
@@ -15,8 +16,19 @@ const BAR: u64 = 40;
 
 /// `larder cache verify`: 0 when all is whole, 1 when something is not.
 pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
-    let store = args.dir.join("store");
-    let folder = if store.is_dir() { store } else { args.dir.clone() };
+    let mut is_whole = true;
+    for dir in &args.dir {
+        if args.dir.len() > 1 {
+            print(&[dir.display().to_string()])?;
+        }
+        is_whole &= is_folder_whole(dir)?;
+    }
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn is_folder_whole(dir: &Path) -> anyhow::Result<bool> {
+    let store = dir.join("store");
+    let folder = if store.is_dir() { store } else { dir.to_owned() };
     let is_terminal = io::stderr().is_terminal();
     let mut drawn = u64::MAX;
     let verified = read_all(&folder, &SystemFiles, &mut |done, all| {
@@ -46,5 +58,5 @@ pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     }
     lines.push(format!("damaged: {}", verified.damaged));
     print(&lines)?;
-    Ok(if verified.damaged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(verified.damaged == 0)
 }

@@ -3,7 +3,11 @@
 
 use crate::http::FIELDS_MAX;
 
+use super::DiskSize;
 use super::settings::Config;
+
+/// Folders of a cache; arbitrary, each is asked about each key.
+const DISKS_MAX: usize = 64;
 
 /// A value that is well-formed and can't be meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +21,7 @@ impl Config {
     pub(super) fn check(&self) -> Result<(), Finding> {
         self.check_server()?;
         self.check_limits()?;
+        self.check_disks()?;
         if let Some(url) = self.intercept.except.iter().find(|pattern| pattern.is_url()) {
             return refuse("intercept.except", format!("{url}: a tunnel has a host and no URL"));
         }
@@ -60,6 +65,29 @@ impl Config {
             Some((key, _)) => refuse(key, "longer than 0"),
             None => Ok(()),
         }
+    }
+
+    fn check_disks(&self) -> Result<(), Finding> {
+        let disks = &self.cache.disks;
+        if disks.len() > DISKS_MAX {
+            return refuse("cache.disks", format!("at most {DISKS_MAX}"));
+        }
+        if !disks.is_empty() && self.cache.disk != DiskSize::Auto {
+            return refuse("cache.disk", "not together with cache.disks, where each folder has its size");
+        }
+        for (at, disk) in disks.iter().enumerate() {
+            let dir = disk.dir.display();
+            if disks.iter().skip(at + 1).any(|other| other.dir == disk.dir) {
+                return refuse("cache.disks", format!("{dir} stands there twice"));
+            }
+            if self.cache.dir.as_ref() == Some(&disk.dir) {
+                return refuse("cache.disks", format!("{dir} is [cache] dir too"));
+            }
+            if disk.size == DiskSize::Bytes(0) || disk.size == DiskSize::Percent(0) {
+                return refuse("cache.disks", format!("the size of {dir} is more than 0"));
+            }
+        }
+        Ok(())
     }
 
     fn check_limits(&self) -> Result<(), Finding> {

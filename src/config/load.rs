@@ -192,6 +192,9 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     config.cache.dir = config.cache.dir.map(|dir| folder.join(dir));
     config.intercept.ca_dir = config.intercept.ca_dir.map(|dir| folder.join(dir));
     config.intercept.roots = config.intercept.roots.map(|bundle| folder.join(bundle));
+    for disk in &mut config.cache.disks {
+        disk.dir = folder.join(&disk.dir);
+    }
     config.access.lists = config.access.lists.iter().map(|list| folder.join(list)).collect();
     if let AccessLog::File(path) = &mut config.log.access {
         *path = folder.join(&*path);
@@ -207,6 +210,10 @@ fn apply(config: &mut Config, overrides: &Overrides) {
     }
     replace(&mut config.server.admin, admin);
     replace(&mut config.cache.memory, memory);
+    // Said on the command line, it is said instead of the folders of the file.
+    if disk.is_some() {
+        config.cache.disks = Vec::new();
+    }
     replace(&mut config.cache.disk, disk);
     replace(&mut config.log.access, access_log);
     replace(&mut config.log.format, log_format);

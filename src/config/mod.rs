@@ -16,8 +16,8 @@ pub use choices::{BlockPage, LogFormat, LogLevel, SetCookie};
 pub use error::{ConfigError, Diagnosis};
 pub use load::{Environment, Folders, Overrides, load, load_without_lists, parse};
 pub use settings::{
-    CacheSettings, Config, InterceptSettings, KNOWN_KEYS, LimitSettings, LogSettings, ServerSettings,
-    Settings,
+    CacheSettings, Config, DiskFolder, InterceptSettings, KNOWN_KEYS, LimitSettings, LogSettings,
+    ServerSettings, Settings,
 };
 pub use values::{
     AccessLog, Admin, DEFAULT_PORT, DiskSize, ValueError, parse_duration, parse_listen, parse_size,

@@ -154,6 +154,10 @@ pub struct CacheSettings {
     #[serde(deserialize_with = "size")]
     pub memory: u64,
     pub disk: DiskSize,
+    /// Folders that are the cache on disk instead of the one in the cache folder.
+    pub disks: Vec<DiskFolder>,
+    /// All that is on disk is looked at once in so many days; 0: never.
+    pub scrub_days: u16,
     /// As typed; [`super::Settings::cache_dir`] is the folder that is meant.
     pub dir: Option<PathBuf>,
     /// `None`: a quarter of each tier.
@@ -167,11 +171,21 @@ impl Default for CacheSettings {
         CacheSettings {
             memory: 256 << 20,
             disk: DiskSize::Auto,
+            disks: Vec::new(),
+            scrub_days: 7,
             dir: None,
             max_object: None,
             set_cookie: SetCookie::Shared,
         }
     }
+}
+
+/// One of several folders that the cache on disk is spread over.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskFolder {
+    pub dir: PathBuf,
+    pub size: DiskSize,
 }
 
 /// `[log]`: what is written down.
@@ -234,6 +248,8 @@ pub const KNOWN_KEYS: &[&str] = &[
     "limits.interim",
     "cache.memory",
     "cache.disk",
+    "cache.disks",
+    "cache.scrub_days",
     "cache.dir",
     "cache.max_object",
     "cache.set_cookie",

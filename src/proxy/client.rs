@@ -23,6 +23,8 @@ pub struct Client {
     pub last_request: bool,
     /// What requests are for, inside a tunnel that Larder looks into.
     pub(super) inside: Option<Inside>,
+    /// Set once all content of the request under way was read.
+    pub(super) has_read_content: bool,
     /// Where heads are put together; kept between requests for its memory.
     pub(super) scratch: Vec<u8>,
 }
@@ -47,7 +49,16 @@ impl Client {
     pub fn new(stream: Stream, peer: SocketAddr, scope: ListenerScope) -> Client {
         let (reader, writer) = stream.into_split();
         let (reader, scratch) = (Reader::new(reader), Vec::new());
-        Client { reader, writer, peer, scope, last_request: false, inside: None, scratch }
+        Client {
+            reader,
+            writer,
+            peer,
+            scope,
+            last_request: false,
+            inside: None,
+            has_read_content: false,
+            scratch,
+        }
     }
 
     /// One request of a connection with HTTP/2, which this client is.
@@ -55,7 +66,8 @@ impl Client {
         let reader = Reader::new(ReadHalf::Http2(Box::new(reader)));
         let writer = WriteHalf::Http2(Box::new(writer));
         let (peer, scope, inside) = (self.peer, self.scope, self.inside.clone());
-        Client { reader, writer, peer, scope, last_request: false, inside, scratch: Vec::new() }
+        let (last_request, has_read_content, scratch) = (false, false, Vec::new());
+        Client { reader, writer, peer, scope, last_request, inside, has_read_content, scratch }
     }
 
     /// Whether this client has opened a tunnel on its stream and is served inside it.
@@ -96,7 +108,7 @@ impl Client {
     /// Whether the connection stays open behind a response for which nothing more of this request
     /// is read: unread content would be taken for the next request.
     pub(super) fn keeps_open(&self, request: &Request) -> bool {
-        self.may_keep_open(request) && !request.has_content()
+        self.may_keep_open(request) && (self.has_read_content || !request.has_content())
     }
 
     /// Whether the client and Larder both keep the connection open behind this request

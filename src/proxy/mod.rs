@@ -5,6 +5,7 @@
 //! origin connections of a worker.
 
 mod admit;
+mod background;
 mod client;
 mod collapse;
 mod connect;
@@ -134,9 +135,9 @@ fn pseudonym(instance: u32) -> String {
 }
 
 /// What the store renders heads with that it has read from disk.
-pub fn renderer(instance: u32) -> Box<Render> {
+pub fn renderer(instance: u32) -> Arc<Render> {
     let pseudonym = pseudonym(instance);
-    Box::new(move |head, received| render::stored_head(&pseudonym, head, received))
+    Arc::new(move |head, received| render::stored_head(&pseudonym, head, received))
 }
 
 impl Shared {
@@ -173,6 +174,8 @@ pub struct Proxy {
     pub origins: Rc<Origins>,
     /// Fills that run on this worker; their readers may be on another one.
     pub fills: Rc<Cell<usize>>,
+    /// Validations in the background that run on this worker.
+    pub validations: Rc<Cell<usize>>,
 }
 
 /// One exchange under way: whose it is, what is asked, and what is remembered of it.

@@ -53,8 +53,12 @@ impl Worker {
                 self.limits.origin,
                 self.shared.origin_tls.clone(),
             );
-            let proxy =
-                Proxy { shared: self.shared.clone(), origins: Rc::new(origins), fills: Rc::default() };
+            let proxy = Proxy {
+                shared: self.shared.clone(),
+                origins: Rc::new(origins),
+                fills: Rc::default(),
+                validations: Rc::default(),
+            };
             let (fills, phase) = (proxy.fills.clone(), self.phase.clone());
             let mut accepting = JoinSet::new();
             let worker = Rc::new(Accepting {

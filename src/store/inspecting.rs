@@ -55,20 +55,28 @@ impl Store {
             }
         });
         for kind in [Kind::Object, Kind::Head] {
-            let Some(tier) = &self.tiers.disk else { break };
-            tier.disk.for_each(kind, &mut |header, head| {
-                let found = on_disk(tier, header, &head, wanted);
-                if let Some(stored) = found {
-                    let key = Key { uri: &stored.uri, hash: self.hash_key.of_uri(&stored.uri) };
-                    match self.tiers.memory.peek(key) {
-                        Some((variants, _uses)) if has(&variants, stored.generation) => first.join(stored),
-                        _ => first.add(stored),
+            for tier in &self.tiers.disks {
+                tier.disk.for_each(kind, &mut |header, head| {
+                    if let Some(stored) = on_disk(tier, header, &head, wanted) {
+                        self.add(&mut first, tier, stored);
                     }
-                }
-                ControlFlow::Continue(())
-            });
+                    ControlFlow::Continue(())
+                });
+            }
         }
         Listing { stored: first.stored.into_values().collect(), total: first.total }
+    }
+
+    fn add(&self, first: &mut First, tier: &OnDisk, stored: Stored) {
+        let key = Key { uri: &stored.uri, hash: self.hash_key.of_uri(&stored.uri) };
+        // What another disk has had before is out of reach.
+        if self.tiers.tier(key.hash).is_none_or(|own| own.disk.member() != tier.disk.member()) {
+            return;
+        }
+        match self.tiers.memory.peek(key) {
+            Some((variants, _uses)) if has(&variants, stored.generation) => first.join(stored),
+            _ => first.add(stored),
+        }
     }
 
     /// All that is stored of one URI, the newest first. Waits for the disk.
@@ -78,7 +86,7 @@ impl Store {
         if let Some((variants, uses)) = self.tiers.memory.peek(key) {
             all.extend(variants.iter().map(|object| in_memory(uri, object, uses)));
         }
-        let Some(tier) = &self.tiers.disk else { return all };
+        let Some(tier) = self.tiers.tier(key.hash) else { return all };
         for stored in &mut all {
             stored.on_disk = tier.disk.lies(tier.key_of(key.hash, stored.generation, &stored.head));
         }

@@ -65,3 +65,48 @@ impl HashKey {
         SipHasher13::new_with_keys(self.0[0], self.0[1])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn uri(text: &str) -> TargetUri {
+        TargetUri::parse_absolute(&Bytes::copy_from_slice(text.as_bytes())).expect("an absolute URI")
+    }
+
+    #[test]
+    fn one_key_has_one_hash_and_another_has_another() {
+        let key = HashKey([1, 2]);
+        let same = [
+            ("http://a.example/x", "HTTP://A.Example:80/x"),
+            ("http://a.example/x", "http://a.example./x"),
+            ("https://a.example/x", "https://a.example:443/x"),
+            ("http://a.example", "http://a.example/"),
+        ];
+        for (one, other) in same.map(|(one, other)| (uri(one), uri(other))) {
+            assert_eq!((&one, key.of_uri(&one)), (&other, key.of_uri(&other)));
+        }
+        let different = [
+            "http://a.example/x",
+            "https://a.example/x",
+            "http://a.example:443/x",
+            "http://a.example:8080/x",
+            "http://a.example/X",
+            "http://a.example/%78",
+            "http://a.example/x?",
+            "http://a.example/x/",
+            "http://a.example//x",
+            "http://b.example/x",
+            "http://a.exampl/e/x",
+        ];
+        let different = different.map(uri);
+        for (at, one) in different.iter().enumerate() {
+            for other in different.iter().skip(at + 1) {
+                assert!(one != other && key.of_uri(one) != key.of_uri(other), "{one} {other}");
+            }
+            assert_ne!(key.of_uri(one), HashKey([1, 3]).of_uri(one), "the hash has a secret");
+        }
+    }
+}

@@ -19,6 +19,8 @@ mod object;
 mod on_disk;
 mod purging;
 mod refill;
+#[cfg(test)]
+mod set_tests;
 mod sync;
 mod tiers;
 
@@ -54,13 +56,13 @@ pub struct StoreSettings {
     pub memory: u64,
     /// The largest object in memory; default a quarter of the memory.
     pub object_max: u64,
-    /// The largest object on disk.
-    pub object_on_disk_max: u64,
+    /// The largest object on disk; none: a quarter of its disk.
+    pub object_on_disk_max: Option<u64>,
 }
 
 impl Default for StoreSettings {
     fn default() -> StoreSettings {
-        StoreSettings { memory: 256 << 20, object_max: 64 << 20, object_on_disk_max: 1 << 30 }
+        StoreSettings { memory: 256 << 20, object_max: 64 << 20, object_on_disk_max: None }
     }
 }
 
@@ -69,7 +71,7 @@ impl Default for StoreSettings {
 pub struct Store {
     tiers: Arc<Tiers>,
     hash_key: HashKey,
-    object_on_disk_max: u64,
+    object_on_disk_max: Option<u64>,
 }
 
 impl Store {
@@ -79,21 +81,26 @@ impl Store {
         let memory = Arc::new(Memory::new(settings.memory, settings.object_max, seed));
         let clock = AtomicU64::new(1);
         let order = std::array::from_fn(|_| std::sync::Mutex::default());
-        let tiers = Tiers { memory, disk: None, clock, purges_of_memory: Purges::new(), order };
+        let tiers = Tiers { memory, disks: Vec::new(), clock, purges_of_memory: Purges::new(), order };
         let object_on_disk_max = settings.object_on_disk_max;
         Store { tiers: Arc::new(tiers), hash_key: HashKey([k0, k1]), object_on_disk_max }
     }
 
-    /// A store whose second tier is `disk`. `render` makes what [`Object::rendered`] holds of a
-    /// head that was read from disk; `seed` seeds eviction.
-    pub fn with_disk(settings: StoreSettings, disk: Disk, render: Box<Render>, seed: u64) -> Store {
-        let hash_key = HashKey(disk.hash_key());
+    /// A store whose second tier is these disks, at least one, which were opened as one set.
+    /// `render` makes what [`Object::rendered`] holds of a head that was read from disk; `seed` seeds
+    /// eviction.
+    pub fn with_disks(settings: StoreSettings, disks: Vec<Disk>, render: Arc<Render>, seed: u64) -> Store {
+        let hash_key = HashKey(disks.first().map(Disk::hash_key).unwrap_or_default());
         let memory = Arc::new(Memory::new(settings.memory, settings.object_max, seed));
-        let disk = Some(OnDisk { disk, hash_key, render });
+        // One logical clock: the first disk's, ahead of all.
+        if let Some((first, latest)) = disks.first().zip(disks.iter().map(Disk::next_seq).max()) {
+            first.advance_clock(latest + 1);
+        }
+        let on_disk = |disk| OnDisk { disk, hash_key, render: render.clone() };
         let order = std::array::from_fn(|_| std::sync::Mutex::default());
         let tiers = Arc::new(Tiers {
             memory,
-            disk,
+            disks: disks.into_iter().map(on_disk).collect(),
             clock: AtomicU64::new(1),
             purges_of_memory: Purges::new(),
             order,
@@ -147,7 +154,7 @@ impl Store {
 
     /// The parts of a range of a content of `length` octets in chunks.
     pub fn chunks(&self, id: ContentId, length: u64, range: ByteRange) -> Vec<Part> {
-        match &self.tiers.disk {
+        match self.tiers.tier(id.key) {
             Some(tier) => tier.parts(id, length, range),
             None => vec![Part::Missing(range)],
         }
@@ -164,7 +171,7 @@ impl Store {
 
     /// The state of a key, to be taken before the origin is asked.
     pub fn generation(&self, key: Key<'_>) -> Generation {
-        let purged = self.tiers.purges().latest();
+        let purged = self.tiers.purges(key.hash).latest();
         Generation { changes: self.tiers.memory.changes(key.hash), seq: self.tiers.next_seq(), purged }
     }
 
@@ -202,9 +209,9 @@ impl Store {
         self.tiers.purge(scope).await
     }
 
-    /// The tier on disk, if there is one.
-    pub fn disk(&self) -> Option<&Disk> {
-        self.tiers.disk.as_ref().map(|tier| &tier.disk)
+    /// The disks of the second tier, if there are any.
+    pub fn disks(&self) -> impl ExactSizeIterator<Item = &Disk> {
+        self.tiers.disks.iter().map(|tier| &tier.disk)
     }
 
     /// What the store holds.
@@ -212,17 +219,15 @@ impl Store {
         self.tiers.memory.usage()
     }
 
-    /// What the tier on disk holds, if there is one.
+    /// What the disks hold together, if there are any.
     pub fn disk_usage(&self) -> Option<DiskUsage> {
-        self.tiers.disk.as_ref().map(|tier| tier.disk.usage())
+        self.disks().map(Disk::usage).reduce(DiskUsage::and)
     }
 
     /// Writes what waits to be written to disk, and waits until it is on the device. Nothing is
     /// written after this.
     pub fn close(&self) {
-        if let Some(tier) = &self.tiers.disk {
-            tier.disk.close();
-        }
+        self.disks().for_each(Disk::close);
     }
 
     /// The cache key of a target URI.
@@ -244,6 +249,12 @@ impl Generation {
     /// Whether no invalidation and no purge, of whatever, stands between the two.
     pub fn is_as_valid_as(self, other: Generation) -> bool {
         self.changes.is_as_valid_as(other.changes) && self.purged == other.purged
+    }
+
+    /// Whether one invalidation, which is then the asker's own, stands between `earlier` and this,
+    /// and no purge.
+    pub fn is_one_invalidation_after(self, earlier: Generation) -> bool {
+        self.changes.is_one_invalidation_after(earlier.changes) && self.purged == earlier.purged
     }
 
     /// What [`Object::generation`] is of an object that was asked for then.

@@ -10,6 +10,8 @@
 //! records lie, and that they are whole, is `disk/`'s to know. All reads wait for the device: they
 //! belong on threads that may.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::disk::record::{BODY_MAX, Kind, Record};
@@ -42,7 +44,7 @@ pub type Render = dyn Fn(&StoredHead, Version) -> Bytes + Send + Sync;
 pub(super) struct OnDisk {
     pub disk: Disk,
     pub hash_key: HashKey,
-    pub render: Box<Render>,
+    pub render: Arc<Render>,
 }
 
 impl std::fmt::Debug for OnDisk {

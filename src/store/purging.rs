@@ -13,10 +13,11 @@
 
 use std::sync::Arc;
 
-use super::Object;
 use super::disk::purges::{PurgeRefused, PurgeScope, PurgeTarget, Purges};
 use super::disk::record::{Kind, Record};
+use super::on_disk::OnDisk;
 use super::tiers::Tiers;
+use super::{Key, Object};
 use crate::caching::StoredHead;
 use crate::http::TargetUri;
 use crate::http::grammar::Members;
@@ -34,44 +35,50 @@ impl Tiers {
     /// Purges all that is stored now in this scope.
     pub async fn purge(self: &Arc<Tiers>, scope: PurgeScope) -> Result<Purged, PurgeRefused> {
         let seq = self.next_seq();
-        if let Err(refused) = self.purges().merge(scope.clone(), seq) {
+        for tier in &self.disks {
+            tier.disk.purges().merge(scope.clone(), seq)?;
+        }
+        if self.disks.is_empty()
+            && let Err(refused) = self.purges_of_memory.merge(scope.clone(), seq)
+        {
             // Without a disk a purge concerns what is on the way, and that may be told by age.
-            if self.disk.is_some() || refused != PurgeRefused::TooMany {
+            if refused != PurgeRefused::TooMany {
                 return Err(refused);
             }
-            self.purges().retire(seq - 1);
-            self.purges().merge(scope.clone(), seq)?;
+            self.purges_of_memory.retire(seq - 1);
+            self.purges_of_memory.merge(scope.clone(), seq)?;
         }
-        let in_memory = self.memory.retain(|uri, object| self.is_purged(uri, object));
+        // It is in every table now: any of them will do.
+        let purges = self.disks.first().map_or(&self.purges_of_memory, |tier| tier.disk.purges());
+        let in_memory =
+            self.memory.retain(|uri, object| concerns(purges, uri, &object.head, object.generation));
         let is_written = self.write_purge(&scope, seq).await;
         Ok(Purged { in_memory, is_written })
     }
 
     /// Whether a purge that is newer than the object concerns it.
-    pub fn is_purged(&self, uri: &TargetUri, object: &Object) -> bool {
-        concerns(self.purges(), uri, &object.head, object.generation)
+    pub fn is_purged(&self, key: Key<'_>, object: &Object) -> bool {
+        concerns(self.purges(key.hash), key.uri, &object.head, object.generation)
     }
 
     /// As [`Tiers::is_purged`], for an object that was in no tier yet.
-    pub fn is_purged_on_arrival(&self, uri: &TargetUri, object: &Object) -> bool {
-        object.generation < self.purges().retired() || self.is_purged(uri, object)
+    pub fn is_purged_on_arrival(&self, key: Key<'_>, object: &Object) -> bool {
+        object.generation < self.purges(key.hash).retired() || self.is_purged(key, object)
     }
 
-    /// The purges in effect.
-    pub fn purges(&self) -> &Purges {
-        self.disk.as_ref().map_or(&self.purges_of_memory, |tier| tier.disk.purges())
+    /// The purges in effect for a key: each disk lets those go that are done with there.
+    pub fn purges(&self, key: u128) -> &Purges {
+        self.tier(key).map_or(&self.purges_of_memory, |tier| tier.disk.purges())
     }
 
     async fn write_purge(self: &Arc<Tiers>, scope: &PurgeScope, seq: u64) -> bool {
-        let Some(tier) = &self.disk else { return true };
         let head = scope.encode();
         let kind = Kind::Purge;
         let record = Record { key: 0, kind, seq, generation: seq, part: 0, first: 0, head, body: Vec::new() };
-        let Ok(queued) = tier.disk.append(record) else { return false };
-        let tiers = self.clone();
-        let waiting = move || tiers.disk.as_ref().is_none_or(|tier| tier.disk.wait(queued));
-        // Where it can't be started the process is ending, and writes what is queued.
-        tokio::task::spawn_blocking(waiting).await.unwrap_or(true)
+        let queue = |(place, tier): (usize, &OnDisk)| Some((place, tier.disk.append(record.clone()).ok()?));
+        let queued: Vec<_> = self.disks.iter().enumerate().filter_map(queue).collect();
+        let is_queued = queued.len() == self.disks.len();
+        self.wait(queued).await && is_queued
     }
 }
 

@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::disk::Done;
 use super::disk::purges::Purges;
+use super::disk::set::place_of;
+use super::disk::{Done, Queued};
 use super::fill::Chunks;
 use super::memory::{Changes, Evicted, Memory, Variants};
 use super::object::Object;
@@ -24,7 +25,8 @@ use crate::caching::StoredHead;
 #[derive(Debug)]
 pub(super) struct Tiers {
     pub memory: Arc<Memory>,
-    pub disk: Option<OnDisk>,
+    /// None, one, or several, of which each key has one.
+    pub disks: Vec<OnDisk>,
     /// The logical clock of a store without a disk.
     pub clock: AtomicU64,
     /// Of a store without a disk.
@@ -32,6 +34,9 @@ pub(super) struct Tiers {
     /// Locks that order what is queued for the disk of one key; several keys share one.
     pub order: [Mutex<()>; ORDERS],
 }
+
+/// One object may take a quarter of its disk: fewer would turn the store over too often.
+const OBJECT_PART: u64 = 4;
 
 /// Arbitrary; more than threads will ever meet in.
 pub(super) const ORDERS: usize = 64;
@@ -55,13 +60,33 @@ impl Tiers {
                 tiers.evicted(&evicted);
             }
         }));
-        let tiers = Arc::downgrade(self);
-        let Some(tier) = &self.disk else { return };
-        tier.disk.ask_before_reinsertion(Box::new(move |record| {
-            tiers
-                .upgrade()
-                .is_some_and(|tiers| tiers.disk.as_ref().is_some_and(|tier| tier.is_purged(record)))
-        }));
+        for (place, tier) in self.disks.iter().enumerate() {
+            let tiers = Arc::downgrade(self);
+            tier.disk.ask_before_reinsertion(Box::new(move |record| {
+                let tiers = tiers.upgrade();
+                tiers.is_some_and(|tiers| tiers.disks.get(place).is_some_and(|tier| tier.is_purged(record)))
+            }));
+        }
+    }
+
+    /// The disk that has the records of this key, if any has.
+    pub fn tier(&self, key: u128) -> Option<&OnDisk> {
+        match self.disks.as_slice() {
+            [] => None,
+            [only] => Some(only),
+            several => {
+                let weighed = several.iter().map(|tier| (tier.disk.member(), tier.disk.settings().size));
+                several.get(place_of(key, weighed))
+            }
+        }
+    }
+
+    /// The disks that have something of a key, which was theirs when there were other disks or
+    /// other sizes: it is out of reach, and must not come back when they are as before.
+    fn left_behind(&self, key: u128) -> impl Iterator<Item = &OnDisk> {
+        let own = self.tier(key).map(|tier| tier.disk.member());
+        let others = self.disks.iter().filter(move |tier| Some(tier.disk.member()) != own);
+        others.filter(move |tier| tier.contains(key))
     }
 
     /// Where the chunks go of a response with this head that was asked for at `generation`.
@@ -70,29 +95,30 @@ impl Tiers {
         key: Key<'_>,
         head: &StoredHead,
         generation: u64,
-        length_max: u64,
+        object_max: Option<u64>,
     ) -> Option<Box<dyn Chunks>> {
-        let tier = self.disk.as_ref()?;
+        let tier = self.tier(key.hash)?;
+        let size = tier.disk.settings().size;
+        let length_max = object_max.unwrap_or(size / OBJECT_PART).min(size);
         let owner = tier.key_of(key.hash, generation, head);
         let id = ContentId { key: key.hash, generation };
         Some(Box::new(ToDisk { tiers: self.clone(), id, owner, length_max }))
     }
 
     pub fn next_seq(&self) -> u64 {
-        match &self.disk {
-            Some(disk) => disk.disk.next_seq(),
+        match self.disks.first() {
+            Some(first) => first.disk.next_seq(),
             None => tick(&self.clock),
         }
     }
 
     pub async fn load(self: &Arc<Tiers>, key: Key<'_>) -> Option<Variants> {
-        let disk = self.disk.as_ref()?;
-        if !disk.contains(key.hash) {
+        if !self.tier(key.hash)?.contains(key.hash) {
             return None;
         }
         let changes = self.memory.changes(key.hash);
         let (tiers, uri, hash) = (self.clone(), key.uri.clone(), key.hash);
-        let reading = move || Some(tiers.disk.as_ref()?.load(Key { uri: &uri, hash }));
+        let reading = move || Some(tiers.tier(hash)?.load(Key { uri: &uri, hash }));
         // One that was not started, at a shutdown, has found nothing.
         let objects = tokio::task::spawn_blocking(reading).await.ok().flatten()?;
         if objects.is_empty() {
@@ -106,7 +132,7 @@ impl Tiers {
                 current = stored.to_vec();
             } else {
                 current = objects;
-                current.retain(|object| !self.is_purged(key.uri, object));
+                current.retain(|object| !self.is_purged(key, object));
             }
             current.clone()
         });
@@ -124,7 +150,7 @@ impl Tiers {
         self.memory.update(key, |stored| {
             // Under the lock that an invalidation takes after it has counted.
             if !self.memory.changes(key.hash).is_as_valid_as(asked.changes)
-                || self.is_purged_on_arrival(key.uri, &object)
+                || self.is_purged_on_arrival(key, &object)
             {
                 return stored.to_vec();
             }
@@ -155,7 +181,7 @@ impl Tiers {
             };
             stored.iter().map(swap).collect()
         });
-        let Some(disk) = self.disk.as_ref().filter(|_| replaced) else { return };
+        let Some(disk) = self.tier(key.hash).filter(|_| replaced) else { return };
         // A lost one costs a validation.
         if disk.contains_object(key.hash, &new)
             && let Err(refused) = disk.append_freshened(key, &new)
@@ -172,7 +198,7 @@ impl Tiers {
             left = stored.iter().filter(|object| !Arc::ptr_eq(object, old)).cloned().collect();
             left.clone()
         });
-        let Some(disk) = &self.disk else { return };
+        let Some(disk) = self.tier(key.hash) else { return };
         let _order = self.lock_order(key.hash);
         if !self.memory.changes(key.hash).is_as_valid_as(changes) {
             return;
@@ -181,20 +207,43 @@ impl Tiers {
         if variants.is_empty() || disk.append_variants(key, &variants).is_err() {
             disk.forget(key);
         }
+        self.forget_left_behind(key);
     }
 
     pub async fn invalidate(self: &Arc<Tiers>, key: Key<'_>) {
         let order = self.lock_order(key.hash);
-        let disk = self.disk.as_ref().filter(|disk| disk.contains(key.hash));
-        let queued = disk.and_then(|disk| disk.forget(key));
+        let having = |(_, tier): &(usize, &OnDisk)| tier.contains(key.hash);
+        let queued = |(place, tier): (usize, &OnDisk)| Some((place, tier.forget(key)?));
+        let queued: Vec<(usize, Queued)> =
+            self.disks.iter().enumerate().filter(having).filter_map(queued).collect();
         self.memory.invalidate(key.hash);
         drop(order);
-        let Some(queued) = queued else { return };
-        let tiers = self.clone();
-        let waiting = move || tiers.disk.as_ref().is_none_or(|tier| tier.disk.wait(queued));
-        // Where it can't be started the process is ending, and writes what is queued.
-        if let Ok(false) = tokio::task::spawn_blocking(waiting).await {
+        if queued.is_empty() {
+            return;
+        }
+        if !self.wait(queued).await {
             tracing::warn!("{} may come back after a restart: the disk fails", key.uri);
+        }
+    }
+
+    /// Waits until what was queued on each of these disks is written. Whether it was.
+    pub async fn wait(self: &Arc<Tiers>, queued: Vec<(usize, Queued)>) -> bool {
+        let tiers = self.clone();
+        let waiting = move || {
+            let is_written = |(place, queued): (usize, Queued)| {
+                tiers.disks.get(place).is_none_or(|tier| tier.disk.wait(queued))
+            };
+            // Each of them is waited for, also behind one that has failed.
+            queued.into_iter().filter(|queued| !is_written(*queued)).count() == 0
+        };
+        // Where it can't be started the process is ending, and writes what is queued.
+        tokio::task::spawn_blocking(waiting).await.unwrap_or(true)
+    }
+
+    fn forget_left_behind(&self, key: Key<'_>) {
+        for other in self.left_behind(key.hash) {
+            // What can't be written down is told in the log.
+            let _queued = other.forget(key);
         }
     }
 
@@ -224,7 +273,7 @@ impl Tiers {
         changes: Changes,
         occasion: Occasion,
     ) {
-        let Some(disk) = &self.disk else { return };
+        let Some(disk) = self.tier(key.hash) else { return };
         if disk.contains_object(key.hash, object) && occasion == Occasion::Evicted {
             return;
         }
@@ -246,9 +295,10 @@ impl Tiers {
         if let Err(refused) = queued {
             tracing::debug!("{} is in memory only: {refused}", key.uri);
         }
-        if self.is_purged(key.uri, object) || replaces && queued.is_err() {
+        if self.is_purged(key, object) || replaces && queued.is_err() {
             disk.forget(key);
         }
+        self.forget_left_behind(key);
     }
 }
 
@@ -264,7 +314,7 @@ struct ToDisk {
 
 impl Chunks for ToDisk {
     fn admits(&self, octets: Option<u64>) -> Result<(), &'static str> {
-        let Some(tier) = &self.tiers.disk else { return Err("no-disk") };
+        let Some(tier) = self.tiers.tier(self.id.key) else { return Err("no-disk") };
         if octets.is_some_and(|octets| octets > self.length_max) {
             return Err("too-large");
         }
@@ -281,7 +331,7 @@ impl Chunks for ToDisk {
     }
 
     fn append(&self, number: u32, body: Vec<Bytes>, done: Done) -> bool {
-        let tier = self.tiers.disk.as_ref();
+        let tier = self.tiers.tier(self.id.key);
         tier.is_some_and(|tier| tier.append_chunk(self.id, self.owner, number, body, done).is_ok())
     }
 }

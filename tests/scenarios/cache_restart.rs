@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::{Answer, Folder, Origin, Process, eventually};
+use crate::support::{Answer, Folder, Origin, Process, eventually, larder};
 
 /// Octets in the store's segments.
 fn written(folder: &Folder) -> u64 {
@@ -13,11 +13,15 @@ fn written(folder: &Folder) -> u64 {
 }
 
 /// Ends the process with this signal and starts it anew with the same folder.
-fn restart(mut process: Process, folder: &Folder, signal: Signal) -> Process {
+fn restart(process: Process, folder: &Folder, signal: Signal) -> Process {
+    restart_with(process, signal, &|| Process::start_in(folder, &[]))
+}
+
+fn restart_with(mut process: Process, signal: Signal, start: &dyn Fn() -> Process) -> Process {
     process.signal(signal);
     process.wait();
     drop(process);
-    Process::start_in(folder, &[])
+    start()
 }
 
 #[test]
@@ -109,4 +113,38 @@ fn a_freshened_head_is_kept_and_a_damaged_object_is_fetched_anew() {
     let response = process.client().get(&origin.url("/"));
     assert!(!response.is_hit());
     assert_eq!(response.text(), "hello");
+}
+
+#[test]
+fn two_disks_keep_what_they_have_over_restarts_and_one_purge_reaches_both() {
+    let (folder, origin) = (Folder::new(), Origin::start());
+    let config = folder.write(
+        "two.toml",
+        "[[cache.disks]]\ndir = \"one\"\nsize = \"64MiB\"\n\
+         [[cache.disks]]\ndir = \"two\"\nsize = \"64MiB\"\n",
+    );
+    let paths: Vec<String> = (0..40).map(|number| format!("/{number}")).collect();
+    for path in &paths {
+        origin.on_path(path, Answer::cached("max-age=600").body(path));
+    }
+    let asked = |process: &Process| -> usize {
+        let get = |path: &String| process.client().get(&origin.url(path));
+        paths.iter().map(get).filter(|response| response.is_hit()).count()
+    };
+    let larder_cache = |arguments: &[&str]| larder(&folder, &[&["cache"], arguments].concat(), &[]);
+    let start = || Process::start_in(&folder, &["--config", &config]);
+    let process = start();
+    assert_eq!(asked(&process), 0);
+    eventually("all is a hit", || asked(&process) == paths.len());
+    let stats = larder_cache(&["stats"]).out;
+    assert!(stats.contains("/one/store, online") && stats.contains("/two/store, online"), "{stats}");
+    let process = restart_with(process, Signal::KILL, &start);
+    assert_eq!(asked(&process), paths.len());
+    assert_eq!(larder_cache(&["purge", "--all"]).code, Some(0));
+    let process = restart_with(process, Signal::KILL, &start);
+    assert_eq!(asked(&process), 0);
+    drop(process);
+    let (one, two) = (folder.text_of_path("one"), folder.text_of_path("two"));
+    let verified = larder_cache(&["verify", &one, &two]);
+    assert_eq!((verified.code, verified.out.matches("damaged: 0").count()), (Some(0), 2), "{}", verified.out);
 }

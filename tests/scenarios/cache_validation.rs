@@ -175,3 +175,15 @@ fn a_head_request_that_finds_another_representation_invalidates() {
     world.request("HEAD", "/", &[], "");
     assert_eq!(world.get("/").text(), "second");
 }
+
+#[test]
+fn an_argument_of_immutable_means_nothing() {
+    let world = World::new();
+    let answer = Answer::cached("max-age=60, immutable=\"no-store\"").field("ETag", "\"a\"");
+    world.origin.on_path("/", answer.body("hello"));
+    world.get("/");
+    assert!(world.get("/").is_hit());
+    world.advance(61);
+    assert!(!world.get("/").is_hit());
+    assert_eq!(world.origin.requests("/")[1].head.field("If-None-Match"), Some("\"a\""));
+}

@@ -154,6 +154,10 @@ fn responses_that_a_304_is_about() {
         (&[&a, &b], "ETag: W/\"a\"", Some(0)),
         (&[&newer, &b], "ETag: W/\"b\"", Some(0)),
         (&[&b, &newer], "ETag: W/\"b\"", Some(1)),
+        // Two with one validator: the newer one.
+        (&[&a, &stored("ETag: \"a\"\nDate: {-1}")], "ETag: \"a\"", Some(0)),
+        (&[&stored("ETag: \"a\"\nDate: {-1}"), &a], "ETag: \"a\"", Some(1)),
+        (&[&stored("Last-Modified: {-9}\nDate: {-1}"), &a], "Last-Modified: {-9}", Some(1)),
         (&[&a, &b], "Last-Modified: {-9}", Some(0)),
         (&[&a], "Last-Modified: {-8}", None),
         (&[&a], "", Some(0)),
@@ -162,6 +166,17 @@ fn responses_that_a_304_is_about() {
     ];
     for (stored, lines, expected) in cases {
         assert_eq!(freshened_by(&response(304, lines), stored), *expected, "{lines:?}");
+    }
+}
+
+#[test]
+fn answers_that_end_the_use_of_what_was_asked_about() {
+    for status in [200, 203, 204, 301, 302, 308, 404, 410] {
+        assert!(supersedes(&response(status, "")), "{status}");
+    }
+    // Of this client, of this request, or of a passing state.
+    for status in [206, 304, 401, 403, 407, 408, 412, 416, 421, 425, 429, 500, 502, 503, 504] {
+        assert!(!supersedes(&response(status, "")), "{status}");
     }
 }
 

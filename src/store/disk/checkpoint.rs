@@ -33,7 +33,7 @@ const VERSION: u32 = 1;
 const HEADER_LENGTH: usize = 36;
 /// Octets that are gathered for one write; arbitrary.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
-const NAME: &str = "index";
+pub(super) const NAME: &str = "index";
 const NAME_BESIDE: &str = "index.new";
 
 /// What stands in a saved index beside the table.

@@ -69,6 +69,11 @@ pub trait File: Send + Sync + Debug {
         None
     }
 
+    /// Says that these octets are not needed in memory: a hint, which may do nothing.
+    fn forget(&self, at: u64, length: u64) {
+        let (_, _) = (at, length);
+    }
+
     /// Makes what was written outlast a power cut.
     fn sync(&self) -> io::Result<()>;
 
@@ -153,6 +158,13 @@ impl File for SystemFile {
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         Some(self.as_fd())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn forget(&self, at: u64, length: u64) {
+        use rustix::fs::{Advice, fadvise};
+        // A hint: what comes of it is the kernel's business.
+        let _ignored = fadvise(self, at, std::num::NonZeroU64::new(length), Advice::DontNeed);
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -17,11 +17,14 @@ pub mod index;
 pub mod purges;
 pub mod record;
 pub mod recovery;
+pub mod scrub;
 pub mod segment;
+pub mod set;
 pub mod superblock;
 pub mod survey;
 #[cfg(test)]
 mod tests;
+mod usage;
 pub mod verify;
 
 use std::collections::{BTreeMap, HashMap};
@@ -38,8 +41,12 @@ use ghost::Ghost;
 use index::{Index, Place};
 use purges::{PurgeScope, Purges};
 use record::{ALIGNMENT, Kind, Record};
+use scrub::Scrub;
 use segment::{Segment, id_of};
-use superblock::{InvalidSuperblock, Superblock};
+use set::Set;
+use superblock::InvalidSuperblock;
+
+pub use usage::DiskUsage;
 
 use crate::clock::Clock;
 
@@ -71,6 +78,10 @@ pub enum OpenError {
     InUse(PathBuf),
     #[error("the store in {0} can't be read: {1}; use another folder, or remove this one")]
     Format(PathBuf, InvalidSuperblock),
+    #[error(
+        "the store in {0} belongs to another cache than the other folders; use another, or remove this one"
+    )]
+    Stranger(PathBuf),
     #[error("the store in {0} can't be opened: {1}")]
     Io(PathBuf, io::Error),
 }
@@ -110,37 +121,12 @@ impl std::fmt::Debug for Ask {
     }
 }
 
-/// What a disk tier holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DiskUsage {
-    /// Octets of all segments.
-    pub used_bytes: u64,
-    /// Octets that the segments may take.
-    pub size: u64,
-    /// Records that the index points at.
-    pub records: u64,
-    pub segments: u64,
-    /// Octets written since the start.
-    pub written_bytes: u64,
-    /// Octets of segments that were removed since the start to make room.
-    pub reclaimed_bytes: u64,
-    /// Records read since the start, because they were asked for.
-    pub reads: u64,
-    /// Reads that the device or the file system has failed.
-    pub read_errors: u64,
-    /// Records that were found damaged.
-    pub damaged: u64,
-    /// Records that were refused because too many waited to be written.
-    pub dropped: u64,
-    /// Why it can't be written to any more; `None` while it can.
-    pub read_only: Option<String>,
-}
-
 /// One folder of the disk tier.
 #[derive(Debug)]
 pub struct Disk {
     inner: Arc<Inner>,
     appender: Mutex<Option<std::thread::JoinHandle<()>>>,
+    scrubber: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
@@ -150,6 +136,7 @@ struct Inner {
     clock: Clock,
     settings: DiskSettings,
     hash_key: [u64; 2],
+    member: u64,
     /// The logical clock.
     seq: AtomicU64,
     index: Index,
@@ -162,6 +149,9 @@ struct Inner {
     work: Condvar,
     /// Something was written, or can't be.
     done: Condvar,
+    /// There is nothing to wait for any more.
+    stopping: Condvar,
+    scrub: Scrub,
     used: AtomicU64,
     written: AtomicU64,
     reclaimed: AtomicU64,
@@ -212,22 +202,32 @@ impl Disk {
         clock: Clock,
         random: [u64; 2],
     ) -> Result<Disk, OpenError> {
+        Disk::open_member(folder, settings, files, clock, random, None)
+    }
+
+    /// As [`Disk::open`], for one of several folders, whose superblock has to say what those of the
+    /// others say.
+    pub(super) fn open_member(
+        folder: &Path,
+        settings: DiskSettings,
+        files: Arc<dyn Files>,
+        clock: Clock,
+        random: [u64; 2],
+        set: Option<Set>,
+    ) -> Result<Disk, OpenError> {
         let io = |error: io::Error| match error.kind() {
             io::ErrorKind::WouldBlock => OpenError::InUse(folder.to_owned()),
             _ => OpenError::Io(folder.to_owned(), error),
         };
         files.create_folder(folder).map_err(io)?;
         let lock = files.lock(&folder.join("lock"), &std::process::id().to_string()).map_err(io)?;
-        let found = Superblock::load(&*files, folder).map_err(io)?.transpose();
-        let found = found.map_err(|invalid| OpenError::Format(folder.to_owned(), invalid))?;
-        let before = found.unwrap_or(Superblock { epoch: 0, hash_key: random });
-        let superblock = Superblock { epoch: before.epoch.wrapping_add(1), ..before };
-        superblock.store(&*files, folder).map_err(io)?;
+        let superblock = set::join(&*files, folder, random, set)?;
         let inner = Inner {
             folder: folder.to_owned(),
             files,
             settings,
             hash_key: superblock.hash_key,
+            member: superblock.member,
             seq: AtomicU64::new(u64::from(superblock.epoch) << 40),
             index: Index::new(),
             ghost: Ghost::new(0),
@@ -237,6 +237,8 @@ impl Disk {
             queue: Mutex::default(),
             work: Condvar::new(),
             done: Condvar::new(),
+            stopping: Condvar::new(),
+            scrub: Scrub::default(),
             used: AtomicU64::new(0),
             written: AtomicU64::new(0),
             reclaimed: AtomicU64::new(0),
@@ -251,7 +253,7 @@ impl Disk {
         let last = recovery::recover(&inner).map_err(io)?;
         let inner = Arc::new(inner);
         let appender = inner.start_appender(last).map_err(io)?;
-        Ok(Disk { inner, appender: Mutex::new(Some(appender)) })
+        Ok(Disk { inner, appender: Mutex::new(Some(appender)), scrubber: Mutex::default() })
     }
 
     /// The folder that it is in.
@@ -273,6 +275,21 @@ impl Disk {
     /// The secret of the keys.
     pub fn hash_key(&self) -> [u64; 2] {
         self.inner.hash_key
+    }
+
+    /// Who this folder is among several, wherever it is mounted.
+    pub fn member(&self) -> u64 {
+        self.inner.member
+    }
+
+    /// How large it is.
+    pub fn settings(&self) -> DiskSettings {
+        self.inner.settings
+    }
+
+    /// Moves the logical clock forward, so that several disks go by one.
+    pub(super) fn advance_clock(&self, at_least: u64) {
+        self.inner.seq.fetch_max(at_least, Ordering::Relaxed);
     }
 
     /// The next reading of the store's logical clock: later ones are higher, across restarts.
@@ -376,26 +393,12 @@ impl Disk {
     pub fn close(&self) {
         self.inner.lock_queue().stops = true;
         self.inner.work.notify_all();
+        self.inner.stopping.notify_all();
+        let scrubber = self.scrubber.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let _ended = scrubber.map(std::thread::JoinHandle::join);
         let appender = self.appender.lock().unwrap_or_else(PoisonError::into_inner).take();
         // One that panicked has nothing left to write.
         let _ended = appender.map(std::thread::JoinHandle::join);
-    }
-
-    /// What it holds.
-    pub fn usage(&self) -> DiskUsage {
-        DiskUsage {
-            used_bytes: self.inner.used.load(Ordering::Relaxed),
-            size: self.inner.settings.size,
-            records: self.inner.index.entries(),
-            segments: self.inner.segments.read().unwrap_or_else(PoisonError::into_inner).len() as u64,
-            written_bytes: self.inner.written.load(Ordering::Relaxed),
-            reclaimed_bytes: self.inner.reclaimed.load(Ordering::Relaxed),
-            reads: self.inner.reads.load(Ordering::Relaxed),
-            read_errors: self.inner.read_errors.load(Ordering::Relaxed),
-            damaged: self.inner.damaged.load(Ordering::Relaxed),
-            dropped: self.inner.dropped.load(Ordering::Relaxed),
-            read_only: self.inner.lock_queue().read_only.clone(),
-        }
     }
 }
 

@@ -5,7 +5,8 @@
 //!   8  version   u32   of all formats in the folder; 1
 //!  12  epoch     u32   how often the store was opened
 //!  16  key       2×u64 of the hash that makes keys of URIs
-//!  32  crc       u32   CRC-32C of octets 0 to 32
+//!  32  member    u64   random: who the folder is among several
+//!  40  crc       u32   CRC-32C of octets 0 to 40
 //! ```
 //!
 //! Invariant: the file is replaced at once, so that it is whole at any moment.
@@ -20,7 +21,7 @@ use super::files::Files;
 /// The format that this Larder reads and writes.
 pub const VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"LarderSt";
-const LENGTH: usize = 36;
+const LENGTH: usize = 44;
 const NAME: &str = "superblock";
 const NAME_BESIDE: &str = "superblock.new";
 
@@ -30,6 +31,8 @@ pub struct Superblock {
     pub epoch: u32,
     /// Secret, so that nobody can choose URIs whose keys meet.
     pub hash_key: [u64; 2],
+    /// Stays the folder's wherever it is mounted: keys are spread over folders by it.
+    pub member: u64,
 }
 
 /// Why octets are no superblock of this format.
@@ -76,6 +79,7 @@ impl Superblock {
         out.put_u32_le(VERSION);
         out.put_u32_le(self.epoch);
         self.hash_key.iter().for_each(|word| out.put_u64_le(*word));
+        out.put_u64_le(self.member);
         out.put_u32_le(crc32c::crc32c(&out));
         out
     }
@@ -91,7 +95,11 @@ impl Superblock {
         if crc.try_get_u32_le() != Ok(crc32c::crc32c(covered)) {
             return Err(InvalidSuperblock::Damaged);
         }
-        Ok(Superblock { epoch: at.get_u32_le(), hash_key: [at.get_u64_le(), at.get_u64_le()] })
+        Ok(Superblock {
+            epoch: at.get_u32_le(),
+            hash_key: [at.get_u64_le(), at.get_u64_le()],
+            member: at.get_u64_le(),
+        })
     }
 }
 
@@ -101,7 +109,7 @@ mod tests {
 
     #[test]
     fn damage_is_seen_and_other_versions_are_named() {
-        let whole = Superblock { epoch: 7, hash_key: [1, 2] };
+        let whole = Superblock { epoch: 7, hash_key: [1, 2], member: 3 };
         let octets = whole.encode();
         assert_eq!(Superblock::decode(&octets), Ok(whole));
         for length in 0..octets.len() {

@@ -399,3 +399,54 @@ fn a_damaged_index_is_none() {
         assert_eq!(contents(&folder, SMALL, 20), expected, "cut at {at}");
     }
 }
+
+/// Flips a bit of the octet at `at` of a file.
+fn flip(path: &Path, at: u64) {
+    let file = SystemFiles.open_to_write(path).expect("a segment");
+    let mut octet = [0];
+    assert_eq!(file.read_at(&mut octet, at).expect("an octet"), 1);
+    file.write_all_at(&[octet[0] ^ 1], at).expect("an octet to write");
+}
+
+#[test]
+fn scrubbing_finds_what_nobody_has_asked_for() {
+    let folder = Folder::new();
+    let disk = folder.open(DiskSettings { size: 1 << 20, segment_size: 16 << 10 });
+    for number in 0..200 {
+        assert!(write(&disk, record(key(number), 1, 900)));
+    }
+    disk.scrub();
+    let clean = disk.usage();
+    assert_eq!((clean.scrub.passes, clean.scrub.damaged), (1, 0));
+    assert!(clean.scrub.read_bytes > clean.used_bytes / 2 && clean.scrub.last_pass.is_some());
+    // One in each of three segments, and one in the last, which is being written.
+    let segments = folder.segments();
+    for (number, record) in [(0, 0), (1, 3), (2, 5), (segments.len() - 1, 0)] {
+        flip(&segments[number], record * 1024 + 300);
+    }
+    disk.scrub();
+    let damaged = disk.usage();
+    assert_eq!((damaged.scrub.passes, damaged.scrub.damaged, damaged.damaged), (2, 3, 3));
+    assert_eq!(damaged.records, clean.records - 3);
+    let read = (0..200).filter_map(|number| disk.read(key(number)));
+    // Each that is there is right, and the fourth is found when it is read.
+    assert_eq!(read.map(|record| generation_of(&record)).sum::<u64>(), 196);
+}
+
+#[test]
+fn a_scrub_under_way_ends_when_the_disk_is_closed_and_harms_no_reclaim() {
+    let folder = Folder::new();
+    let disk = folder.open(DiskSettings { size: 128 << 10, segment_size: 16 << 10 });
+    disk.scrub_every(std::time::Duration::from_secs(86_400)).expect("a thread");
+    std::thread::scope(|scope| {
+        let scrubbing = scope.spawn(|| (0..20).for_each(|_| disk.scrub()));
+        for number in 0..2_000 {
+            assert!(write(&disk, record(key(number), 1, 900)));
+        }
+        scrubbing.join().expect("no panic");
+    });
+    let usage = disk.usage();
+    assert!(usage.reclaimed_bytes > 1 << 20 && usage.damaged == 0, "{usage:?}");
+    // A day is not waited for.
+    disk.close();
+}

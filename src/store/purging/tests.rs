@@ -27,8 +27,8 @@ impl Folder {
 
     fn open(&self, settings: DiskSettings) -> Store {
         let disk = Disk::open(&self.0, settings, Arc::new(SystemFiles), Clock::system(), [1, 2]);
-        let render = Box::new(|_head: &StoredHead, _version| Bytes::new());
-        Store::with_disk(StoreSettings::default(), disk.expect("a usable folder"), render, 3)
+        let render = Arc::new(|_head: &StoredHead, _version| Bytes::new());
+        Store::with_disks(StoreSettings::default(), vec![disk.expect("a usable folder")], render, 3)
     }
 }
 
@@ -193,7 +193,7 @@ async fn nothing_comes_back_when_a_purge_goes_with_the_end_of_the_log() {
     put(&store, URL);
     put(&store, kept);
     // So that reclaim would keep both.
-    let disk = store.disk().expect("a disk");
+    let disk = store.disks().next().expect("a disk");
     let read = |text: &str| disk.read(store.key(&uri(text)).hash).is_some();
     while !read(URL) || !read(kept) {
         tokio::task::yield_now().await;

@@ -1,0 +1,187 @@
+//! Several disks as one store: where keys lie, what a disk that was away brings back, what one that
+//! has gone costs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use super::disk::files::{Files, SystemFiles};
+use super::disk::{DiskSettings, OpenError, set};
+use super::*;
+use crate::caching::{StoredParts, Times};
+use crate::clock::Clock;
+use crate::http::{Fields, Method, Timestamp, Version};
+
+const KEYS: u64 = 300;
+
+/// Folders of their own, removed when dropped.
+struct Folders(PathBuf);
+
+impl Folders {
+    fn new() -> Folders {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Folders(std::env::temp_dir().join(format!("larder-set-{}-{number}", std::process::id())))
+    }
+
+    /// Opens the folders with these numbers, each twice as large as the one before.
+    fn open(&self, numbers: &[u64]) -> Result<Store, OpenError> {
+        let settings = |number: u64| DiskSettings { size: (4 << 20) << number, segment_size: 1 << 20 };
+        let folder = |number: &u64| (self.0.join(number.to_string()), settings(*number));
+        let folders: Vec<_> = numbers.iter().map(folder).collect();
+        let files: Arc<dyn Files> = Arc::new(SystemFiles);
+        static RANDOM: AtomicU64 = AtomicU64::new(1);
+        let number = || RANDOM.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let disks = set::open(&folders, &files, &Clock::system(), || [number(), number()])?;
+        let render = Arc::new(|_head: &StoredHead, _version| Bytes::new());
+        // No object stays in memory, so that each look-up is the disks'.
+        let sizes = StoreSettings { memory: 0, object_max: 0, object_on_disk_max: None };
+        Ok(Store::with_disks(sizes, disks, render, 3))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test's own folders")]
+impl Drop for Folders {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn uri(number: u64) -> TargetUri {
+    let text = Bytes::from(format!("http://a.example/{number}"));
+    TargetUri::parse_absolute(&text).expect("an absolute URI")
+}
+
+/// What is stored of a URI carries a number, by which it is known again.
+fn store_all(store: &Store, number: u64) {
+    for key in 0..KEYS {
+        let uri = uri(key);
+        let (key, now) = (store.key(&uri), Timestamp(1_000));
+        let asked = store.generation(key);
+        let fields: Fields = [("Cache-Control", "max-age=600")].into_iter().collect();
+        let parts = StoredParts {
+            method: Method::Get,
+            status: 200,
+            reason: Bytes::new(),
+            fields,
+            times: Times { request_time: now, response_time: now },
+            initial_age: 0,
+            selecting: Vec::new(),
+        };
+        let object = Object {
+            head: StoredHead::from_parts(parts),
+            rendered: Bytes::new(),
+            content: StoredContent::new(vec![Bytes::from(number.to_string())]),
+            origin: "192.0.2.1:80".parse().expect("an address"),
+            received: Version::Http11,
+            generation: asked.seq(),
+        };
+        store.insert(key, object, asked, |_| true);
+    }
+}
+
+/// The numbers of what is found, by key.
+async fn found(store: &Store) -> Vec<Option<u64>> {
+    let mut all = Vec::new();
+    for key in 0..KEYS {
+        let uri = uri(key);
+        let variants = store.look_up(store.key(&uri)).await;
+        let content = variants.map(|variants| variants[0].content.pieces().expect("small").concat());
+        all.push(content.map(|octets| String::from_utf8_lossy(&octets).parse().expect("a number")));
+    }
+    all
+}
+
+fn all_are(found: &[Option<u64>], number: u64) -> bool {
+    found.iter().all(|found| *found == Some(number))
+}
+
+fn missing(found: &[Option<u64>]) -> usize {
+    found.iter().filter(|found| found.is_none()).count()
+}
+
+#[tokio::test]
+async fn every_disk_has_its_share_and_restarts_keep_it() {
+    let folders = Folders::new();
+    for round in 0..3 {
+        let store = folders.open(&[0, 1, 2]).expect("folders");
+        let records: Vec<u64> = store.disks().map(|disk| disk.usage().records).collect();
+        if round > 0 {
+            assert!(all_are(&found(&store).await, round - 1), "round {round}");
+            assert!(records[0] > 10 && records[0] < records[1] && records[1] < records[2], "{records:?}");
+            assert_eq!(store.list(&|_| true, 1000).total, KEYS);
+        }
+        store_all(&store, round);
+        assert!(all_are(&found(&store).await, round));
+        store.close();
+    }
+}
+
+#[tokio::test]
+async fn what_was_removed_while_a_disk_was_away_stays_removed() {
+    let folders = Folders::new();
+    let store = folders.open(&[1, 2]).expect("folders");
+    store_all(&store, 1);
+    store.close();
+    drop(store);
+    // One is away, and what lies on it is out of reach.
+    let store = folders.open(&[2]).expect("a folder");
+    let kept = found(&store).await;
+    assert!((50..150).contains(&missing(&kept)), "{}", missing(&kept));
+    store.purge(PurgeScope::All).await.expect("a purge");
+    store.close();
+    drop(store);
+    // It comes back, and has missed the purge.
+    let store = folders.open(&[1, 2]).expect("folders");
+    assert_eq!(missing(&found(&store).await), KEYS as usize);
+    store_all(&store, 2);
+    assert!(all_are(&found(&store).await, 2));
+    store.close();
+}
+
+#[tokio::test]
+async fn what_lies_on_a_disk_that_lost_the_key_to_another_never_comes_back() {
+    let folders = Folders::new();
+    let store = folders.open(&[1]).expect("a folder");
+    store_all(&store, 1);
+    store.close();
+    drop(store);
+    // A second disk takes some keys over; half of all are replaced, half are removed.
+    let store = folders.open(&[1, 2]).expect("folders");
+    let before = found(&store).await;
+    assert!(missing(&before) > 100, "they belong to the new disk");
+    store_all(&store, 2);
+    for key in 0..KEYS / 2 {
+        let uri = uri(key);
+        store.invalidate(store.key(&uri)).await;
+    }
+    store.close();
+    drop(store);
+    // It goes away again: what is newer has gone with it, and what is older must not be used.
+    let store = folders.open(&[1]).expect("a folder");
+    let after = found(&store).await;
+    assert!(after.iter().all(|found| matches!(found, None | Some(2))), "{after:?}");
+    assert_eq!(missing(&after[..KEYS as usize / 2]), KEYS as usize / 2);
+    store.close();
+}
+
+#[tokio::test]
+async fn a_disk_that_cant_be_used_costs_itself_and_a_strangers_ends_the_start() {
+    let folders = Folders::new();
+    SystemFiles.create_folder(&folders.0).expect("a temporary folder");
+    // A file is where the folder should be.
+    SystemFiles.create(&folders.0.join("1")).expect("a file");
+    let store = folders.open(&[1, 2]).expect("one of them");
+    assert_eq!(store.disks().len(), 1);
+    store_all(&store, 1);
+    assert!(all_are(&found(&store).await, 1));
+    store.close();
+    drop(store);
+    drop(folders.open(&[3]).expect("a folder of another cache"));
+    assert!(matches!(folders.open(&[2, 3]), Err(OpenError::Stranger(_))));
+    let store = folders.open(&[2]).expect("a folder");
+    assert!(matches!(folders.open(&[2]), Err(OpenError::InUse(_))));
+    assert!(all_are(&found(&store).await, 1));
+}
