@@ -24,7 +24,7 @@ const ROOMS: &[(&str, u32)] = &[
     ("caching", 1),
     ("store", 2),
     ("policy", 3),
-    ("tls", 4),
+    ("tls", 3),
     ("origin", 4),
     ("log", 4),
     ("proxy", 5),

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use larder::http::grammar::is_token;
 use larder::http::{
-    BodyLength, ChunkLimits, Content, ContentError, FieldName, Fields, HeadLimits, Method, Reader, Target,
-    TargetUri,
+    BodyLength, ChunkLimits, Content, ContentError, FieldName, Fields, HeadLimits, Method, Reader, Source,
+    Target, TargetUri,
 };
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -22,6 +22,8 @@ struct Pieces<'a> {
     /// 0: all at once.
     seed: u64,
 }
+
+impl Source for Pieces<'_> {}
 
 impl AsyncRead for Pieces<'_> {
     fn poll_read(

@@ -37,6 +37,7 @@ fn shared_with(store: Store) -> Arc<Shared> {
         instance: 7,
         own: Vec::new(),
         origin_tls: None,
+        intercept: None,
     }))
 }
 

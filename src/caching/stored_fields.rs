@@ -41,6 +41,8 @@ const fn is_unstorable(id: FieldName) -> bool {
                 | FieldName::ProxyAuthenticationInfo
                 | FieldName::ProxyAuthorization
                 | FieldName::Age
+                // It would lead clients around the proxy.
+                | FieldName::AltSvc
         )
 }
 

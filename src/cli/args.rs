@@ -11,6 +11,8 @@ use crate::config::{
 };
 use crate::policy::Pattern;
 
+use super::trust::StoreKind;
+
 const EXAMPLES: &str = "\
 Examples:
   larder                                    listen on 127.0.0.1:3128, with no configuration at all
@@ -36,6 +38,14 @@ Examples:
   larder cache purge --prefix http://a.example/docs/
   larder cache warm urls.txt
   larder cache verify /var/cache/larder";
+
+const CA_EXAMPLES: &str = "\
+Examples:
+  larder ca init
+  larder ca install --dry-run
+  larder ca install --only nss,java
+  larder ca export --out larder.pem
+  larder ca rotate";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
@@ -83,6 +93,67 @@ pub enum Command {
     /// Say why a URL is a hit or a miss, or what became of a request, with the clauses of the RFCs
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
+    /// The authority that signs for intercepted hosts, and who trusts it
+    #[command(subcommand, after_help = CA_EXAMPLES)]
+    Ca(CaCommand),
+}
+
+/// What can be done with the authority.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CaCommand {
+    /// Make the authority, unless it is there, and say which it is
+    Init(CaArgs),
+    /// Print its certificate in PEM, or write it to a file
+    Export(ExportArgs),
+    /// Tell the clients of this machine to trust it: system, Firefox, Chromium, Java
+    Install(InstallArgs),
+    /// Undo `larder ca install`, for this authority and those before it
+    Uninstall(UninstallArgs),
+    /// Print the path of its certificate
+    Path(CaArgs),
+    /// Make another authority in its place
+    Rotate(CaArgs),
+}
+
+/// Which authority.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct CaArgs {
+    /// The configuration file, for its [intercept] ca_dir and name_constraints
+    #[arg(long, env = "LARDER_CONFIG", hide_env_values = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// What to export.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ExportArgs {
+    /// The file to write [default: the standard output]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub ca: CaArgs,
+}
+
+/// Where to install.
+#[derive(Clone, Debug, clap::Args)]
+pub struct InstallArgs {
+    /// These stores only [default: all that are found]
+    #[arg(long, value_name = "STORE", value_delimiter = ',')]
+    pub only: Vec<StoreKind>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub ca: CaArgs,
+}
+
+/// What to uninstall, and where.
+#[derive(Clone, Debug, clap::Args)]
+pub struct UninstallArgs {
+    /// Only authorities that were replaced
+    #[arg(long)]
+    pub previous: bool,
+    #[command(flatten)]
+    pub install: InstallArgs,
 }
 
 /// What can be done with a cache.
@@ -228,7 +299,7 @@ pub struct ServeArgs {
     /// Diagnostics on the standard error: off, error, warn, info, debug or trace [default: info]
     #[arg(long, env = "LARDER_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
-    /// Look into HTTPS (not in this version)
+    /// Look into HTTPS, with an authority that clients have to trust
     #[arg(long)]
     pub intercept: bool,
 }
@@ -264,6 +335,13 @@ impl ServeArgs {
         let ServeArgs { listen, admin, cache_dir, memory, disk, config: _, access_log, .. } = self.clone();
         let ServeArgs { log_format, log_level, intercept, .. } = *self;
         Overrides { listen, admin, cache_dir, memory, disk, access_log, log_format, log_level, intercept }
+    }
+}
+
+impl CaArgs {
+    /// The settings that say where the authority is.
+    pub fn settings(&self) -> Result<Settings, ConfigError> {
+        load_without_lists(self.config.as_deref(), &Overrides::default(), &Folders::of_process())
     }
 }
 
@@ -329,6 +407,8 @@ mod tests {
             ("cache purge --all --host a.example", ErrorKind::ArgumentConflict),
             ("cache warm --jobs 0 urls", ErrorKind::ValueValidation),
             ("--listen 80 reload", ErrorKind::ArgumentConflict),
+            ("ca", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+            ("ca install --only browsers", ErrorKind::InvalidValue),
         ];
         for (line, expected) in cases {
             assert_eq!(command(line).err(), Some(*expected), "{line}");

@@ -4,18 +4,26 @@
 //! Exit codes: 0, 1 for a failure, 2 for bad usage, 78 for a bad configuration.
 
 mod args;
+mod ca;
 mod cache;
 mod commands;
 mod control_client;
 mod explain;
 mod open_store;
+mod open_tls;
 mod running;
 mod serve;
+mod trust;
 mod verify;
 mod warm;
 
-pub use args::{Args, CacheCommand, ClientArgs, Command, ExplainArgs, PatternArgs, ServeArgs};
+pub use args::{
+    Args, CaArgs, CaCommand, CacheCommand, ClientArgs, Command, ExplainArgs, ExportArgs, InstallArgs,
+    PatternArgs, ServeArgs,
+};
+pub use ca::ca;
 pub use cache::cache;
 pub use commands::{bad_config, block, blocked, check, failed, reload, unblock};
 pub use explain::explain;
 pub use serve::serve;
+pub use trust::StoreKind;

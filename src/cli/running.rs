@@ -118,6 +118,7 @@ impl Running {
             ("[limits]", old.limits != new.limits),
             ("[cache]", old.cache != new.cache || old.cache_dir != new.cache_dir),
             ("[log]", old.log != new.log),
+            ("[intercept]", old.intercept != new.intercept || old.ca_dir != new.ca_dir),
         ];
         changed.into_iter().filter_map(|(table, changed)| changed.then_some(table)).collect()
     }

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use super::args::ServeArgs;
 use super::commands::{bad_config, in_units};
 use super::open_store::open_store;
+use super::open_tls::open_tls;
 use super::running::{Running, answer};
 use crate::admin::control::{SOCKET_NAME, bind_control, serve_control};
 use crate::admin::{AdminListener, Status, bind_admin};
@@ -66,8 +67,10 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     // Its one line says the cause already; the chain would say it again.
     let log = AccessLog::open(&log_settings(&settings)).map_err(|error| anyhow::anyhow!("{error}"))?;
     let instance = random::<1>()?[0] as u32;
+    let clock = Clock::system();
+    let tls = open_tls(&settings, &clock)?;
     let parts = Parts {
-        clock: Clock::system(),
+        clock,
         store: open_store(&settings, instance, random)?,
         policy,
         cache_policy: cache_policy(&settings),
@@ -75,7 +78,8 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         limits: limits(&settings),
         instance,
         own,
-        origin_tls: None,
+        origin_tls: tls.origins,
+        intercept: tls.intercept,
     };
     let shared = Arc::new(Shared::new(parts));
     let local = tokio::task::LocalSet::new();
@@ -306,6 +310,7 @@ fn limits(settings: &Settings) -> Limits {
         interim: of.interim,
         idle: settings.server.idle_timeout,
         response: settings.server.origin_timeout,
+        handshake: settings.server.header_timeout,
         tunnel_idle: settings.server.tunnel_idle_timeout,
     }
 }

@@ -22,8 +22,8 @@ impl Config {
         self.check_server()?;
         self.check_limits()?;
         self.check_disks()?;
-        if self.intercept.enabled {
-            return refuse("intercept.enabled", "looking into HTTPS is not in this version; it is tunnelled");
+        if let Some(url) = self.intercept.except.iter().find(|pattern| pattern.is_url()) {
+            return refuse("intercept.except", format!("{url}: a tunnel has a host and no URL"));
         }
         Ok(())
     }

@@ -39,6 +39,17 @@ pub enum SetCookie {
     Never,
 }
 
+/// What a client gets that asks for a tunnel to a blocked host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BlockPage {
+    /// A refusal of the CONNECT, of which browsers show no page.
+    #[default]
+    Tunnel,
+    /// The page itself, inside TLS that Larder ends.
+    Intercept,
+}
+
 impl LogFormat {
     /// The name in the configuration.
     pub const fn as_str(self) -> &'static str {

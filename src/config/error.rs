@@ -26,6 +26,10 @@ pub enum ConfigError {
     Value { key: &'static str, message: String },
     #[error("there is no folder for the cache: neither XDG_CACHE_HOME nor HOME is set; use --cache-dir DIR")]
     NoCacheDir,
+    #[error(
+        "there is no folder for the authority: neither XDG_DATA_HOME nor HOME is set; set intercept.ca_dir"
+    )]
+    NoCaDir,
 }
 
 /// An error at a place of the file.

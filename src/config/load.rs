@@ -41,9 +41,34 @@ pub struct Folders {
     pub home: Option<PathBuf>,
     pub xdg_cache: Option<PathBuf>,
     pub xdg_config: Option<PathBuf>,
+    pub xdg_data: Option<PathBuf>,
     pub is_root: bool,
     /// Where the configuration of the machine is.
     pub etc: PathBuf,
+}
+
+/// What of the environment says where programs and their data are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    pub home: Option<PathBuf>,
+    pub xdg_data: Option<PathBuf>,
+    /// The folders of `PATH`.
+    pub programs: Vec<PathBuf>,
+    pub java_home: Option<PathBuf>,
+}
+
+impl Environment {
+    /// That of this process.
+    pub fn of_process() -> Environment {
+        let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let programs = env::var_os("PATH").map(|path| env::split_paths(&path).collect());
+        Environment {
+            home: absolute("HOME"),
+            xdg_data: absolute("XDG_DATA_HOME"),
+            programs: programs.unwrap_or_default(),
+            java_home: absolute("JAVA_HOME"),
+        }
+    }
 }
 
 impl Folders {
@@ -55,6 +80,7 @@ impl Folders {
             home: absolute("HOME"),
             xdg_cache: absolute("XDG_CACHE_HOME"),
             xdg_config: absolute("XDG_CONFIG_HOME"),
+            xdg_data: absolute("XDG_DATA_HOME"),
             is_root: rustix::process::geteuid().is_root(),
             etc: "/etc".into(),
         }
@@ -68,6 +94,17 @@ impl Folders {
             return Ok("/var/cache/larder".into());
         }
         self.home.as_ref().map(|home| home.join(".cache/larder")).ok_or(ConfigError::NoCacheDir)
+    }
+
+    /// Where the authority is: data and not cache, since others trust it.
+    fn ca_dir(&self) -> Result<PathBuf, ConfigError> {
+        if let Some(data) = &self.xdg_data {
+            return Ok(data.join("larder/ca"));
+        }
+        if self.is_root {
+            return Ok("/var/lib/larder/ca".into());
+        }
+        self.home.as_ref().map(|home| home.join(".local/share/larder/ca")).ok_or(ConfigError::NoCaDir)
     }
 
     /// Where a configuration file is looked for when none is named.
@@ -117,7 +154,14 @@ fn load_file(
         Some(dir) => dir.clone(),
         None => folders.cache_dir()?,
     };
-    Ok((Settings::new(file, cache_dir, config), text))
+    let ca_dir = match (&config.intercept.ca_dir, folders.ca_dir()) {
+        (Some(dir), _) => dir.clone(),
+        (None, Ok(dir)) => dir,
+        // Who doesn't intercept needs none; beside the cache is as good as anywhere.
+        (None, Err(_)) if !config.intercept.enabled => cache_dir.join("ca"),
+        (None, Err(error)) => return Err(error),
+    };
+    Ok((Settings::new(file, cache_dir, ca_dir, config), text))
 }
 
 fn first_file(folders: &Folders) -> Result<(Option<PathBuf>, String), ConfigError> {
@@ -146,6 +190,8 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     // A path in the file is relative to the file: the daemon's working folder is nobody's idea.
     let folder = file.parent().unwrap_or(Path::new(""));
     config.cache.dir = config.cache.dir.map(|dir| folder.join(dir));
+    config.intercept.ca_dir = config.intercept.ca_dir.map(|dir| folder.join(dir));
+    config.intercept.roots = config.intercept.roots.map(|bundle| folder.join(bundle));
     for disk in &mut config.cache.disks {
         disk.dir = folder.join(&disk.dir);
     }

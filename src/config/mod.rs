@@ -5,15 +5,16 @@
 mod check;
 mod choices;
 mod error;
+mod intercept;
 mod load;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod values;
 
-pub use choices::{LogFormat, LogLevel, SetCookie};
+pub use choices::{BlockPage, LogFormat, LogLevel, SetCookie};
 pub use error::{ConfigError, Diagnosis};
-pub use load::{Folders, Overrides, load, load_without_lists, parse};
+pub use load::{Environment, Folders, Overrides, load, load_without_lists, parse};
 pub use settings::{
     CacheSettings, Config, DiskFolder, InterceptSettings, KNOWN_KEYS, LimitSettings, LogSettings,
     ServerSettings, Settings,

@@ -3,16 +3,20 @@
 //!
 //! `docs/configuration.md` documents each key; a test compares the two.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::policy;
+use crate::http::Host;
+use crate::policy::{self, Pattern};
+use crate::tls::{NameConstraints, Pin};
 
+use super::intercept::{name_constraints, pins};
 use super::values::{DEFAULT_ADMIN_PORT, DEFAULT_PORT, duration, listen, size, some_size};
-use super::{AccessLog, Admin, DiskSize, LogFormat, LogLevel, SetCookie};
+use super::{AccessLog, Admin, BlockPage, DiskSize, LogFormat, LogLevel, SetCookie};
 
 /// The file as typed: any table and any key may be missing.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -33,19 +37,28 @@ pub struct Settings {
     pub file: Option<PathBuf>,
     /// Where the cache, the control socket and the run-time blocks are.
     pub cache_dir: PathBuf,
+    /// Where the authority is, or will be.
+    pub ca_dir: PathBuf,
     pub server: ServerSettings,
     pub limits: LimitSettings,
     pub cache: CacheSettings,
     pub log: LogSettings,
     pub access: policy::Config,
+    pub intercept: InterceptSettings,
     /// The names and texts of the list files.
     pub lists: Vec<(String, String)>,
 }
 
 impl Settings {
-    pub(super) fn new(file: Option<PathBuf>, cache_dir: PathBuf, config: Config) -> Settings {
-        let Config { server, limits, cache, log, access, intercept: _not_in_this_version } = config;
-        Settings { file, cache_dir, server, limits, cache, log, access, lists: Vec::new() }
+    pub(super) fn new(
+        file: Option<PathBuf>,
+        cache_dir: PathBuf,
+        ca_dir: PathBuf,
+        config: Config,
+    ) -> Settings {
+        let Config { server, limits, cache, log, access, intercept } = config;
+        let lists = Vec::new();
+        Settings { file, cache_dir, ca_dir, server, limits, cache, log, access, intercept, lists }
     }
 }
 
@@ -190,13 +203,26 @@ impl Default for LogSettings {
     }
 }
 
-/// `[intercept]`: looking into HTTPS, which this version doesn't.
+/// `[intercept]`: which HTTPS is looked into, with what authority, and whom that trusts.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InterceptSettings {
     pub enabled: bool,
     /// Hosts that are always tunnelled.
-    pub except: Vec<String>,
+    pub except: Vec<Pattern>,
+    /// As typed; [`super::Settings::ca_dir`] is the folder that is meant.
+    pub ca_dir: Option<PathBuf>,
+    /// A bundle of roots in place of the machine's.
+    pub roots: Option<PathBuf>,
+    /// The one key of a host that is accepted, whatever its certificate says.
+    #[serde(deserialize_with = "pins")]
+    pub pins: HashMap<Host, Pin>,
+    /// What the authority may sign for; empty: everything.
+    #[serde(deserialize_with = "name_constraints")]
+    pub name_constraints: NameConstraints,
+    pub block_page: BlockPage,
+    /// Whether who does not accept the authority's certificates is given tunnels for a while.
+    pub learn_exceptions: bool,
 }
 
 /// Every key of the file, for suggestions and for the tests of its documentation.
@@ -238,4 +264,10 @@ pub const KNOWN_KEYS: &[&str] = &[
     "access.connect_ports",
     "intercept.enabled",
     "intercept.except",
+    "intercept.ca_dir",
+    "intercept.roots",
+    "intercept.pins",
+    "intercept.name_constraints",
+    "intercept.block_page",
+    "intercept.learn_exceptions",
 ];

@@ -44,13 +44,14 @@ impl<'a> ConnectionOptions<'a> {
 
     /// Whether a response's field ends at Larder. `Proxy-Status` is for everybody behind a
     /// proxy (RFC 9209 §2) and goes on; a challenge by an origin in the name of a proxy would
-    /// make clients hand over the credentials meant for Larder, and does not.
+    /// make clients hand over the credentials meant for Larder, and does not. Neither does an offer
+    /// to be reached elsewhere (RFC 7838), which would lead clients around the proxy.
     pub fn ends_response_field(&self, field: &Field<'_>) -> bool {
         let of_a_proxy = matches!(
             field.id,
             FieldName::ProxyAuthenticate | FieldName::ProxyAuthenticationInfo | FieldName::ProxyAuthorization
         );
-        self.ends_field(field) || of_a_proxy
+        self.ends_field(field) || of_a_proxy || field.id == FieldName::AltSvc
     }
 
     fn ends_field(&self, field: &Field<'_>) -> bool {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::chunked::{Chunk, ChunkError, ChunkLimits, ChunkedDecoder};
 use super::head::{RequestLine, check_start, parse_request, parse_response};
 use super::scan::{HeadScanner, HeadSpan};
-use super::{BodyLength, Fields, HeadError, HeadLimits, Method, ReadHalf, Request, Response};
+use super::{BodyLength, Fields, HeadError, HeadLimits, Method, ReadHalf, Request, Response, Version};
 
 /// The reading side of a connection with the octets that were read too far.
 #[derive(Debug)]
@@ -50,7 +50,35 @@ pub enum ContentError {
     Io(#[from] io::Error),
 }
 
-impl<R: AsyncRead + Unpin> Reader<R> {
+/// What messages are read from.
+pub trait Source: AsyncRead + Unpin {
+    /// The version of the messages, where it is not that of their octets.
+    fn version(&self) -> Option<Version> {
+        None
+    }
+
+    /// The trailer fields that stood at the end, where they are not part of the octets.
+    fn take_trailers(&mut self) -> Option<Fields> {
+        None
+    }
+}
+
+impl Source for ReadHalf {
+    fn version(&self) -> Option<Version> {
+        matches!(self, ReadHalf::Http2(_)).then_some(Version::Http2)
+    }
+
+    fn take_trailers(&mut self) -> Option<Fields> {
+        match self {
+            ReadHalf::Http2(stream) => stream.take_trailers(),
+            ReadHalf::Tcp(_) | ReadHalf::Tls(_) | ReadHalf::Taken => None,
+        }
+    }
+}
+
+impl Source for tokio::net::tcp::OwnedReadHalf {}
+
+impl<R: Source> Reader<R> {
     /// Reads from `io`.
     pub fn new(io: R) -> Reader<R> {
         Reader { io, buffer: BytesMut::new(), room: ROOM_MIN }
@@ -105,7 +133,9 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         let mut scanner = HeadScanner::response();
         loop {
             if let Some(span) = scanner.scan(&self.buffer, limits)? {
-                return Ok(parse_response(&self.take_head(span), span, method)?);
+                let mut response = parse_response(&self.take_head(span), span, method)?;
+                response.version = self.io.version().unwrap_or(response.version);
+                return Ok(response);
             }
             self.more_of_a_head().await?;
         }
@@ -118,6 +148,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             return Ok(self.fill().await? > 0);
         }
         Ok(true)
+    }
+
+    /// Waits for octets behind those that are buffered; false when the peer has closed.
+    pub async fn read_more(&mut self) -> io::Result<bool> {
+        Ok(self.fill().await? > 0)
     }
 
     /// Between two messages: a connection that has carried bulk gives its large buffer back. A
@@ -200,7 +235,7 @@ impl Content {
     /// Appends the next pieces to `pieces`: waits for one, then takes what else is there.
     /// [`Content::is_done`] tells whether they were the last ones. Waits without a limit of its
     /// own. Dropping the future loses nothing.
-    pub async fn next<R: AsyncRead + Unpin>(
+    pub async fn next<R: Source>(
         &mut self,
         reader: &mut Reader<R>,
         pieces: &mut Vec<Bytes>,
@@ -212,6 +247,7 @@ impl Content {
             return match self.framing {
                 Framing::UntilClose => {
                     self.framing = Framing::Done;
+                    self.trailers = reader.io.take_trailers().unwrap_or_default();
                     Ok(())
                 }
                 _ => Err(ContentError::Truncated),

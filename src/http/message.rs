@@ -13,14 +13,16 @@ use super::{Fields, Target};
 pub enum Version {
     Http10,
     Http11,
+    Http2,
 }
 
 impl Version {
-    /// `1.0` or `1.1`, as in `Via`.
+    /// The number, as in `Via`. RFC 9110 §2.5: where a minor version is needed, that of HTTP/2 is 0.
     pub const fn as_str(self) -> &'static str {
         match self {
             Version::Http10 => "1.0",
             Version::Http11 => "1.1",
+            Version::Http2 => "2.0",
         }
     }
 }
@@ -95,7 +97,7 @@ pub enum BodyLength {
     Exact(u64),
     /// The chunked transfer coding.
     Chunked,
-    /// All until the connection closes; responses only.
+    /// All until the connection closes, or, with HTTP/2, the stream. Of HTTP/1, responses only.
     UntilClose,
 }
 

@@ -1,8 +1,8 @@
-//! The two halves of a connection, over TCP as it is or within TLS.
+//! A connection and its two halves: over TCP as it is, within TLS, or on a stream of HTTP/2.
 //!
-//! Invariant: what [`WriteHalf`] says it has written, the kernel has: no octet waits in TLS for a
-//! flush that somebody would have to remember. The halves of one TLS connection share its state
-//! on one thread, so that a borrow lasts for one poll and never meets another.
+//! Invariant: what [`WriteHalf`] says it has written, the layer below has: no octet waits in TLS for
+//! a flush that somebody would have to remember. Both halves of a connection within TLS share its
+//! state on one thread, so that a borrow lasts for one poll and never meets another.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
@@ -11,17 +11,23 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::{Buf as _, Bytes};
 use rustix::net::{RecvFlags, Shutdown, recv};
+use rustls::IoState;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_rustls::TlsStream;
 
-/// A connection before it is split.
+use super::{Fields, Http2Reader, Http2Writer};
+
+/// A connection in one piece.
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Rc<Tls>),
+    /// A tunnel on one stream of HTTP/2.
+    Http2(Box<Http2Reader>, Box<Http2Writer>),
 }
 
 /// The half that is read from.
@@ -29,6 +35,10 @@ pub enum Stream {
 pub enum ReadHalf {
     Tcp(OwnedReadHalf),
     Tls(Rc<Tls>),
+    /// The content, or the octets, of one stream of HTTP/2.
+    Http2(Box<Http2Reader>),
+    /// What was here has gone elsewhere: nothing comes any more.
+    Taken,
 }
 
 /// The half that is written to.
@@ -36,52 +46,20 @@ pub enum ReadHalf {
 pub enum WriteHalf {
     Tcp(OwnedWriteHalf),
     Tls(Rc<Tls>),
-}
-
-/// What both halves of a connection within TLS share.
-#[derive(Debug)]
-pub struct Tls {
-    stream: RefCell<TlsStream<TcpStream>>,
-    /// The peer shall see that what it got is not whole.
-    is_cut: Cell<bool>,
-}
-
-impl Drop for Tls {
-    /// RFC 9112 §9.8: who closes a connection says so within TLS, too. Nobody waits for that: what
-    /// the socket does not take at once is not said.
-    fn drop(&mut self) {
-        if self.is_cut.get() {
-            return;
-        }
-        let _best_effort = match self.stream.get_mut() {
-            TlsStream::Client(stream) => {
-                let (socket, session) = stream.get_mut();
-                session.send_close_notify();
-                session.write_tls(&mut AtOnce(socket))
-            }
-            TlsStream::Server(stream) => {
-                let (socket, session) = stream.get_mut();
-                session.send_close_notify();
-                session.write_tls(&mut AtOnce(socket))
-            }
-        };
-    }
-}
-
-/// Writes what the socket takes without waiting.
-struct AtOnce<'a>(&'a TcpStream);
-
-impl io::Write for AtOnce<'_> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.try_write(octets)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    /// A response on one stream of HTTP/2.
+    Http2(Box<Http2Writer>),
+    /// The octets of a tunnel on one.
+    Tunnel(Box<Http2Writer>),
+    /// What was here has gone elsewhere: nothing goes out any more.
+    Taken,
 }
 
 impl Stream {
+    /// A connection within TLS.
+    pub fn tls(stream: impl Into<TlsStream<Resumed>>) -> Stream {
+        Stream::Tls(Rc::new(Tls { stream: RefCell::new(stream.into()), is_cut: Cell::new(false) }))
+    }
+
     /// Both halves.
     pub fn into_split(self) -> (ReadHalf, WriteHalf) {
         match self {
@@ -89,11 +67,201 @@ impl Stream {
                 let (reader, writer) = stream.into_split();
                 (ReadHalf::Tcp(reader), WriteHalf::Tcp(writer))
             }
-            Stream::Tls(stream) => {
-                let shared = Rc::new(Tls { stream: RefCell::new(*stream), is_cut: Cell::new(false) });
-                (ReadHalf::Tls(shared.clone()), WriteHalf::Tls(shared))
+            Stream::Tls(tls) => (ReadHalf::Tls(tls.clone()), WriteHalf::Tls(tls)),
+            Stream::Http2(reader, writer) => (ReadHalf::Http2(reader), WriteHalf::Tunnel(writer)),
+        }
+    }
+
+    /// What was split, in one piece again. `None` where these are not the halves of one connection.
+    pub fn of_halves(reader: ReadHalf, writer: WriteHalf) -> Option<Stream> {
+        match (reader, writer) {
+            (ReadHalf::Tcp(reader), WriteHalf::Tcp(writer)) => reader.reunite(writer).ok().map(Stream::Tcp),
+            (ReadHalf::Tls(tls), WriteHalf::Tls(other)) if Rc::ptr_eq(&tls, &other) => Some(Stream::Tls(tls)),
+            (ReadHalf::Http2(reader), WriteHalf::Http2(writer) | WriteHalf::Tunnel(writer)) => {
+                Some(Stream::Http2(reader, writer))
+            }
+            _ => None,
+        }
+    }
+
+    /// The protocol that TLS has agreed on (RFC 7301); empty without TLS, and where nobody asked.
+    pub fn protocol(&self) -> Vec<u8> {
+        match self {
+            Stream::Tcp(_) | Stream::Http2(..) => Vec::new(),
+            Stream::Tls(tls) => {
+                tls.stream.borrow().get_ref().1.alpn_protocol().map(<[u8]>::to_vec).unwrap_or_default()
             }
         }
+    }
+
+    /// Acts on the socket below, where that is this connection's alone.
+    fn socket<T>(&self, act: impl FnOnce(&TcpStream) -> T) -> Option<T> {
+        match self {
+            Stream::Tcp(socket) => Some(act(socket)),
+            Stream::Tls(tls) => tls.socket(act),
+            Stream::Http2(..) => None,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Tls(tls) => tls.poll(|stream| stream.poll_read(context, buffer)),
+            Stream::Http2(reader, _) => reader.poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(context, octets),
+            Stream::Tls(tls) => tls.poll(|stream| stream.poll_write(context, octets)),
+            Stream::Http2(_, writer) => writer.poll_write(context, octets),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Stream::Tls(tls) => tls.poll(|stream| stream.poll_write_vectored(context, slices)),
+            Stream::Http2(_, writer) => writer.poll_write(context, first_of(slices)),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Tls(tls) => tls.poll(|stream| stream.poll_flush(context)),
+            Stream::Http2(..) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Tls(tls) => tls.poll(|stream| stream.poll_shutdown(context)),
+            Stream::Http2(_, writer) => Poll::Ready(writer.end(&Fields::default())),
+        }
+    }
+}
+
+/// The first of the slices that is not empty.
+fn first_of<'a>(slices: &'a [IoSlice<'_>]) -> &'a [u8] {
+    slices.iter().find(|slice| !slice.is_empty()).map_or(&[], |slice| &slice[..])
+}
+
+/// A connection of which some octets were read already: they come first.
+#[derive(Debug)]
+pub struct Resumed {
+    early: Bytes,
+    stream: Stream,
+}
+
+impl Resumed {
+    /// These octets, and then the stream.
+    pub fn new(early: Bytes, stream: Stream) -> Resumed {
+        Resumed { early, stream }
+    }
+}
+
+impl AsyncRead for Resumed {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Resumed { early, stream } = self.get_mut();
+        if early.is_empty() {
+            return Pin::new(stream).poll_read(context, buffer);
+        }
+        let length = early.len().min(buffer.remaining());
+        buffer.put_slice(early.get(..length).unwrap_or_default());
+        early.advance(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Resumed {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, octets)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+/// A connection within TLS, as everybody who reads or writes it holds it.
+#[derive(Debug)]
+pub struct Tls {
+    stream: RefCell<TlsStream<Resumed>>,
+    /// The peer shall see that what it got is not whole.
+    is_cut: Cell<bool>,
+}
+
+impl Tls {
+    fn poll<T>(&self, act: impl FnOnce(Pin<&mut TlsStream<Resumed>>) -> T) -> T {
+        act(Pin::new(&mut *self.stream.borrow_mut()))
+    }
+
+    fn socket<T>(&self, act: impl FnOnce(&TcpStream) -> T) -> Option<T> {
+        self.stream.borrow().get_ref().0.stream.socket(act)
+    }
+
+    /// What TLS makes of the octets that it has read.
+    fn state(&self) -> Result<IoState, rustls::Error> {
+        match &mut *self.stream.borrow_mut() {
+            TlsStream::Client(stream) => stream.get_mut().1.process_new_packets(),
+            TlsStream::Server(stream) => stream.get_mut().1.process_new_packets(),
+        }
+    }
+}
+
+impl Drop for Tls {
+    /// RFC 9112 §9.8: who closes a connection says so within TLS, too. Nobody waits for that: what
+    /// the layer below does not take at once is not said.
+    fn drop(&mut self) {
+        if self.is_cut.get() {
+            return;
+        }
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let stream = self.stream.get_mut();
+        match stream {
+            TlsStream::Client(stream) => stream.get_mut().1.send_close_notify(),
+            TlsStream::Server(stream) => stream.get_mut().1.send_close_notify(),
+        }
+        let _best_effort = Pin::new(stream).poll_flush(&mut context);
     }
 }
 
@@ -102,31 +270,22 @@ impl ReadHalf {
     pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
             ReadHalf::Tcp(half) => Some(half.as_ref()),
-            ReadHalf::Tls(_) => None,
+            ReadHalf::Tls(_) | ReadHalf::Http2(_) | ReadHalf::Taken => None,
         }
     }
 
     /// Whether the peer has neither closed nor said anything that was not read yet. The kernel is
     /// asked, not the event loop, which may not have noticed.
-    pub fn is_open_and_silent(&mut self) -> bool {
+    pub fn is_open_and_silent(&self) -> bool {
         match self {
             ReadHalf::Tcp(half) => is_silent(half.as_ref()),
-            // What TLS has read but not handed out yet is not in the socket any more.
-            ReadHalf::Tls(shared) => {
-                let mut stream = shared.stream.borrow_mut();
-                let (socket, state) = match &mut *stream {
-                    TlsStream::Client(stream) => {
-                        let (socket, session) = stream.get_mut();
-                        (socket, session.process_new_packets())
-                    }
-                    TlsStream::Server(stream) => {
-                        let (socket, session) = stream.get_mut();
-                        (socket, session.process_new_packets())
-                    }
-                };
-                state.is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed())
-                    && is_silent(socket)
+            // What TLS has read but not handed out is not in the socket any more.
+            ReadHalf::Tls(tls) => {
+                let is_read =
+                    |state: IoState| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed();
+                tls.state().is_ok_and(is_read) && tls.socket(is_silent) == Some(true)
             }
+            ReadHalf::Http2(_) | ReadHalf::Taken => false,
         }
     }
 
@@ -135,10 +294,12 @@ impl ReadHalf {
         let reset = |socket: &TcpStream| socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
         match self {
             ReadHalf::Tcp(half) => reset(half.as_ref()),
-            ReadHalf::Tls(shared) => {
-                shared.is_cut.set(true);
-                reset(shared.stream.borrow().get_ref().0)
+            ReadHalf::Tls(tls) => {
+                tls.is_cut.set(true);
+                tls.socket(reset).unwrap_or(Ok(()))
             }
+            // Who owns the stream resets it.
+            ReadHalf::Http2(_) | ReadHalf::Taken => Ok(()),
         }
     }
 }
@@ -158,7 +319,9 @@ impl AsyncRead for ReadHalf {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             ReadHalf::Tcp(half) => Pin::new(half).poll_read(context, buffer),
-            ReadHalf::Tls(shared) => Pin::new(&mut *shared.stream.borrow_mut()).poll_read(context, buffer),
+            ReadHalf::Tls(tls) => tls.poll(|stream| stream.poll_read(context, buffer)),
+            ReadHalf::Http2(stream) => stream.poll_read(context, buffer),
+            ReadHalf::Taken => Poll::Ready(Ok(())),
         }
     }
 }
@@ -168,7 +331,7 @@ impl WriteHalf {
     pub fn tcp(&self) -> Option<&TcpStream> {
         match self {
             WriteHalf::Tcp(half) => Some(half.as_ref()),
-            WriteHalf::Tls(_) => None,
+            _ => None,
         }
     }
 
@@ -176,7 +339,15 @@ impl WriteHalf {
     pub async fn write_some(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             WriteHalf::Tcp(half) => half.write_vectored(slices).await,
-            WriteHalf::Tls(shared) => write_to_tls(shared, slices).await,
+            WriteHalf::Tls(tls) => write_to_tls(tls, slices).await,
+            WriteHalf::Http2(stream) if stream.awaits_head() => {
+                let head = first_of(slices);
+                stream.head(head, false).map(|()| head.len())
+            }
+            WriteHalf::Http2(stream) | WriteHalf::Tunnel(stream) => {
+                std::future::poll_fn(|context| stream.poll_write(context, first_of(slices))).await
+            }
+            WriteHalf::Taken => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
 
@@ -192,6 +363,40 @@ impl WriteHalf {
         Ok(())
     }
 
+    /// As [`WriteHalf::write_all`], for octets that need not be copied.
+    pub async fn write_bytes(&mut self, mut octets: Bytes) -> io::Result<()> {
+        match self {
+            WriteHalf::Http2(stream) | WriteHalf::Tunnel(stream) => {
+                while !octets.is_empty() {
+                    stream.content(&mut octets).await?;
+                }
+                Ok(())
+            }
+            _ => self.write_all(&octets).await,
+        }
+    }
+
+    /// Whether content needs no framing of its own: HTTP/2 has one.
+    pub fn frames_content(&self) -> bool {
+        matches!(self, WriteHalf::Http2(_))
+    }
+
+    /// Ends a message whose content was all written, where its framing has not done so.
+    pub fn end_message(&mut self, trailers: &Fields) -> io::Result<()> {
+        match self {
+            WriteHalf::Http2(stream) => stream.end(trailers),
+            _ => Ok(()),
+        }
+    }
+
+    /// What follows on a stream of HTTP/2 is a tunnel's.
+    pub fn become_tunnel(&mut self) {
+        match std::mem::replace(self, WriteHalf::Taken) {
+            WriteHalf::Http2(stream) => *self = WriteHalf::Tunnel(stream),
+            other => *self = other,
+        }
+    }
+
     /// Says that nothing more will be written; reading may go on.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         match self {
@@ -200,12 +405,11 @@ impl WriteHalf {
                 Ok(()) | Err(rustix::io::Errno::NOTCONN) => Ok(()),
                 Err(error) => Err(error.into()),
             },
-            WriteHalf::Tls(shared) => {
-                let shutdown = |context: &mut Context<'_>| {
-                    Pin::new(&mut *shared.stream.borrow_mut()).poll_shutdown(context)
-                };
-                std::future::poll_fn(shutdown).await
+            WriteHalf::Tls(tls) => {
+                std::future::poll_fn(|context| tls.poll(|stream| stream.poll_shutdown(context))).await
             }
+            WriteHalf::Http2(stream) | WriteHalf::Tunnel(stream) => stream.end(&Fields::default()),
+            WriteHalf::Taken => Ok(()),
         }
     }
 
@@ -217,13 +421,10 @@ impl WriteHalf {
     }
 }
 
-async fn write_to_tls(shared: &Tls, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    let write = |context: &mut Context<'_>| {
-        Pin::new(&mut *shared.stream.borrow_mut()).poll_write_vectored(context, slices)
-    };
+async fn write_to_tls(tls: &Tls, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let write = |context: &mut Context<'_>| tls.poll(|stream| stream.poll_write_vectored(context, slices));
     let written = std::future::poll_fn(write).await?;
     // What was taken is encrypted and may still be here: at most 64 KiB, the limit of rustls.
-    let flush = |context: &mut Context<'_>| Pin::new(&mut *shared.stream.borrow_mut()).poll_flush(context);
-    std::future::poll_fn(flush).await?;
+    std::future::poll_fn(|context| tls.poll(|stream| stream.poll_flush(context))).await?;
     Ok(written)
 }

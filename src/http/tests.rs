@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use super::*;
 
+impl Source for tokio::io::DuplexStream {}
+
 const MESSAGES: &[&str] = &[
     "GET http://a.example/x?y=1 HTTP/1.1\r\nHost: a.example\r\nAccept: */*\r\n\r\n",
     "POST http://a.example:8080/ HTTP/1.1\r\nHost: a.example:8080\r\nTransfer-Encoding: chunked\r\n\r\n\

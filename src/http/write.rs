@@ -111,6 +111,13 @@ impl<'a> Unsent<'a> {
 
 /// Writes all of a head and the pieces behind it. Waits without a limit of its own.
 pub async fn write_all(io: &mut WriteHalf, front: &[u8], pieces: &[Bytes]) -> io::Result<()> {
+    if io.frames_content() {
+        io.write_all(front).await?;
+        for piece in pieces {
+            io.write_bytes(piece.clone()).await?;
+        }
+        return Ok(());
+    }
     let mut unsent = Unsent::new(front, pieces);
     while !unsent.is_done() {
         unsent.write_some(io).await?;

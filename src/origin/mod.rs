@@ -5,6 +5,7 @@
 //! One instance per worker thread, so that a pooled connection lives where it is used.
 
 mod dial;
+mod http2;
 mod pool;
 mod resolve;
 mod tls;
@@ -14,7 +15,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use tokio::net::TcpStream;
 
 pub use pool::PoolLimits;
@@ -23,6 +23,7 @@ pub use resolve::Resolver;
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{Authority, Reader, Scheme, Stream, TargetUri, WriteHalf};
+use crate::tls::{Alpn, OriginTls};
 
 /// Limits on reaching an origin.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +65,11 @@ impl Connection {
         Connection { reader: Reader::new(reader), writer, peer, idle: None }
     }
 
+    /// Whether it is one stream of a connection that others use, too: HTTP/2.
+    pub fn is_shared(&self) -> bool {
+        self.writer.frames_content()
+    }
+
     /// Whether another exchange went over it before.
     pub fn is_reused(&self) -> bool {
         self.idle.is_some()
@@ -83,8 +89,9 @@ pub struct Origins {
     resolver: Resolver,
     limits: OriginLimits,
     /// What TLS with origins trusts; without it there is none.
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<Arc<OriginTls>>,
     pool: RefCell<pool::Pool>,
+    http2: http2::Sessions,
 }
 
 impl Origins {
@@ -93,9 +100,16 @@ impl Origins {
         clock: Clock,
         resolver: Resolver,
         limits: OriginLimits,
-        tls: Option<Arc<ClientConfig>>,
+        tls: Option<Arc<OriginTls>>,
     ) -> Origins {
-        Origins { clock, resolver, limits, tls, pool: RefCell::new(pool::Pool::new(limits.pool)) }
+        Origins {
+            clock,
+            resolver,
+            limits,
+            tls,
+            pool: RefCell::new(pool::Pool::new(limits.pool)),
+            http2: http2::Sessions::default(),
+        }
     }
 
     /// An idle connection to this URI's origin that is at most `idle_max` old and still open.
@@ -106,6 +120,12 @@ impl Origins {
         idle_max: Duration,
     ) -> Option<Connection> {
         let now_ms = self.clock.monotonic_ms();
+        if uri.scheme == Scheme::Https {
+            let idle_max = idle_max.min(self.limits.pool.idle);
+            if let Some(stream) = self.http2.take(&key(uri), judge, idle_max, now_ms) {
+                return Some(stream);
+            }
+        }
         let mut pool = self.pool.borrow_mut();
         while let Some(connection) = pool.take(uri, now_ms, idle_max) {
             if judge.judge(connection.peer).is_ok() {
@@ -120,15 +140,52 @@ impl Origins {
         match uri.scheme {
             Scheme::Http => self.connect_tunnel(&uri.authority, judge).await,
             Scheme::Https => {
-                // Known before anything is dialled.
-                let config = self.tls.as_ref().ok_or_else(tls::unavailable)?;
-                let (stream, peer) = self.dial(&uri.authority, judge).await?;
-                let shaking_hands = tls::handshake(config, &uri.authority.host, stream);
-                let shaken = self.clock.timeout(self.limits.tls_timeout, shaking_hands).await;
-                let stream = shaken.unwrap_or_else(|_timed_out| Err(tls::timeout()))?;
+                let key = key(uri);
+                if let Some(stream) = self.http2.take(&key, judge, JUST_USED, self.clock.monotonic_ms()) {
+                    return Ok(stream);
+                }
+                let alpn = if self.http2.wants_http1(&key) { Alpn::Http1 } else { Alpn::Http2 };
+                let (stream, peer) = self.connect_tls(&uri.authority, judge, alpn).await?;
+                if stream.protocol() != b"h2" {
+                    return Ok(Connection::new(stream, peer));
+                }
+                // Another request may have made one meanwhile.
+                match self.http2.take(&key, judge, JUST_USED, self.clock.monotonic_ms()) {
+                    Some(stream) => Ok(stream),
+                    None => self.http2.establish(key, stream, peer, &self.clock).await,
+                }
+            }
+        }
+    }
+
+    /// As [`Origins::connect`], for a connection that is not shared: one of HTTP/1.
+    pub async fn connect_http1(
+        &self,
+        uri: &TargetUri,
+        judge: &impl AddressJudge,
+    ) -> Result<Connection, Failure> {
+        match uri.scheme {
+            Scheme::Http => self.connect_tunnel(&uri.authority, judge).await,
+            Scheme::Https => {
+                let (stream, peer) = self.connect_tls(&uri.authority, judge, Alpn::Http1).await?;
                 Ok(Connection::new(stream, peer))
             }
         }
+    }
+
+    async fn connect_tls(
+        &self,
+        authority: &Authority,
+        judge: &impl AddressJudge,
+        alpn: Alpn,
+    ) -> Result<(Stream, SocketAddr), Failure> {
+        // Known before anything is dialled.
+        let tls = self.tls.as_ref().ok_or_else(tls::unavailable)?;
+        let (stream, peer) = self.dial(authority, judge).await?;
+        let shaking_hands = tls::handshake(tls, authority, stream, alpn);
+        let shaken = self.clock.timeout(self.limits.tls_timeout, shaking_hands).await;
+        let stream = shaken.unwrap_or_else(|_timed_out| Err(tls::timeout()))?;
+        Ok((stream, peer))
     }
 
     /// A new connection to this host and port, for octets as they are.
@@ -143,7 +200,8 @@ impl Origins {
 
     /// Keeps a connection for the next request to this URI's origin. Nothing may be unread.
     pub fn keep(&self, uri: &TargetUri, mut connection: Connection) {
-        if connection.reader.buffered().is_empty() {
+        // A stream of HTTP/2 is used once; its connection is shared.
+        if connection.reader.buffered().is_empty() && !connection.is_shared() {
             connection.reader.rest();
             self.pool.borrow_mut().put(uri, connection, self.clock.monotonic_ms());
         }
@@ -151,12 +209,15 @@ impl Origins {
 
     /// Closes connections that have been idle too long; to be called now and then.
     pub fn close_idle(&self) {
-        self.pool.borrow_mut().expire(self.clock.monotonic_ms());
+        let now_ms = self.clock.monotonic_ms();
+        self.pool.borrow_mut().expire(now_ms);
+        self.http2.expire(&self.limits.pool, now_ms);
     }
 
     /// Closes all idle connections: descriptors are short.
     pub fn close_all_idle(&self) {
         *self.pool.borrow_mut() = pool::Pool::new(self.limits.pool);
+        self.http2.close_idle();
     }
 
     async fn dial(
@@ -164,6 +225,16 @@ impl Origins {
         authority: &Authority,
         judge: &impl AddressJudge,
     ) -> Result<(TcpStream, SocketAddr), Failure> {
+        let admitted = self.admitted(authority, judge).await?;
+        dial::first_to_connect(&self.clock, &admitted, self.limits.connect_timeout).await
+    }
+
+    /// The addresses of a host that may be dialled; there is at least one.
+    pub async fn admitted(
+        &self,
+        authority: &Authority,
+        judge: &impl AddressJudge,
+    ) -> Result<Vec<SocketAddr>, Failure> {
         let resolving = self.clock.timeout(self.limits.dns_timeout, self.resolver.addresses(&authority.host));
         let addresses = resolving.await.unwrap_or_else(|_| Err(dns_timeout()))?;
         let mut admitted = Vec::with_capacity(addresses.len());
@@ -178,7 +249,7 @@ impl Origins {
         match (admitted.is_empty(), refused) {
             (true, Some(failure)) => Err(failure),
             (true, None) => Err(no_address()),
-            (false, _) => dial::first_to_connect(&self.clock, &admitted, self.limits.connect_timeout).await,
+            (false, _) => Ok(admitted),
         }
     }
 }
@@ -186,6 +257,14 @@ impl Origins {
 /// What the pool sorts connections by. With the scheme and the host it says by whose name a
 /// certificate was judged.
 type OriginKey = (Scheme, Authority);
+
+fn key(uri: &TargetUri) -> OriginKey {
+    (uri.scheme, uri.authority.clone())
+}
+
+/// How long a connection with HTTP/2 may have been idle to be used where another could be made:
+/// far less than any server's keep-alive time.
+const JUST_USED: Duration = Duration::from_secs(2);
 
 fn dns_timeout() -> Failure {
     Failure::new(ErrorType::DnsTimeout, Fault::Origin, 504, "The host's name could not be resolved in time")

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Connection, OriginKey};
+use super::{Connection, OriginKey, key};
 use crate::http::TargetUri;
 
 /// Limits on idle connections of one worker.
@@ -51,7 +51,7 @@ impl Pool {
         while let Some(Idle { mut connection, since_ms }) = of_origin.pop() {
             self.total -= 1;
             let idle = Duration::from_millis(now_ms.saturating_sub(since_ms));
-            if idle <= idle_max.min(self.limits.idle) && connection.reader.io_mut().is_open_and_silent() {
+            if idle <= idle_max.min(self.limits.idle) && connection.reader.io().is_open_and_silent() {
                 connection.idle = Some(idle);
                 return Some(connection);
             }
@@ -73,15 +73,10 @@ impl Pool {
     pub(super) fn expire(&mut self, now_ms: u64) {
         let oldest = now_ms.saturating_sub(u64::try_from(self.limits.idle.as_millis()).unwrap_or(u64::MAX));
         self.idle.retain(|_, of_origin| {
-            of_origin.retain_mut(|idle| {
-                idle.since_ms >= oldest && idle.connection.reader.io_mut().is_open_and_silent()
-            });
+            of_origin
+                .retain(|idle| idle.since_ms >= oldest && idle.connection.reader.io().is_open_and_silent());
             !of_origin.is_empty()
         });
         self.total = self.idle.values().map(Vec::len).sum();
     }
-}
-
-fn key(uri: &TargetUri) -> OriginKey {
-    (uri.scheme, uri.authority.clone())
 }

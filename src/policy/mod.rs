@@ -7,6 +7,7 @@
 
 mod address;
 mod config;
+mod host_set;
 mod judge;
 mod list;
 mod networks;
@@ -19,6 +20,7 @@ mod runtime;
 mod tests;
 
 pub use config::Config;
+pub use host_set::HostSet;
 pub use judge::{ListenerScope, Policy};
 pub use networks::Network;
 pub use pattern::{Pattern, PatternError};

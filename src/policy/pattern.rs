@@ -63,6 +63,13 @@ pub enum PatternError {
     Expression(String),
 }
 
+impl Pattern {
+    /// Whether it says something of URIs, and so nothing of a host alone.
+    pub fn is_url(&self) -> bool {
+        matches!(self.0, Kind::Url(_))
+    }
+}
+
 impl FromStr for Pattern {
     type Err = PatternError;
 

@@ -2,16 +2,18 @@
 //! does the policy admit it?
 
 use super::local::Answer;
-use super::{Exchange, Shared};
+use super::{BlockedHost, Exchange, Interception, Shared};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::grammar::exact_decimal;
-use crate::http::{Authority, FieldName, Method, Request, Target, TargetUri};
+use crate::http::{Authority, FieldName, Method, Request, Scheme, Target, TargetUri};
+use crate::policy::{Refusal, RefusalReason};
 
 /// Where an admitted request goes.
 pub(super) enum Admitted {
     /// To its origin, or to what is stored.
     Forward(TargetUri),
-    Tunnel(Authority),
+    /// A tunnel; or a look into one that says why there is none.
+    Tunnel(Authority, Option<Failure>),
     /// Nowhere: Larder answers itself.
     Local(Answer),
 }
@@ -32,12 +34,19 @@ pub(super) fn admit(exchange: &Exchange<'_>) -> Result<Admitted, Failure> {
     let admitted = match &request.target {
         Target::Origin(_) => return Err(not_an_origin()),
         Target::Asterisk => Admitted::Local(Answer::Options),
-        Target::Authority(authority) if authority.host.as_str() == OWN_NAME => {
+        // Some clients open a tunnel for plain HTTP, too.
+        Target::Authority(authority)
+            if authority.host.as_str() == OWN_NAME && authority.port != Scheme::Http.default_port() =>
+        {
             return Err(own_name_in_tunnel());
         }
         Target::Authority(authority) => {
-            policy.judge_connect(authority)?;
-            Admitted::Tunnel(authority.clone())
+            let blocked = match policy.judge_connect(authority) {
+                Ok(()) => None,
+                Err(refusal) if shows_page(shared, &refusal) => Some(refusal.into()),
+                Err(refusal) => return Err(refusal.into()),
+            };
+            Admitted::Tunnel(authority.clone(), blocked)
         }
         Target::Absolute(uri) => {
             if is_last_hop(request)? {
@@ -52,6 +61,12 @@ pub(super) fn admit(exchange: &Exchange<'_>) -> Result<Admitted, Failure> {
     };
     record.note("policy", "admitted");
     Ok(admitted)
+}
+
+/// Whether a page within TLS says why a host is blocked. A closed port is no host.
+fn shows_page(shared: &Shared, refusal: &Refusal) -> bool {
+    let shows = |interception: &Interception| interception.blocked == BlockedHost::Page;
+    refusal.reason != RefusalReason::Port && shared.intercept.as_ref().is_some_and(shows)
 }
 
 /// RFC 9110 §7.6.2: with `Max-Forwards: 0` the recipient is the last one. The field means

@@ -2,7 +2,13 @@
 
 use std::net::SocketAddr;
 
-use crate::http::{ConnectionOptions, Reader, Request, Stream, Version, WriteHalf};
+use bytes::Bytes;
+
+use super::inside::Inside;
+use crate::http::{
+    ConnectionOptions, Fields, Http2Reader, Http2Writer, ReadHalf, Reader, Request, Stream, Version,
+    WriteHalf,
+};
 use crate::policy::ListenerScope;
 
 /// A client's connection.
@@ -15,6 +21,8 @@ pub struct Client {
     pub scope: ListenerScope,
     /// Set while the proxy drains: the response says that the connection ends.
     pub last_request: bool,
+    /// What requests are for, inside a tunnel that Larder looks into.
+    pub(super) inside: Option<Inside>,
     /// Set once all content of the request under way was read.
     pub(super) has_read_content: bool,
     /// Where heads are put together; kept between requests for its memory.
@@ -32,21 +40,69 @@ pub enum Next {
     Reset,
     /// The client has closed it: there is nobody to tell anything.
     Gone,
+    /// It speaks HTTP/2 from here on.
+    Http2,
 }
 
 impl Client {
     /// Takes a connection over.
     pub fn new(stream: Stream, peer: SocketAddr, scope: ListenerScope) -> Client {
         let (reader, writer) = stream.into_split();
+        let (reader, scratch) = (Reader::new(reader), Vec::new());
         Client {
-            reader: Reader::new(reader),
+            reader,
             writer,
             peer,
             scope,
             last_request: false,
+            inside: None,
             has_read_content: false,
-            scratch: Vec::new(),
+            scratch,
         }
+    }
+
+    /// One request of a connection with HTTP/2, which this client is.
+    pub fn of_stream(&self, reader: Http2Reader, writer: Http2Writer) -> Client {
+        let reader = Reader::new(ReadHalf::Http2(Box::new(reader)));
+        let writer = WriteHalf::Http2(Box::new(writer));
+        let (peer, scope, inside) = (self.peer, self.scope, self.inside.clone());
+        let (last_request, has_read_content, scratch) = (false, false, Vec::new());
+        Client { reader, writer, peer, scope, last_request, inside, has_read_content, scratch }
+    }
+
+    /// Whether this client has opened a tunnel on its stream and is served inside it.
+    pub fn is_inside_stream(&self) -> bool {
+        !matches!(self.writer, WriteHalf::Http2(_))
+    }
+
+    /// Ends the stream that this client is, as its exchange says.
+    pub fn end_stream(mut self, next: Next) {
+        let WriteHalf::Http2(writer) = &mut self.writer else { return };
+        match next {
+            Next::KeepOpen | Next::Close | Next::Http2 if !writer.awaits_head() => {
+                // A stream that is gone needs no end.
+                let _either_way = writer.end(&Fields::default());
+            }
+            Next::Gone => writer.reset(h2::Reason::CANCEL),
+            // RFC 9113 §8.1.1: what is not whole must not look like it.
+            _ => writer.reset(h2::Reason::INTERNAL_ERROR),
+        }
+    }
+
+    /// Takes the connection away, with what was read too far: for a handshake. `None` when it was
+    /// taken before.
+    pub fn take_stream(&mut self) -> Option<(Bytes, Stream)> {
+        let early = self.reader.take_buffered();
+        let reader = std::mem::replace(&mut self.reader, Reader::new(ReadHalf::Taken));
+        let writer = std::mem::replace(&mut self.writer, WriteHalf::Taken);
+        Stream::of_halves(reader.into_io(), writer).map(|stream| (early, stream))
+    }
+
+    /// Goes on with another connection.
+    pub(super) fn put_stream(&mut self, stream: Stream) {
+        let (reader, writer) = stream.into_split();
+        self.reader = Reader::new(reader);
+        self.writer = writer;
     }
 
     /// Whether the connection stays open behind a response for which nothing more of this request

@@ -5,7 +5,7 @@ use super::collapse::{Role, join};
 use super::fetch::{Plan, fetch};
 use super::record::{Record, STALE_WHILE_REVALIDATE};
 use super::{
-    Client, Exchange, Interrupted, Next, Proxy, Shared, background, deliver, local, refuse, stored, tunnel,
+    Client, Exchange, Interrupted, Next, Proxy, Shared, background, connect, deliver, local, refuse, stored,
     upload,
 };
 use crate::caching::{
@@ -17,12 +17,17 @@ use crate::origin::AddressJudge as _;
 use crate::store::Key;
 
 /// Answers one request, and logs what became of it.
-pub async fn exchange(proxy: &Proxy, client: &mut Client, request: Request) -> Next {
+pub async fn exchange(proxy: &Proxy, client: &mut Client, mut request: Request) -> Next {
+    let located = client.inside.as_ref().map_or(Ok(()), |inside| inside.locate(&mut request));
     let record = Record::begin(&proxy.shared, client, &request);
     client.has_read_content = false;
     let mut told = Told { shared: &proxy.shared, request: &request, record, ended: false };
     let mut exchange = Exchange { proxy, client, request: &request, record: &mut told.record };
-    let next = match story(&mut exchange).await {
+    let ended = match located {
+        Ok(()) => story(&mut exchange).await,
+        Err(failure) => Err(failure.into()),
+    };
+    let next = match ended {
         Ok(next) => next,
         Err(Interrupted::Failed(failure)) => refuse::refuse(&mut exchange, failure).await,
         Err(Interrupted::Cut(failure)) => exchange.record.cut(failure),
@@ -52,8 +57,8 @@ impl Drop for Told<'_> {
 async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
     let uri = match admit(exchange)? {
         Admitted::Forward(uri) => uri,
-        Admitted::Tunnel(authority) => {
-            return tunnel::connect(exchange, &authority).await;
+        Admitted::Tunnel(authority, blocked) => {
+            return connect::connect(exchange, &authority, blocked).await;
         }
         Admitted::Local(answer) => return local::respond(exchange, answer).await,
     };

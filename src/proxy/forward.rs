@@ -103,8 +103,10 @@ pub(super) fn request_head(shared: &Shared, request: &Request, uri: &TargetUri, 
     }
     match request.length {
         BodyLength::Exact(length) => number_field(&mut out, FieldName::ContentLength, length),
-        BodyLength::Chunked => field(&mut out, FieldName::TransferEncoding, "chunked"),
-        BodyLength::None | BodyLength::UntilClose => {}
+        BodyLength::Chunked | BodyLength::UntilClose => {
+            field(&mut out, FieldName::TransferEncoding, "chunked");
+        }
+        BodyLength::None => {}
     }
     if let Some(protocols) = &extra.upgrade {
         field(&mut out, FieldName::Connection, "Upgrade");
@@ -152,7 +154,17 @@ pub(super) async fn ask(
     }
     let mut connection = exchange.proxy.origins.connect(uri, &exchange.judge()).await?;
     exchange.record.asks(&connection);
-    match send_and_wait(exchange, &mut connection, head).await {
+    let mut answered = send_and_wait(exchange, &mut connection, head).await;
+    if let Err(Unanswered::Stale(error)) = &answered
+        && connection.is_shared()
+        && exchange.request.method.is_idempotent()
+    {
+        // It may be that the origin wants HTTP/1.1 (RFC 9113 §7, HTTP_1_1_REQUIRED).
+        exchange.record.note("origin", format_args!("the stream was reset ({error}); asks over HTTP/1.1"));
+        connection = exchange.proxy.origins.connect_http1(uri, &exchange.judge()).await?;
+        answered = send_and_wait(exchange, &mut connection, head).await;
+    }
+    match answered {
         Ok(response) => Ok(reply(exchange.proxy, response, connection, request_time)),
         Err(Unanswered::Stale(error)) => Err(no_answer(&error).into()),
         Err(Unanswered::Interrupted(interrupted)) => Err(interrupted),

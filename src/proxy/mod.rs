@@ -8,11 +8,14 @@ mod admit;
 mod background;
 mod client;
 mod collapse;
+mod connect;
 mod deliver;
 mod exchange;
 mod fetch;
 mod fill;
 mod forward;
+mod inside;
+mod interception;
 mod local;
 mod partial;
 mod parts;
@@ -35,10 +38,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustls::ClientConfig;
 
 pub use client::{Client, Next};
 pub use exchange::exchange;
+pub use interception::{BlockedHost, Exceptions, Interception};
 use record::Record;
 
 pub use recent::{Recalled, Recent};
@@ -53,6 +56,7 @@ use crate::log::AccessLog;
 use crate::origin::Origins;
 use crate::policy::Policy;
 use crate::store::{Render, Store};
+use crate::tls::OriginTls;
 
 /// What all requests on all threads share.
 #[derive(Debug)]
@@ -69,7 +73,9 @@ pub struct Shared {
     /// Larder's own listeners, which are never destinations.
     pub own: Vec<SocketAddr>,
     /// What TLS with origins trusts; without it no `https` URI is fetched.
-    pub origin_tls: Option<Arc<ClientConfig>>,
+    pub origin_tls: Option<Arc<OriginTls>>,
+    /// How HTTPS is looked into; without it, it is tunnelled.
+    pub intercept: Option<Interception>,
     pub counters: Counters,
     pub recent: Recent,
     flights: collapse::Flights,
@@ -87,6 +93,8 @@ pub struct Limits {
     pub idle: Duration,
     /// Between a request and the head of its response; default 120 s.
     pub response: Duration,
+    /// A client's TLS handshake; default 10 s.
+    pub handshake: Duration,
     /// Silence in both directions of a tunnel; default 10 min.
     pub tunnel_idle: Duration,
 }
@@ -99,6 +107,7 @@ impl Default for Limits {
             interim: 16,
             idle: Duration::from_secs(60),
             response: Duration::from_secs(120),
+            handshake: Duration::from_secs(10),
             tunnel_idle: Duration::from_secs(600),
         }
     }
@@ -116,7 +125,8 @@ pub struct Parts {
     /// Random; tells instances apart in `Via`.
     pub instance: u32,
     pub own: Vec<SocketAddr>,
-    pub origin_tls: Option<Arc<ClientConfig>>,
+    pub origin_tls: Option<Arc<OriginTls>>,
+    pub intercept: Option<Interception>,
 }
 
 /// The name of an instance in `Via`.
@@ -143,6 +153,7 @@ impl Shared {
             pseudonym: pseudonym(parts.instance),
             own: parts.own,
             origin_tls: parts.origin_tls,
+            intercept: parts.intercept,
             counters: Counters::default(),
             recent: Recent::default(),
             flights: collapse::Flights::default(),

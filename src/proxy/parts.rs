@@ -167,7 +167,8 @@ impl Moving<'_> {
         let (extent, sent) = (self.extent.clone(), self.sent);
         let read = spawn_blocking(move || extent.read(sent, COPIED_AT_ONCE)).await;
         let octets: Bytes = read.map_err(io::Error::other)??;
-        crate::http::write::write_all(writer, &[], std::slice::from_ref(&octets)).await?;
-        Ok(octets.len() as u64)
+        let length = octets.len() as u64;
+        writer.write_bytes(octets).await?;
+        Ok(length)
     }
 }

@@ -159,6 +159,12 @@ impl Record {
         self.note("tunnel", format_args!("open to {origin}"));
     }
 
+    /// A tunnel is open, and its requests are looked into.
+    pub(super) fn looks_into(&mut self, protocol: &str) {
+        self.status = 200;
+        self.note("intercept", format_args!("serves the {protocol} inside"));
+    }
+
     /// The connection has switched to another protocol.
     pub(super) fn switched(&mut self, octets: u64) {
         self.sent(octets);

@@ -16,7 +16,7 @@ pub(super) enum Framing {
     Length(u64),
     /// The chunked coding.
     Chunked,
-    /// Until the connection closes: for HTTP/1.0 clients.
+    /// Until the connection closes, for HTTP/1.0 clients, or the stream, for those of HTTP/2.
     UntilClose,
 }
 
@@ -26,7 +26,8 @@ impl Framing {
         match (length, client) {
             (Some(length), _) => Framing::Length(length),
             (None, Version::Http11) => Framing::Chunked,
-            (None, Version::Http10) => Framing::UntilClose,
+            // HTTP/2 frames content by itself.
+            (None, Version::Http10 | Version::Http2) => Framing::UntilClose,
         }
     }
 }

@@ -67,6 +67,9 @@ impl Sender<'_> {
         more: More,
         trailers: &Fields,
     ) -> Result<(), Interrupted> {
+        if matches!(self.writer, WriteHalf::Http2(_)) {
+            return self.send_on_stream(pieces, more, trailers).await;
+        }
         if self.framing == Framing::Chunked {
             self.wrap_in_chunk(pieces, more, trailers);
         }
@@ -86,6 +89,37 @@ impl Sender<'_> {
         self.front.clear();
         pieces.clear();
         result
+    }
+
+    /// The same on a stream of HTTP/2, which frames content by itself.
+    async fn send_on_stream(
+        &mut self,
+        pieces: &mut Vec<Bytes>,
+        more: More,
+        trailers: &Fields,
+    ) -> Result<(), Interrupted> {
+        let WriteHalf::Http2(stream) = &mut *self.writer else { return Ok(()) };
+        let is_end = matches!(more, More::No);
+        if !self.front.is_empty() {
+            let is_all = is_end && pieces.is_empty() && trailers.is_empty();
+            stream.head(self.front, is_all).map_err(Interrupted::ClientGone)?;
+            self.record.sent(self.front.len() as u64);
+            self.front.clear();
+        }
+        for mut piece in pieces.drain(..) {
+            while !piece.is_empty() {
+                let before = piece.len();
+                match self.clock.timeout(self.idle, stream.content(&mut piece)).await {
+                    Ok(sent) => sent.map_err(Interrupted::ClientGone)?,
+                    Err(_timed_out) => return Err(Interrupted::ClientGone(io::ErrorKind::TimedOut.into())),
+                }
+                self.record.sent((before - piece.len()) as u64);
+            }
+        }
+        if is_end {
+            stream.end(trailers).map_err(Interrupted::ClientGone)?;
+        }
+        Ok(())
     }
 
     /// The origin's content is not whole: a response of which nothing was sent yet can still

@@ -26,15 +26,29 @@ const BUFFER: usize = 16 * 1024;
 pub(super) async fn connect(exchange: &mut Exchange<'_>, authority: &Authority) -> Result<Next, Interrupted> {
     let connection = exchange.proxy.origins.connect_tunnel(authority, &exchange.judge()).await?;
     exchange.record.tunnel(connection.peer);
+    establish(exchange).await?;
+    relay(exchange, connection).await
+}
+
+/// As [`connect`], for a client that was told already that its tunnel is open.
+pub(super) async fn dial(exchange: &mut Exchange<'_>, authority: &Authority) -> Result<Next, Interrupted> {
+    let dialled = exchange.proxy.origins.connect_tunnel(authority, &exchange.judge()).await;
+    let connection = dialled.map_err(Interrupted::Cut)?;
+    exchange.record.tunnel(connection.peer);
+    relay(exchange, connection).await
+}
+
+/// Tells the client that its tunnel is open.
+pub(super) async fn establish(exchange: &mut Exchange<'_>) -> Result<(), Interrupted> {
     // RFC 9110 §9.3.6: no Content-Length, no Transfer-Encoding; the client takes what follows
     // for the tunnel's octets.
     let head: &[u8] = match exchange.request.version {
-        Version::Http11 => b"HTTP/1.1 200 Connection established\r\n\r\n",
+        Version::Http11 | Version::Http2 => b"HTTP/1.1 200 Connection established\r\n\r\n",
         Version::Http10 => b"HTTP/1.0 200 Connection established\r\n\r\n",
     };
     exchange.write(head).await?;
     exchange.record.sent(head.len() as u64);
-    relay(exchange, connection).await
+    Ok(())
 }
 
 /// Carries octets between the two until both have ended, one fails, or both are silent for too

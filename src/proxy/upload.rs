@@ -55,9 +55,9 @@ pub(super) async fn exchange(
 ) -> Result<Next, Interrupted> {
     let uri = key.uri;
     let asked = exchange.proxy.shared.store.generation(key);
-    let mut connection = connect(exchange, uri).await?;
-    exchange.record.asks(&connection);
     let extra = Extra { validation: Vec::new(), upgrade: upgrade(exchange.request) };
+    let mut connection = connect(exchange, uri, &extra).await?;
+    exchange.record.asks(&connection);
     let head = request_head(&exchange.proxy.shared, exchange.request, uri, &extra);
     let (started, read_all) = (Cell::new(false), Cell::new(!exchange.request.has_content()));
     let keep_open = exchange.client.may_keep_open(exchange.request);
@@ -112,9 +112,13 @@ pub(super) async fn exchange(
     }
 }
 
-async fn connect(exchange: &Exchange<'_>, uri: &TargetUri) -> Result<Connection, Failure> {
+async fn connect(exchange: &Exchange<'_>, uri: &TargetUri, extra: &Extra) -> Result<Connection, Failure> {
     let Exchange { proxy, request, .. } = exchange;
     let judge = exchange.judge();
+    // A stream of HTTP/2 has no protocol to switch to.
+    if extra.upgrade.is_some() {
+        return proxy.origins.connect_http1(uri, &judge).await;
+    }
     // What may be repeated, Larder would have to repeat; with content it can't.
     let may_reuse = !request.method.is_idempotent();
     let pooled = may_reuse.then(|| proxy.origins.idle_connection(uri, &judge, JUST_USED)).flatten();
@@ -150,7 +154,8 @@ async fn upload(
     let limits = &proxy.shared.limits;
     let clock = &proxy.shared.clock;
     let mut content = Content::new(request.length, &limits.chunks);
-    let chunked = request.length == BodyLength::Chunked;
+    let chunked =
+        matches!(request.length, BodyLength::Chunked | BodyLength::UntilClose) && !writer.frames_content();
     let mut total = 0;
     let mut front = head.to_vec();
     // A client that waits for "100 Continue" sends nothing before the origin has the head; and
@@ -183,6 +188,7 @@ async fn upload(
         front.clear();
         pieces.clear();
     }
+    writer.end_message(content.trailers()).map_err(|_gone| UploadError::Origin)?;
     Ok(total)
 }
 

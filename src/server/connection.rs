@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 
-use super::{Phase, ServerLimits};
+use super::{Phase, ServerLimits, http2};
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::ReadHeadError;
@@ -16,12 +16,22 @@ use crate::proxy::{Client, Next, Proxy, exchange, refuse_connection, refuse_head
 /// Serves a connection to its end.
 pub(super) async fn serve(
     proxy: &Proxy,
+    client: Client,
+    limits: &ServerLimits,
+    phase: watch::Receiver<Phase>,
+) {
+    go_on(proxy, client, Next::KeepOpen, limits, phase).await;
+}
+
+/// Serves the rest of a connection, behind an exchange that has left it so.
+pub(super) async fn go_on(
+    proxy: &Proxy,
     mut client: Client,
+    mut next: Next,
     limits: &ServerLimits,
     phase: watch::Receiver<Phase>,
 ) {
     let clock = &proxy.shared.clock;
-    let mut next = Next::KeepOpen;
     let mut changes = phase.clone();
     // One wait for the whole connection: making one for each request would cost each of them.
     let mut draining = pin!(async move {
@@ -46,6 +56,9 @@ pub(super) async fn serve(
                 refuse_connection(proxy, &mut client, failure).await
             }
         };
+    }
+    if next == Next::Http2 {
+        return Box::pin(http2::serve(proxy, client, limits, phase)).await;
     }
     close(client, next, clock).await;
 }
@@ -86,7 +99,7 @@ pub(super) async fn close(mut client: Client, next: Next, clock: &Clock) {
             // Dropping it the usual way would end the stream in order first.
             client.writer.forget();
         }
-        Next::KeepOpen | Next::Gone => {}
+        Next::KeepOpen | Next::Gone | Next::Http2 => {}
     }
 }
 

@@ -5,6 +5,7 @@
 //! to end, and threads meet only in the store, the policy and the log.
 
 mod connection;
+mod http2;
 mod listen;
 mod slots;
 mod worker;

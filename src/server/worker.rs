@@ -81,7 +81,7 @@ impl Worker {
 }
 
 /// A panic in a task is a defect: it ends one connection and is told, and the others go on.
-fn tell_panic(ended: Result<(), tokio::task::JoinError>) {
+pub(super) fn tell_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {

@@ -59,7 +59,11 @@ pub(super) fn encode(uri: &TargetUri, object: &Object) -> Bytes {
     if parts.method != Method::Get {
         put(&mut out, tag::METHOD, &[parts.method.as_str().as_bytes()]);
     }
-    let received = u8::from(object.received == Version::Http11);
+    let received = match object.received {
+        Version::Http10 => 0,
+        Version::Http11 => 1,
+        Version::Http2 => 2,
+    };
     put(&mut out, tag::STATUS, &[&parts.status.to_le_bytes(), &[received]]);
     put(&mut out, tag::REASON, &[&parts.reason]);
     let times = [parts.times.request_time.0, parts.times.response_time.0, parts.initial_age];
@@ -141,7 +145,11 @@ pub(super) fn decode(octets: &Bytes) -> Option<Decoded> {
         head: StoredHead::from_parts(parts),
         origin: origin?,
         length: length?,
-        received: if received == 1 { Version::Http11 } else { Version::Http10 },
+        received: match received {
+            1 => Version::Http11,
+            2 => Version::Http2,
+            _ => Version::Http10,
+        },
     })
 }
 

@@ -9,7 +9,7 @@ use crate::support::{Answer, Certificates, Origin, World, noise, request};
 /// An origin with TLS and a world that trusts its authority.
 fn secure() -> (World, Origin) {
     let certificates = Certificates::new();
-    let world = World::with(|setup| setup.origin_tls = Some(Arc::new(certificates.client())));
+    let world = World::with(|setup| setup.trust(&certificates));
     (world, Origin::start_tls(Arc::new(certificates.server("origin.example"))))
 }
 
@@ -67,17 +67,17 @@ fn large_content_goes_both_ways_within_tls() {
 #[test]
 fn a_certificate_for_another_name_is_refused_and_said_so() {
     let certificates = Certificates::new();
-    let world = World::with(|setup| setup.origin_tls = Some(Arc::new(certificates.client())));
+    let world = World::with(|setup| setup.trust(&certificates));
     let origin = Origin::start_tls(Arc::new(certificates.server("other.example")));
     let response = world.client().get(&origin.https_url("origin.example", "/"));
     assert_eq!((response.status(), response.proxy_error()), (502, "tls_certificate_error"));
-    assert!(response.text().contains("for another name"), "{}", response.text());
+    assert!(response.text().contains("origin.example"), "{}", response.text());
     assert!(origin.is_not_asked());
 }
 
 #[test]
 fn a_certificate_of_an_unknown_authority_is_refused() {
-    let world = World::with(|setup| setup.origin_tls = Some(Arc::new(Certificates::new().client())));
+    let world = World::with(|setup| setup.trust(&Certificates::new()));
     let origin = Origin::start_tls(Arc::new(Certificates::new().server("origin.example")));
     let response = world.client().get(&origin.https_url("origin.example", "/"));
     assert_eq!((response.status(), response.proxy_error()), (502, "tls_certificate_error"));
@@ -85,7 +85,7 @@ fn a_certificate_of_an_unknown_authority_is_refused() {
 
 #[test]
 fn an_origin_that_speaks_no_tls_is_given_up_in_time() {
-    let world = World::with(|setup| setup.origin_tls = Some(Arc::new(Certificates::new().client())));
+    let world = World::with(|setup| setup.trust(&Certificates::new()));
     let mut client = world.client();
     client.send(request("GET", &world.origin.https_url("origin.example", "/"), &[], ""));
     world.advance_until_heard(OriginLimits::default().tls_timeout, &mut client);

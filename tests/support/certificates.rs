@@ -1,10 +1,37 @@
 //! Certificates that are made on the spot: an authority, and servers that it vouches for.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use larder::clock::Clock;
+use larder::tls::{OriginTls, OwnRoots, Roots, Verification};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use super::START;
+
+/// What a client uses that trusts this root alone, and whose clock stands at [`START`].
+pub fn trusting(root: CertificateDer<'static>) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(root).expect("a certificate");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_details(provider, Arc::new(AtStart));
+    let builder = builder.with_safe_default_protocol_versions().expect("TLS 1.2 and 1.3");
+    builder.with_root_certificates(roots).with_no_client_auth()
+}
+
+#[derive(Debug)]
+struct AtStart;
+
+impl TimeProvider for AtStart {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(START.0)))
+    }
+}
 
 /// An authority of a test's own.
 pub struct Certificates {
@@ -20,11 +47,21 @@ impl Certificates {
         Certificates { issuer: CertifiedIssuer::self_signed(params, key).expect("a certificate") }
     }
 
-    /// What a client that trusts this authority uses.
-    pub fn client(&self) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).expect("a certificate");
-        ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
+    /// How a proxy verifies origins that trusts this authority and no other.
+    pub fn origins(&self, clock: &Clock) -> OriginTls {
+        let own = OwnRoots::default();
+        let roots = Roots::from_pem(self.issuer.pem().as_bytes(), &own).expect("a certificate");
+        OriginTls::new(Verification { roots, own, pins: HashMap::new() }, clock.clone())
+    }
+
+    /// The authority's own certificate.
+    pub fn root(&self) -> CertificateDer<'static> {
+        self.issuer.der().clone()
+    }
+
+    /// The same in PEM.
+    pub fn root_pem(&self) -> String {
+        self.issuer.pem()
     }
 
     /// What the server with this name uses.
@@ -37,6 +74,16 @@ impl Certificates {
         let (chain, key) = self.leaf(name, change);
         let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
         config.expect("a certificate that fits its key")
+    }
+
+    /// As [`Certificates::server`]; it asks for a certificate of its client, and does without.
+    pub fn server_that_asks(&self, name: &str) -> ServerConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.root()).expect("a certificate");
+        let asks = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build();
+        let (chain, key) = self.leaf(name, |_| {});
+        let config = ServerConfig::builder().with_client_cert_verifier(asks.expect("a root"));
+        config.with_single_cert(chain, key).expect("a certificate that fits its key")
     }
 
     /// A certificate for a name, and its key.

@@ -1,6 +1,9 @@
 //! A client: raw octets to the proxy, and what comes back taken apart.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
 
 use super::Wire;
 use super::message::{Body, End, Fields, Framing, Head, latin1};
@@ -23,6 +26,11 @@ impl Client {
     /// Connects to the proxy.
     pub fn connect(proxy: SocketAddr) -> Client {
         Client { wire: Wire::connect(proxy) }
+    }
+
+    /// Goes on within TLS, as a client of the server with this name.
+    pub fn within_tls(self, config: ClientConfig, name: &str) -> Client {
+        Client { wire: self.wire.connect_tls(Arc::new(config), name) }
     }
 
     /// Sends octets.

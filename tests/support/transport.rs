@@ -40,6 +40,24 @@ impl Transport {
         Transport::Client(Box::new(StreamOwned::new(session, socket)))
     }
 
+    /// Shakes hands as a client, each octet that leaves in a write of its own.
+    pub fn shake_hands_bytewise(&mut self) -> io::Result<()> {
+        let Transport::Client(stream) = self else { panic!("a client's side of TLS") };
+        let StreamOwned { conn, sock } = &mut **stream;
+        while conn.is_handshaking() {
+            while conn.wants_write() {
+                let mut octets = Vec::new();
+                conn.write_tls(&mut octets)?;
+                octets.iter().try_for_each(|octet| sock.write_all(&[*octet]))?;
+            }
+            if conn.wants_read() && conn.is_handshaking() {
+                conn.read_tls(sock)?;
+                conn.process_new_packets().map_err(io::Error::other)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Says that nothing more will be sent.
     pub fn half_close(&mut self) -> io::Result<()> {
         match self {

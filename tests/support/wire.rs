@@ -56,6 +56,11 @@ impl Wire {
         Wire { stream: self.stream.connect_tls(config, name), ..self }
     }
 
+    /// Shakes hands within TLS, each octet in a segment of its own.
+    pub fn hand_over_octet_by_octet(&mut self) {
+        self.stream.shake_hands_bytewise().expect("a handshake");
+    }
+
     /// Sends octets; false if the peer has closed. That is no failure of the test: what a peer
     /// says is looked at, not whether it listens.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
@@ -153,6 +158,21 @@ impl Wire {
         let peeked = self.stream().peek(&mut [0]);
         self.stream().set_read_timeout(Some(HANG_GUARD)).unwrap();
         !self.buffer.is_empty() || !matches!(peeked, Err(error) if is_timeout(&error))
+    }
+
+    /// Whether the peer closes within a time; what it says before is kept.
+    pub fn is_closed_within(&mut self, patience: Duration) -> bool {
+        self.stream().set_read_timeout(Some(patience)).unwrap();
+        let mut room = [0; 4096];
+        let closed = loop {
+            match self.stream.read(&mut room) {
+                Ok(0) => break true,
+                Ok(length) => self.buffer.extend_from_slice(&room[..length]),
+                Err(error) => break !is_timeout(&error),
+            }
+        };
+        self.stream().set_read_timeout(Some(HANG_GUARD)).unwrap();
+        closed
     }
 
     fn chunked(&mut self) -> Body {

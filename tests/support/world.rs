@@ -12,13 +12,15 @@ use larder::clock::Clock;
 use larder::http::Timestamp;
 use larder::log::{AccessLog, Format, LogSettings, Target};
 use larder::origin::Resolver;
-use larder::policy::{Config, Policy};
-use larder::proxy::{Counters, Limits, Parts, Shared};
+use larder::policy::{Config, HostSet, Pattern, Policy};
+use larder::proxy::{BlockedHost, Counters, Exceptions, Interception, Limits, Parts, Shared};
 use larder::server::{ResolverSource, Server, ServerLimits, bind};
 use larder::store::{Store, StoreSettings};
+use larder::tls::{Authority, Leaves, NameConstraints, OriginTls};
 use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
 
-use super::{Client, Origin, Response, eventually};
+use super::{Certificates, Client, Http2, Origin, Response, eventually, trusting};
 
 /// Where a manual clock starts: Sunday, 2 June 2024, 08:00:00 GMT.
 pub const START: Timestamp = Timestamp(1_717_315_200);
@@ -43,13 +45,45 @@ pub struct Setup {
     /// Format of an access log in a file of the world's own.
     pub access_log: Option<Format>,
     /// What TLS with origins trusts.
-    pub origin_tls: Option<Arc<ClientConfig>>,
+    pub origin_tls: Option<Arc<OriginTls>>,
+    pub intercept: Option<Interception>,
+    authority: Option<CertificateDer<'static>>,
 }
 
 impl Setup {
     /// The `[access]` table as it stands in a configuration file.
     pub fn access_toml(&mut self, table: &str) {
         self.access = toml::from_str(table).expect("a valid [access] table");
+    }
+
+    /// Has the proxy trust origins that this authority vouches for.
+    pub fn trust(&mut self, certificates: &Certificates) {
+        self.origin_tls = Some(Arc::new(certificates.origins(&self.clock)));
+    }
+
+    /// Has the proxy look into HTTPS, and trust origins that this authority vouches for.
+    pub fn intercept(&mut self, certificates: &Certificates) {
+        self.intercept_as(certificates, &[], BlockedHost::Refused, Exceptions::Configured);
+    }
+
+    /// As [`Setup::intercept`], with more to choose.
+    pub fn intercept_as(
+        &mut self,
+        certificates: &Certificates,
+        except: &[&str],
+        blocked: BlockedHost,
+        exceptions: Exceptions,
+    ) {
+        self.trust(certificates);
+        let folder = temporary("ca");
+        let authority = Authority::open(&folder, &NameConstraints::default(), &self.clock);
+        let authority = authority.expect("a new authority");
+        std::fs::remove_dir_all(&folder).expect("it was made");
+        self.authority = Some(authority.certificate().clone());
+        let patterns: Vec<Pattern> = except.iter().map(|text| text.parse().expect("a pattern")).collect();
+        let except = HostSet::build(&patterns).expect("few patterns");
+        let leaves = Leaves::new(authority, self.clock.clone()).expect("a key");
+        self.intercept = Some(Interception::new(leaves, except, blocked, exceptions));
     }
 
     /// Gives a name addresses.
@@ -75,6 +109,8 @@ impl Default for Setup {
             listen: SocketAddr::new(loopback, 0),
             access_log: None,
             origin_tls: None,
+            intercept: None,
+            authority: None,
         }
     }
 }
@@ -88,6 +124,8 @@ pub struct World {
     server: Option<Server>,
     proxy: SocketAddr,
     access_log: Option<PathBuf>,
+    /// Of the proxy's own authority, when it looks into HTTPS.
+    authority: Option<CertificateDer<'static>>,
     panics_before: usize,
 }
 
@@ -116,6 +154,7 @@ impl World {
             instance: next_instance(),
             own: bound.addresses().to_vec(),
             origin_tls: setup.origin_tls,
+            intercept: setup.intercept,
         }));
         let hosts = Arc::new(setup.hosts);
         let resolver: Arc<ResolverSource> = Arc::new(move || Resolver::Table(hosts.clone()));
@@ -127,6 +166,7 @@ impl World {
             server: Some(server),
             proxy: SocketAddr::new(ip, listening.port()),
             access_log,
+            authority: setup.authority,
             panics_before,
         }
     }
@@ -144,6 +184,38 @@ impl World {
     /// A new client connection.
     pub fn client(&self) -> Client {
         Client::connect(self.proxy)
+    }
+
+    /// What a client uses that trusts the proxy's own authority, and nobody else.
+    pub fn trusting(&self) -> ClientConfig {
+        trusting(self.authority.clone().expect("the proxy looks into HTTPS"))
+    }
+
+    /// A client with a tunnel to this host and port, and TLS with the proxy in it.
+    pub fn inside(&self, authority: &str) -> Client {
+        self.inside_with(authority, self.trusting())
+    }
+
+    /// As [`World::inside`], with TLS as configured.
+    pub fn inside_with(&self, authority: &str, config: ClientConfig) -> Client {
+        let name = authority.rsplit_once(':').expect("host and port").0;
+        self.tunnel(authority).within_tls(config, name)
+    }
+
+    /// A client with a tunnel to this host and port, and HTTP/2 with the proxy in it.
+    pub fn http2(&self, authority: &str) -> Http2 {
+        let name = authority.rsplit_once(':').expect("host and port").0;
+        let socket = self.tunnel(authority).wire.stream().try_clone().expect("a descriptor");
+        Http2::within_tls(socket, self.trusting(), name)
+    }
+
+    /// A client with a tunnel to this host and port.
+    pub fn tunnel(&self, authority: &str) -> Client {
+        let mut client = self.client();
+        client.send(format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
+        let response = client.response_to("CONNECT");
+        assert_eq!(response.status(), 200, "{response:?}");
+        client
     }
 
     /// Waits until the proxy has looked at all that was sent to it before. It serves what arrives
@@ -212,6 +284,17 @@ impl World {
             }
         }
         panic!("the client heard nothing after {limit:?}, however often it passed");
+    }
+
+    /// Moves the clock in steps until a client is closed, whatever it hears before.
+    pub fn advance_until_closed(&self, step: Duration, client: &mut Client) {
+        for _ in 0..500 {
+            self.clock.advance(step);
+            if client.wire.is_closed_within(Duration::from_millis(20)) {
+                return;
+            }
+        }
+        panic!("the client is not closed, however often {step:?} passed");
     }
 
     /// The counters of the proxy.

@@ -8,9 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::http::Host;
+use crate::tls::NameConstraints;
+
 use super::{
-    AccessLog, Admin, Config, ConfigError, Diagnosis, DiskSize, Folders, KNOWN_KEYS, LogFormat, LogLevel,
-    Overrides, Settings, load, parse,
+    AccessLog, Admin, BlockPage, Config, ConfigError, Diagnosis, DiskSize, Folders, KNOWN_KEYS, LogFormat,
+    LogLevel, Overrides, Settings, load, parse,
 };
 
 fn parsed(text: &str) -> Config {
@@ -53,7 +56,12 @@ fn a_file_with_every_kind_of_value() {
         connect_ports = [443, "8000-9000", "default"]
         [intercept]
         enabled = false
-        except = ["*.bank.example"]
+        except = ["*.bank.example", "192.0.2.0/24"]
+        ca_dir = "ca"
+        roots = "/etc/roots.pem"
+        pins = { "Git.Office.Example" = "sha256:00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF" }
+        name_constraints = ["office.example", "10.0.0.0/8"]
+        block_page = "intercept"
         "#,
     );
     let listen: Vec<String> = config.server.listen.iter().map(ToString::to_string).collect();
@@ -68,6 +76,17 @@ fn a_file_with_every_kind_of_value() {
     assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LogLevel::Debug));
     assert_eq!(config.access.block.len(), 2);
     assert_eq!(config.access.connect_ports.len(), 3);
+    assert_eq!(config.intercept.except.len(), 2);
+    assert_eq!(config.intercept.pins.len(), 1);
+    let pinned = Host::parse_text("git.office.example").expect("a host");
+    let pin = config.intercept.pins.get(&pinned).map(ToString::to_string);
+    let half = "00112233445566778899aabbccddeeff";
+    assert_eq!(pin, Some(format!("sha256:{half}{half}")));
+    assert_eq!(
+        NameConstraints::parse(&["office.example", "10.0.0.0/8"]),
+        Ok(config.intercept.name_constraints)
+    );
+    assert_eq!(config.intercept.block_page, BlockPage::Intercept);
 }
 
 #[test]
@@ -113,7 +132,32 @@ fn errors_name_line_column_key_and_suggestion() {
         ("[log]\nformat = \"apache\"", 2, 10, Some("log.format"), "unknown variant `apache`", None),
         ("[limits]\nuri = \"32KiB\"", 2, 7, Some("limits.uri"), "the limit of a line", None),
         ("[limits]\nhead = \"2MiB\"", 2, 8, Some("limits.head"), "1KiB to 1MiB", None),
-        ("[intercept]\nenabled = true", 2, 11, Some("intercept.enabled"), "not in this version", None),
+        ("[intercept]\nenabled = 1", 2, 11, Some("intercept.enabled"), "expected a boolean", None),
+        (
+            "[intercept]\nexcept = [\"https://a.example/\"]",
+            2,
+            10,
+            Some("intercept.except"),
+            "a host and no URL",
+            None,
+        ),
+        (
+            "[intercept]\npins = { \"a.example\" = \"sha256:12\" }",
+            2,
+            8,
+            Some("intercept.pins"),
+            "64 hex",
+            None,
+        ),
+        (
+            "[intercept]\nname_constraints = [\"a..b\"]",
+            2,
+            20,
+            Some("intercept.name_constraints"),
+            "empty label",
+            None,
+        ),
+        ("[intercept]\nblock_page = \"yes\"", 2, 14, Some("intercept.block_page"), "unknown variant", None),
         ("[cache\nmemory = 1", 1, 7, None, "", None),
         ("[cache]\nmemory = ", 2, 10, None, "", None),
         ("[cache]\nmemory = 1\nmemory = 2", 3, 1, None, "duplicate key", None),
@@ -173,11 +217,16 @@ fn flags_beat_the_file_beats_the_default() {
     assert_eq!(settings.file, None);
     assert_eq!(settings.cache_dir, folder.0.join("home/.cache/larder"));
     assert_eq!(settings.cache.memory, 256 << 20);
+    assert_eq!(settings.ca_dir, folder.0.join("home/.local/share/larder/ca"));
 
-    folder.write("home/.config/larder/larder.toml", "[cache]\nmemory = 1\ndir = \"kept\"");
+    folder.write(
+        "home/.config/larder/larder.toml",
+        "[cache]\nmemory = 1\ndir = \"kept\"\n[intercept]\nca_dir = \"ca\"",
+    );
     let settings = folder.load(None, &none).expect("the user's file");
     assert_eq!(settings.cache.memory, 1);
     assert_eq!(settings.cache_dir, folder.0.join("home/.config/larder/kept"));
+    assert_eq!(settings.ca_dir, folder.0.join("home/.config/larder/ca"));
 
     folder.write("etc/larder/larder.toml", "[cache]\nmemory = 2");
     assert_eq!(folder.load(None, &none).expect("the machine's file").cache.memory, 2);
@@ -192,10 +241,7 @@ fn flags_beat_the_file_beats_the_default() {
 
     assert!(matches!(folder.load(Some(&folder.0.join("none.toml")), &none), Err(ConfigError::Read { .. })));
     let intercept = Overrides { intercept: true, ..Overrides::default() };
-    assert!(matches!(
-        folder.load(None, &intercept),
-        Err(ConfigError::Value { key: "intercept.enabled", .. })
-    ));
+    assert!(folder.load(None, &intercept).expect("an authority is made at the start").intercept.enabled);
 }
 
 #[test]

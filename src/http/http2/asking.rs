@@ -1,0 +1,157 @@
+//! One request on a connection with HTTP/2 to an origin, in the shape that one of HTTP/1 has: a
+//! rendered head and content go in, a head and content come out, as octets.
+//!
+//! The head that comes out is parsed like any other, so that what is refused of an origin does not
+//! depend on the version it speaks.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, Request, Response, Uri};
+
+use super::super::FieldName;
+use super::super::write::{field_line, status_line};
+use super::halves::{Http2Reader, Http2Writer, into_io};
+use super::heads::Rendered;
+
+/// What the two halves of a request share.
+#[derive(Debug)]
+pub(super) struct Asked {
+    state: RefCell<State>,
+    /// Set when the origin wants the request over HTTP/1.1 (RFC 9113 §7, HTTP_1_1_REQUIRED).
+    wants_http1: Rc<Cell<bool>>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The head has not left; who waits for an answer is told when it has.
+    Unsent(Option<Waker>),
+    Sent(ResponseFuture),
+    Answered,
+}
+
+/// The halves of one request on this connection.
+pub fn ask(send: SendRequest<Bytes>, wants_http1: Rc<Cell<bool>>) -> (Http2Reader, Http2Writer) {
+    let asked = Rc::new(Asked { state: RefCell::new(State::Unsent(None)), wants_http1 });
+    (Http2Reader::of_answer(asked.clone()), Http2Writer::of_request(send, asked))
+}
+
+impl Asked {
+    /// What is held for as long as the stream is in use, and counted by who gave it.
+    pub(super) fn in_use(&self) -> Rc<Cell<bool>> {
+        self.wants_http1.clone()
+    }
+
+    /// Sends the head. Content follows where the head says so; else the stream ends with it.
+    pub(super) fn send(
+        &self,
+        send: &mut SendRequest<Bytes>,
+        head: &[u8],
+    ) -> io::Result<Option<SendStream<Bytes>>> {
+        let rendered = Rendered::of(head);
+        let is_end = !has_content(&rendered);
+        let (response, stream) = send.send_request(request_of(&rendered)?, is_end).map_err(into_io)?;
+        let before = std::mem::replace(&mut *self.state.borrow_mut(), State::Sent(response));
+        if let State::Unsent(Some(waker)) = before {
+            waker.wake();
+        }
+        Ok((!is_end).then_some(stream))
+    }
+
+    /// Waits for the next head, interim or final: its octets, and the stream of what follows a
+    /// final one.
+    pub(super) fn poll_head(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<(Bytes, Option<RecvStream>)>> {
+        let mut state = self.state.borrow_mut();
+        let response = match &mut *state {
+            State::Sent(response) => response,
+            State::Unsent(waiting) => {
+                *waiting = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            State::Answered => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+        };
+        if let Poll::Ready(Some(interim)) = response.poll_informational(context) {
+            let interim = interim.map_err(|error| self.refused(error))?;
+            return Poll::Ready(Ok((octets_of(&interim), None)));
+        }
+        match std::future::Future::poll(std::pin::Pin::new(response), context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.refused(error))),
+            Poll::Ready(Ok(response)) => {
+                *state = State::Answered;
+                let (parts, stream) = response.into_parts();
+                Poll::Ready(Ok((octets_of(&Response::from_parts(parts, ())), Some(stream))))
+            }
+        }
+    }
+
+    fn refused(&self, error: h2::Error) -> io::Error {
+        if error.reason() == Some(Reason::HTTP_1_1_REQUIRED) {
+            self.wants_http1.set(true);
+        }
+        into_io(error)
+    }
+}
+
+/// Whether a rendered request head announces content.
+fn has_content(rendered: &Rendered<'_>) -> bool {
+    rendered.lines().any(|(name, value)| match FieldName::of(name) {
+        FieldName::TransferEncoding => true,
+        FieldName::ContentLength => value != b"0",
+        _ => false,
+    })
+}
+
+/// RFC 9113 §8.3.1: control data of a request line and `Host` as pseudo-fields.
+fn request_of(rendered: &Rendered<'_>) -> io::Result<Request<()>> {
+    let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+    let mut line = rendered.first_line.split(|&octet| octet == b' ');
+    let (Some(method), Some(path)) = (line.next(), line.next()) else { return Err(invalid()) };
+    let mut fields: HeaderMap = rendered.fields();
+    let host = fields.remove(http::header::HOST).ok_or_else(invalid)?;
+    let mut uri = Uri::builder().scheme("https").authority(host.as_bytes());
+    uri = uri.path_and_query(path);
+    let mut request = Request::new(());
+    *request.method_mut() = http::Method::from_bytes(method).map_err(|_no_method| invalid())?;
+    *request.uri_mut() = uri.build().map_err(|_no_uri| invalid())?;
+    *request.headers_mut() = fields;
+    Ok(request)
+}
+
+/// A response's head as HTTP/1 writes it, for the one parser of heads.
+fn octets_of(response: &Response<()>) -> Bytes {
+    let mut out = Vec::with_capacity(512);
+    status_line(&mut out, response.status().as_u16(), b"");
+    for (name, value) in response.headers() {
+        field_line(&mut out, name.as_str().as_bytes(), value.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rendered_head_is_a_request() {
+        let head = b"POST /a?b HTTP/1.1\r\nHost: a.example:8443\r\nAccept: */*\r\nContent-Length: 3\r\n\
+                     Via: 1.1 larder\r\n\r\n";
+        let rendered = Rendered::of(head);
+        let request = request_of(&rendered).expect("well-formed");
+        assert_eq!(request.uri().to_string(), "https://a.example:8443/a?b");
+        let names: Vec<_> = request.headers().keys().map(http::HeaderName::as_str).collect();
+        assert_eq!(names, ["accept", "content-length", "via"]);
+        assert!(has_content(&rendered));
+        assert!(!has_content(&Rendered::of(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")));
+        assert!(has_content(&Rendered::of(b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")));
+    }
+}
