@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, Connection, HandshakeKind, ServerConfig, ServerConnection};
 
 use crate::clock::Clock;
@@ -11,10 +12,13 @@ use crate::error::{ErrorType, Failure, Fault};
 use crate::http::Host;
 
 use super::super::authority::OwnRoots;
+use super::super::leaf::{LeafKey, mint};
+use super::super::verify::{HostVerifier, Trust};
 use super::super::{
-    Alpn, Leaves, MintRequest, OriginTls, Roots, Verification, handshake_failure, is_distrusted_by_client,
+    Alpn, Authority, Leaves, MintRequest, NameConstraints, OriginTls, Roots, RootsError, Verification,
+    handshake_failure, is_distrusted_by_client,
 };
-use super::{START, host, leaves};
+use super::{Folder, START, host, leaves};
 
 /// A client that trusts the authority of these leaves, as a browser does in which it is installed.
 fn trusting(leaves: &Leaves, clock: &Clock) -> OriginTls {
@@ -157,6 +161,49 @@ fn sessions_are_resumed_for_one_host_and_port() {
 }
 
 #[test]
+fn a_session_is_not_resumed_for_ever() {
+    let clock = Clock::manual(START);
+    let leaves = leaves(&clock);
+    let origins = trusting(&leaves, &clock);
+    let config = || origins.client(&host("a.example"), 443, Alpn::Http1).expect("a name").0;
+    let first = config();
+    clock.advance(std::time::Duration::from_secs(86_399));
+    assert!(Arc::ptr_eq(&first, &config()));
+    clock.advance(std::time::Duration::from_secs(1));
+    assert!(!Arc::ptr_eq(&first, &config()), "with its sessions, whatever their origin allows");
+}
+
+#[test]
+fn clients_refuse_what_a_root_may_not_sign_for() {
+    let clock = Clock::manual(START);
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, bool)]);
+    let cases: &[Case<'_>] = &[
+        (&["a.example"], &[("b.a.example", true), ("b.example", false), ("192.0.2.1", false)]),
+        (&["192.0.2.0/24"], &[("192.0.2.1", true), ("192.0.3.1", false), ("a.example", false)]),
+        (&["192.0.2.0/24"], &[("2001:db8::1", false)]),
+        (&["2001:db8::/32"], &[("2001:db8::1", true), ("192.0.2.1", false)]),
+    ];
+    for (texts, hosts) in cases {
+        let folder = Folder::new();
+        let constraints = NameConstraints::parse(texts).expect("good ones");
+        let authority = Authority::open(&folder.0, &constraints, &clock).expect("a new one");
+        let own = OwnRoots::default();
+        let roots = Roots::from_pem(authority.pem().as_bytes(), &own).expect("a root");
+        let algorithms = super::super::provider().signature_verification_algorithms;
+        let verifier = HostVerifier { trust: Arc::new(Trust { roots, own, algorithms }), pin: None };
+        let (key, end) = (LeafKey::generate().expect("a key"), START.plus(86_400));
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(START.0));
+        for (name, permitted) in *hosts {
+            // Below the check that keeps Larder from making such a leaf.
+            let leaf = mint(&authority, &key, &host(name), end, START).expect("a leaf");
+            let name: ServerName<'_> = (*name).try_into().expect("a name");
+            let verified = verifier.verify_server_cert(&leaf.cert[0], &[], &name, &[], now);
+            assert_eq!(verified.is_ok(), *permitted, "{texts:?} {name:?}: {verified:?}");
+        }
+    }
+}
+
+#[test]
 fn a_ticket_of_one_host_is_of_no_use_at_another() {
     let clock = Clock::manual(START);
     let leaves = leaves(&clock);
@@ -175,6 +222,8 @@ fn no_origin_may_lead_to_our_own_root() {
     let clock = Clock::manual(START);
     let (leaves, host) = (leaves(&clock), host("a.example"));
     let own = leaves.authority().own_roots().clone();
+    let alone = Roots::from_pem(leaves.authority().pem().as_bytes(), &own);
+    assert!(matches!(alone, Err(RootsError::NoneInBundle)), "it is trusted by clients, not by us");
     // Beside another root, as in a machine's store.
     let other = super::leaves(&clock);
     let bundle = leaves.authority().pem().to_owned() + other.authority().pem();
