@@ -80,6 +80,11 @@ pub fn decide(request: &Request, stored: &[&StoredHead], now: Timestamp, policy:
     }
 }
 
+/// Whether the client wants what is stored and nothing of the origin's (§5.2.1.7).
+pub fn is_only_if_cached(request: &Request) -> bool {
+    RequestDirectives::of(&request.fields).only_if_cached
+}
+
 fn forward(reason: ForwardReason, wishes: &RequestDirectives) -> Decision {
     // §5.2.1.7: "Caches that honor this request directive SHOULD, upon receiving it, respond with
     // either a stored response […] or a 504 (Gateway Timeout) status code."

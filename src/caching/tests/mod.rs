@@ -4,6 +4,7 @@
 mod freshening;
 mod freshness;
 mod hostile;
+mod parts;
 mod requests;
 mod reuse;
 mod selection;
