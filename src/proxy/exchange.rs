@@ -119,7 +119,7 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
             let outcome = Outcome { ttl: Some(ttl), ..Outcome::new(Handled::Hit) };
             Ok(match stored::deliver(exchange, key, object, age, outcome).await? {
                 Some(next) => Looked::Answered(next),
-                None => Looked::Forward(Plan::forward(ForwardReason::Miss)),
+                None => Looked::Forward(Plan::forward(ForwardReason::Partial)),
             })
         }
         // What may not be reused is not asked about either: a failure would serve it stale.
@@ -133,9 +133,12 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
         Decision::Forward(reason) => Ok(Looked::Forward(Plan::forward(reason))),
         // RFC 9111 §5.2.1.7: "a cache SHOULD either respond using a stored response […] or
         // respond with a 504".
-        Decision::GatewayTimeout => {
-            let public = "The request asked for a stored response only, and none can be used";
-            Err(Failure::new(ErrorType::ProxyInternalResponse, Fault::Client, 504, public).into())
-        }
+        Decision::GatewayTimeout => Err(only_if_cached().into()),
     }
+}
+
+/// Why a request that wants only what is stored gets nothing.
+pub(super) fn only_if_cached() -> Failure {
+    let public = "The request asked for a stored response only, and none can be used";
+    Failure::new(ErrorType::ProxyInternalResponse, Fault::Client, 504, public)
 }

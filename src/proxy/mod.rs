@@ -7,11 +7,13 @@
 mod admit;
 mod client;
 mod collapse;
+mod complete;
 mod deliver;
 mod exchange;
 mod fetch;
 mod fill;
 mod forward;
+mod keep;
 mod local;
 mod partial;
 mod parts;

@@ -24,6 +24,8 @@ mod cache_invalidation;
 mod cache_keys;
 mod cache_large;
 mod cache_limits;
+mod cache_parts;
+mod cache_parts_random;
 mod cache_ranges;
 mod cache_refused;
 mod cache_restart;
