@@ -66,7 +66,7 @@ pub fn is_part(
 // §14.4: `Content-Range = range-unit SP ( range-resp / unsatisfied-range )`,
 // `range-resp = incl-range "/" ( complete-length / "*" )`.
 /// The range and the complete length, which is above its last octet.
-fn content_range(value: &[u8]) -> Option<(ByteRange, Option<u64>)> {
+pub(super) fn content_range(value: &[u8]) -> Option<(ByteRange, Option<u64>)> {
     let value = std::str::from_utf8(value).ok()?;
     let (unit, rest) = value.split_once(' ')?;
     let (range, complete) = rest.split_once('/')?;

@@ -3,6 +3,7 @@
 
 use super::collapse::{Course, Filling, Flight};
 use super::forward::Reply;
+use super::keep::Keeper;
 use super::record::Record;
 use super::render::{Framing, Tail, passed_head, via};
 use super::sender::{More, Sender, incomplete};
@@ -144,12 +145,13 @@ pub(super) async fn pass(
     uri: &TargetUri,
     reply: Reply,
     outcome: Outcome,
+    keeper: Option<Keeper>,
 ) -> Result<Next, Interrupted> {
     let Reply { response, mut connection, .. } = reply;
     let keep_open = exchange.client.keeps_open(exchange.request)
         && passed_framing(exchange.request, &response) != Framing::UntilClose;
     let Client { writer, scratch, .. } = &mut *exchange.client;
-    let to = Towards { writer, scratch, record: exchange.record, keep_open };
+    let to = Towards { writer, scratch, record: exchange.record, keep_open, keeper };
     pass_content(exchange.proxy, to, exchange.request, &response, &mut connection.reader, outcome).await?;
     keep(exchange.proxy, uri, response.keep_alive, connection);
     Ok(if keep_open { Next::KeepOpen } else { Next::Close })
@@ -162,6 +164,8 @@ pub(super) struct Towards<'a> {
     pub scratch: &'a mut Vec<u8>,
     pub record: &'a mut Record,
     pub keep_open: bool,
+    /// What keeps the content, too.
+    pub keeper: Option<Keeper>,
 }
 
 /// Sends the head and streams the content, each piece as soon as it is there.
@@ -174,7 +178,7 @@ pub(super) async fn pass_content(
     outcome: Outcome,
 ) -> Result<(), Interrupted> {
     let shared = &proxy.shared;
-    let Towards { writer, scratch: head, record, keep_open } = to;
+    let Towards { writer, scratch: head, record, keep_open, mut keeper } = to;
     let framing = passed_framing(request, response);
     head.clear();
     passed_head(head, shared, response);
@@ -197,9 +201,16 @@ pub(super) async fn pass_content(
             Err(timed_out) => return Err(sender.broken(timed_out)),
         }
         sender.record.received_from_origin(pieces.iter().map(|piece| piece.len() as u64).sum());
+        if let Some(keeper) = &mut keeper {
+            keeper.push(&pieces);
+        }
         if !content.is_done() {
             sender.send(&mut pieces, More::Yes, &Fields::default()).await?;
         }
+    }
+    if let Some(mut keeper) = keeper {
+        // It is stored before the client can know that all of it was sent.
+        keeper.end();
     }
     let trailers = content.trailers().clone();
     if !has_content(request, response) {

@@ -136,7 +136,7 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
             }
             Ok(match stored::deliver(exchange, key, object, age, outcome).await? {
                 Some(next) => Looked::Answered(next),
-                None => Looked::Forward(Plan::forward(ForwardReason::Miss)),
+                None => Looked::Forward(Plan::forward(ForwardReason::Partial)),
             })
         }
         // What may not be reused is not asked about either: a failure would serve it stale.
@@ -154,7 +154,7 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
 
 /// RFC 9111 §5.2.1.7: "Caches that honor this request directive SHOULD, upon receiving it, respond
 /// with either a stored response consistent with the other constraints of the request or a 504".
-fn nothing_stored() -> Failure {
+pub(super) fn nothing_stored() -> Failure {
     let public = "The request asked for a stored response only, and none can be used";
     Failure::new(ErrorType::ProxyInternalResponse, Fault::Client, 504, public)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::collapse::Lead;
 use super::forward::{self, Extra, Reply};
 use super::record::STALE_IF_ERROR;
-use super::{Exchange, Interrupted, Next, Proxy, deliver, fill, stored, update};
+use super::{Exchange, Interrupted, Next, Proxy, deliver, fill, keep, stored, update};
 use crate::caching::{
     ForwardReason, Handled, Lifetime, NotStored, Outcome, StoredHead, freshened_by, is_error_for_stale,
     may_serve_stale_on_error, may_store, storable_request, supersedes, validation_fields,
@@ -205,6 +205,11 @@ async fn after_reply(
         .await;
     let mut outcome = Outcome::new(Handled::Forwarded(plan.reason));
     outcome.fwd_status = (plan.reason == ForwardReason::Stale).then_some(reply.response.status);
+    if reply.response.status == 206 && exchange.request.method == Method::Get {
+        // A part is of the request that asked for it: it says nothing to others that wait.
+        drop(plan.lead);
+        return keep::part(exchange, key, plan.asked, reply, outcome).await;
+    }
     let storing = may_store(exchange.request, &reply.response, reply.times, &shared.cache_policy);
     // What speaks of this request alone says nothing about others that wait.
     let of_this_request = matches!(reply.response.status, 206 | 304 | 412 | 416)
@@ -229,7 +234,7 @@ async fn after_reply(
                 Some(lead) if !of_this_request => lead.dissolve(),
                 lead => drop(lead),
             }
-            return deliver::pass(exchange, key.uri, reply, outcome).await;
+            return deliver::pass(exchange, key.uri, reply, outcome, None).await;
         }
     };
     outcome.ttl = ttl(exchange.proxy, &head);

@@ -14,10 +14,15 @@ use crate::caching::StoredHead;
 use crate::clock::TimedOut;
 use crate::http::{BodyLength, Content, ContentError, Method, Request};
 use crate::policy::ListenerScope;
-use crate::store::{Aborted, ContentId, FillWriter, Finished, Generation, Key, Object, StoredContent};
+use crate::store::{
+    Aborted, ContentId, FillWriter, Finished, Generation, Key, Object, Span, Spans, StoredContent,
+};
 
 /// How often a fill goes on where an origin has dropped it; arbitrary.
 const RESUMES_MAX: usize = 3;
+/// What a fill that has failed leaves of a small content is kept from this part of it on. Arbitrary:
+/// asking for the rest costs as much as asking for all of it, except for the octets.
+const WORTH_KEEPING: u64 = 4;
 /// How long a fill waits for the disk, before it gives it up. Arbitrary: long beside a disk that
 /// is busy, short beside the patience of clients.
 const DISK_PATIENCE: Duration = Duration::from_secs(1);
@@ -174,6 +179,17 @@ async fn store(
         }
         Err(error) => {
             let is_strong = filling.head.etag().is_some_and(|tag| !tag.is_weak());
+            let is_whole = filling.head.status == 200 && asking.request.method == Method::Get;
+            let arrived = filling.fill.in_memory();
+            if let Some(content) = filling.length.filter(|_| is_strong && is_whole).and_then(|length| {
+                let is_small = asking.proxy.shared.store.keeps_spans(length);
+                arrived
+                    .filter(|octets| is_small && octets.len() as u64 >= length / WORTH_KEEPING)
+                    .map(|octets| StoredContent::of_spans(Spans::of([Span { first: 0, octets }]), length))
+            }) {
+                tell(id, "store", format_args!("{error}: what has arrived is stored"));
+                return insert(asking, filling, content, asked);
+            }
             let on_disk = filling.fill.settled().await;
             // What is there is of use once the rest can be asked for.
             match filling.length.filter(|_| is_strong && on_disk > 0 && filling.head.status == 200) {
@@ -186,6 +202,10 @@ async fn store(
         }
     };
     tell(id, "store", format_args!("stored, {} octets of content", content.length()));
+    insert(asking, filling, content, asked);
+}
+
+fn insert(asking: &Asking<'_>, filling: &Filling, content: StoredContent, asked: Generation) {
     let object = Object {
         head: filling.head.clone(),
         rendered: filling.rendered.clone(),

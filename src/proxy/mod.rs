@@ -8,7 +8,9 @@ mod admit;
 mod background;
 mod client;
 mod collapse;
+mod complete;
 mod connect;
+
 mod deliver;
 mod exchange;
 mod fetch;
@@ -16,6 +18,7 @@ mod fill;
 mod forward;
 mod inside;
 mod interception;
+mod keep;
 mod local;
 mod partial;
 mod parts;

@@ -25,6 +25,8 @@ pub(super) enum Unsupplied {
     NoValidator,
     #[error("{0}")]
     Changed(#[from] NoPart),
+    #[error("there is no memory for it")]
+    NoMemory,
     #[error("the origin failed: {0}")]
     Failed(String),
 }

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use super::partial::{Asking, Completion};
+use super::exchange::nothing_stored;
+use super::partial::{Asking, Completion, Unsupplied};
 use super::render::{Framing, Tail, stored_fields};
 use super::sender::More;
-use super::{Exchange, Interrupted, Next, parts};
-use crate::caching::{Answer, ByteRange, ForwardReason, Handled, Outcome, answer};
+use super::{Exchange, Interrupted, Next, Proxy, complete, fetch, parts};
+use crate::caching::{Answer, ByteRange, ForwardReason, Handled, Outcome, answer, wants_stored_only};
 use crate::http::write::{field, field_line, status_line};
-use crate::http::{FieldName, Fields, Method};
-use crate::store::{Key, Object, Part};
+use crate::http::{FieldName, Fields, Method, Request};
+use crate::store::{Key, Object, Part, StoredContent};
+
+/// A whole response of which less than this part is there is had anew. Arbitrary: little is asked
+/// for twice.
+const WORTH_COMPLETING: u64 = 8;
 
 /// What of a stored response is sent: its status, its framing, and its content.
 struct Selected {
@@ -27,10 +32,63 @@ pub(super) async fn deliver(
     age: u64,
     mut outcome: Outcome,
 ) -> Result<Option<Next>, Interrupted> {
+    if !matches!(object.content, StoredContent::Partial { .. }) {
+        return send(exchange, key, object, age, outcome).await;
+    }
+    let (request, id) = (exchange.request, exchange.record.id());
+    let (proxy, scope) = (exchange.proxy, exchange.client.scope);
+    let parts = |object: &Object| {
+        // A head has no content to be missing.
+        if request.method == Method::Head {
+            return Vec::new();
+        }
+        let selecting = Selecting { proxy, request, id, key };
+        selecting.select(object, &mut Vec::new()).parts
+    };
+    if complete::missing(&parts(object)).is_empty() {
+        return send(exchange, key, object, age, outcome).await;
+    }
+    if wants_stored_only(request) {
+        return Err(nothing_stored().into());
+    }
+    let asking = Asking { proxy, request, scope, uri: key.uri };
+    let completed = complete::complete(&asking, key, object, exchange.record, &parts).await;
+    let completed = completed.and_then(|object| {
+        // Of ranges that are far apart one may have had to make room for another.
+        if complete::missing(&parts(&object)).is_empty() { Ok(object) } else { Err(Unsupplied::NoMemory) }
+    });
+    match completed {
+        Ok(object) => {
+            exchange.record.note("reuse", "the origin was asked for what was missing");
+            if outcome.result == Handled::Hit {
+                outcome.result = Handled::Forwarded(ForwardReason::Partial);
+                outcome.fwd_status = Some(206);
+            }
+            outcome.ttl = fetch::ttl(proxy, &object.head);
+            let age = object.head.current_age(proxy.shared.clock.now());
+            send(exchange, key, &object, age, outcome).await
+        }
+        Err(unsupplied) => {
+            exchange.record.note("reuse", format_args!("it has gaps that stay: {unsupplied}"));
+            proxy.shared.store.remove(key, object);
+            Ok(None)
+        }
+    }
+}
+
+async fn send(
+    exchange: &mut Exchange<'_>,
+    key: Key<'_>,
+    object: &Arc<Object>,
+    age: u64,
+    mut outcome: Outcome,
+) -> Result<Option<Next>, Interrupted> {
     let shared = &exchange.proxy.shared;
     let mut head = std::mem::take(&mut exchange.client.scratch);
     head.clear();
-    let mut selected = select(exchange, key, object, &mut head);
+    let selecting =
+        Selecting { proxy: exchange.proxy, request: exchange.request, id: exchange.record.id(), key };
+    let mut selected = selecting.select(object, &mut head);
     if exchange.request.method == Method::Head {
         selected.parts.clear();
     }
@@ -39,6 +97,16 @@ pub(super) async fn deliver(
     let asking = Asking { proxy, request, scope, uri: key.uri };
     let mut completion = Completion::new(asking, key, object);
     if let Some(missing) = first_missing(&selected.parts) {
+        if wants_stored_only(request) {
+            return Err(nothing_stored().into());
+        }
+        // Next to nothing is there of the whole: others who want all of it may share one fill.
+        let lacking = selected.parts.iter().filter(|part| matches!(part, Part::Missing(_)));
+        let (lacking, length) = (lacking.map(Part::length).sum::<u64>(), object.content.length());
+        if length - lacking.min(length) < length / WORTH_COMPLETING && selected.status == object.head.status {
+            exchange.client.scratch = head;
+            return Ok(None);
+        }
         // Known before anything is sent: whether the rest can be had.
         if let Err(unsupplied) = completion.ask(missing).await {
             exchange.record.note("reuse", format_args!("it has gaps that stay: {unsupplied}"));
@@ -73,51 +141,64 @@ fn first_missing(parts: &[Part]) -> Option<ByteRange> {
     parts.iter().find_map(|part| if let Part::Missing(range) = part { Some(*range) } else { None })
 }
 
-/// Writes the head, up to its tail, and finds the content.
-fn select(exchange: &Exchange<'_>, key: Key<'_>, object: &Object, head: &mut Vec<u8>) -> Selected {
-    let shared = &exchange.proxy.shared;
-    let length = object.content.length();
-    let range_parts = |range: ByteRange| shared.store.parts(key, object, range);
-    let mut parts = Vec::new();
-    let (status, framing) = match answer(exchange.request, &object.head, length) {
-        Answer::Whole => {
-            head.extend_from_slice(&object.rendered);
-            if let Some(last) = length.checked_sub(1) {
-                parts = range_parts(ByteRange { first: 0, last });
+/// Who asks, and under which key.
+#[derive(Clone, Copy)]
+struct Selecting<'a> {
+    proxy: &'a Proxy,
+    request: &'a Request,
+    /// The number of the request, which no content has in it by chance.
+    id: u64,
+    key: Key<'a>,
+}
+
+impl Selecting<'_> {
+    /// Writes the head, up to its tail, and finds the content.
+    fn select(self, object: &Object, head: &mut Vec<u8>) -> Selected {
+        let Selecting { proxy, request, id, key } = self;
+        let shared = &proxy.shared;
+        let length = object.content.length();
+        let range_parts = |range: ByteRange| shared.store.parts(key, object, range);
+        let mut parts = Vec::new();
+        let (status, framing) = match answer(request, &object.head, length) {
+            Answer::Whole => {
+                head.extend_from_slice(&object.rendered);
+                if let Some(last) = length.checked_sub(1) {
+                    parts = range_parts(ByteRange { first: 0, last });
+                }
+                let has_length = !matches!(object.head.status, 204 | 304);
+                (object.head.status, if has_length { Framing::Length(length) } else { Framing::Empty })
             }
-            let has_length = !matches!(object.head.status, 204 | 304);
-            (object.head.status, if has_length { Framing::Length(length) } else { Framing::Empty })
-        }
-        Answer::NotModified => {
-            not_modified(head, &object.head.fields);
-            super::render::via(head, crate::http::Version::Http11, shared);
-            (304, Framing::Empty)
-        }
-        Answer::Range(range) => {
-            status_line(head, 206, b"");
-            stored_fields(head, shared, &object.head.fields, &[FieldName::ContentRange]);
-            field(head, FieldName::ContentRange, content_range(range, length));
-            parts = range_parts(range);
-            (206, Framing::Length(range.length()))
-        }
-        Answer::MultiRange(ranges) => {
-            let boundary = format!("larder-{:016x}", exchange.record.id());
-            parts = multipart(object, &ranges, &boundary, &range_parts);
-            status_line(head, 206, b"");
-            let drop = [FieldName::ContentRange, FieldName::ContentType];
-            stored_fields(head, shared, &object.head.fields, &drop);
-            field(head, FieldName::ContentType, format!("multipart/byteranges; boundary={boundary}"));
-            (206, Framing::Length(parts.iter().map(Part::length).sum()))
-        }
-        Answer::RangeNotSatisfiable => {
-            status_line(head, 416, b"");
-            field(head, FieldName::ContentRange, format!("bytes */{length}"));
-            field(head, FieldName::Date, shared.clock.now().to_http_date());
-            super::render::via(head, crate::http::Version::Http11, shared);
-            (416, Framing::Length(0))
-        }
-    };
-    Selected { status, framing, parts }
+            Answer::NotModified => {
+                not_modified(head, &object.head.fields);
+                super::render::via(head, crate::http::Version::Http11, shared);
+                (304, Framing::Empty)
+            }
+            Answer::Range(range) => {
+                status_line(head, 206, b"");
+                stored_fields(head, shared, &object.head.fields, &[FieldName::ContentRange]);
+                field(head, FieldName::ContentRange, content_range(range, length));
+                parts = range_parts(range);
+                (206, Framing::Length(range.length()))
+            }
+            Answer::MultiRange(ranges) => {
+                let boundary = format!("larder-{id:016x}");
+                parts = multipart(object, &ranges, &boundary, &range_parts);
+                status_line(head, 206, b"");
+                let drop = [FieldName::ContentRange, FieldName::ContentType];
+                stored_fields(head, shared, &object.head.fields, &drop);
+                field(head, FieldName::ContentType, format!("multipart/byteranges; boundary={boundary}"));
+                (206, Framing::Length(parts.iter().map(Part::length).sum()))
+            }
+            Answer::RangeNotSatisfiable => {
+                status_line(head, 416, b"");
+                field(head, FieldName::ContentRange, format!("bytes */{length}"));
+                field(head, FieldName::Date, shared.clock.now().to_http_date());
+                super::render::via(head, crate::http::Version::Http11, shared);
+                (416, Framing::Length(0))
+            }
+        };
+        Selected { status, framing, parts }
+    }
 }
 
 /// RFC 9110 §15.4.5: the fields that a 304 must or should carry, and no description of content.

@@ -71,6 +71,7 @@ pub(super) async fn exchange(
             scratch: &mut exchange.client.scratch,
             record: &mut *exchange.record,
             keep_open,
+            keeper: None,
         };
         let step = Answering {
             proxy: exchange.proxy,

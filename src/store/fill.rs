@@ -130,6 +130,15 @@ impl Fill {
         Some(FillReader { fill: self.clone(), place })
     }
 
+    /// What has arrived, from the first octet on, if all of it is in memory and it is anything.
+    pub fn in_memory(&self) -> Option<Bytes> {
+        let state = self.lock();
+        let is_all = state.keeping == Keeping::Memory && state.first == Position::default();
+        let pieces: Vec<Bytes> = state.pieces.iter().cloned().collect();
+        drop(state);
+        (is_all && !pieces.is_empty()).then(|| Bytes::from(pieces.concat().into_boxed_slice()))
+    }
+
     /// Waits until nothing of the content is on its way to disk any more; the octets that are
     /// there, from the first one on.
     pub async fn settled(&self) -> u64 {

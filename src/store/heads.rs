@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use bytes::{Buf as _, Bytes};
 
-use super::Object;
+use super::{Object, StoredContent};
 use crate::caching::{StoredHead, StoredParts, Times};
 use crate::http::{Authority, Fields, Host, Method, Scheme, TargetUri, Timestamp, Version};
 
@@ -25,6 +25,7 @@ mod tag {
     pub const ORIGIN: u8 = 10;
     pub const LENGTH: u8 = 11;
     pub const GENERATION: u8 = 12;
+    pub const SPAN: u8 = 13;
 }
 
 /// A stored head as it was read back.
@@ -35,6 +36,8 @@ pub(super) struct Decoded {
     pub origin: SocketAddr,
     /// Octets of the whole content.
     pub length: u64,
+    /// Where the octets of the body belong, first and count, when it is not the whole content.
+    pub spans: Vec<(u64, u64)>,
     pub received: Version,
 }
 
@@ -70,6 +73,12 @@ pub(super) fn encode(uri: &TargetUri, object: &Object) -> Bytes {
     put(&mut out, tag::TIMES, &times.each_ref().map(|time| time.to_le_bytes()).each_ref().map(|t| &t[..]));
     put(&mut out, tag::ORIGIN, &[&ipv6(object.origin.ip()).octets(), &object.origin.port().to_le_bytes()]);
     put(&mut out, tag::LENGTH, &[&object.content.length().to_le_bytes()]);
+    if let StoredContent::Partial { spans, .. } = &object.content {
+        for span in spans.iter() {
+            let count = span.octets.len() as u64;
+            put(&mut out, tag::SPAN, &[&span.first.to_le_bytes(), &count.to_le_bytes()]);
+        }
+    }
     for line in parts.fields.iter() {
         put(&mut out, tag::FIELD, &[&name_length(line.name), line.name, line.value]);
     }
@@ -106,6 +115,7 @@ pub(super) fn decode(octets: &Bytes) -> Option<Decoded> {
     let mut fields = Fields::builder();
     let (mut method, mut status, mut reason) = (Method::Get, None, Bytes::new());
     let (mut times, mut origin, mut length, mut selecting) = (None, None, None, Vec::new());
+    let mut spans = Vec::new();
     for item in Items(octets.clone()) {
         let (tag, mut value) = item?;
         match tag {
@@ -130,6 +140,7 @@ pub(super) fn decode(octets: &Bytes) -> Option<Decoded> {
             }
             tag::ORIGIN => origin = Some(socket_address(&mut value)?),
             tag::LENGTH => length = Some(value.try_get_u64_le().ok()?),
+            tag::SPAN => spans.push((value.try_get_u64_le().ok()?, value.try_get_u64_le().ok()?)),
             _ => {}
         }
     }
@@ -150,6 +161,7 @@ pub(super) fn decode(octets: &Bytes) -> Option<Decoded> {
             2 => Version::Http2,
             _ => Version::Http10,
         },
+        spans,
     })
 }
 
@@ -250,7 +262,7 @@ impl Iterator for Items {
 mod tests {
     use super::*;
     use crate::http::{BodyLength, Request, Response, Target};
-    use crate::store::StoredContent;
+    use crate::store::{Span, Spans};
 
     fn uri(text: &'static str) -> TargetUri {
         match Target::parse(&Bytes::from_static(text.as_bytes()), &Method::Get) {
@@ -320,6 +332,16 @@ mod tests {
             assert_eq!(decode_variants(&variants), Some(vec![3, 2, u64::MAX]));
             assert_eq!(decode_uri(&variants), Some(uri));
         }
+    }
+
+    #[test]
+    fn the_places_of_a_part_are_read_again() {
+        let uri = uri("http://a.example/");
+        let span = |first, octets| Span { first, octets: Bytes::from_static(octets) };
+        let spans = Spans::of([span(2, b"cd"), span(u64::MAX - 9, b"x")]);
+        let content = StoredContent::Partial { spans, length: u64::MAX };
+        let read = decode(&encode(&uri, &Object { content, ..object(&uri) })).expect("whole");
+        assert_eq!((read.length, read.spans), (u64::MAX, vec![(2, 2), (u64::MAX - 9, 1)]));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 pub mod disk;
 mod fill;
+mod gather;
 mod heads;
 mod inspecting;
 mod key;
@@ -21,6 +22,7 @@ mod purging;
 mod refill;
 #[cfg(test)]
 mod set_tests;
+mod spans;
 mod sync;
 mod tiers;
 
@@ -29,6 +31,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use disk::extent::Extent;
 pub use fill::{Aborted, Arrived, Chunks, Fill, FillReader, FillWriter, Finished};
+pub use gather::Gathered;
 pub use inspecting::{Listing, Stored};
 pub use key::Key;
 pub use memory::{KeyIsHash, Memory, Usage, Variants};
@@ -36,6 +39,8 @@ pub use object::{Object, Part, StoredContent};
 pub use on_disk::{CHUNK_LENGTH, ContentId, Render};
 pub use purging::Purged;
 pub use refill::Refill;
+pub use spans::{SPANS_MAX, Span, Spans};
+pub use tiers::Beside;
 
 pub use disk::purges::{PurgeRefused, PurgeScope};
 
@@ -146,6 +151,7 @@ impl Store {
     pub fn parts(&self, key: Key<'_>, object: &Object, range: ByteRange) -> Vec<Part> {
         match &object.content {
             StoredContent::Memory { pieces, .. } => object::range_of_pieces(pieces, range),
+            StoredContent::Partial { spans, .. } => spans.parts(range),
             StoredContent::Chunks { length } => {
                 self.chunks(ContentId { key: key.hash, generation: object.generation }, *length, range)
             }
@@ -185,7 +191,43 @@ impl Store {
         asked: Generation,
         replaces: impl Fn(&Object) -> bool,
     ) {
-        self.tiers.insert(key, Arc::new(object), asked, replaces);
+        let beside = |other: &Object| if replaces(other) { Beside::Goes } else { Beside::Stays };
+        self.tiers.insert(key, Some(Arc::new(object)), asked, beside);
+    }
+
+    /// Stores `object` beside or together with what is stored of its key, as `beside` says of each,
+    /// unless its key was invalidated since `asked`. Without an object nothing is stored but what
+    /// [joins](Beside::Joins).
+    pub fn join(
+        &self,
+        key: Key<'_>,
+        object: Option<Object>,
+        asked: Generation,
+        beside: impl Fn(&Object) -> Beside,
+    ) {
+        self.tiers.insert(key, object.map(Arc::new), asked, beside);
+    }
+
+    /// Whether what is there of a content of `length` octets is kept in memory, and not in chunks.
+    pub fn keeps_spans(&self, length: u64) -> bool {
+        length <= self.tiers.memory.object_max().min(CHUNK_LENGTH)
+    }
+
+    /// Whether chunks of a content of `length` octets are wanted on disk; if not, why.
+    pub fn admits_chunks(
+        &self,
+        key: Key<'_>,
+        head: &StoredHead,
+        length: u64,
+        asked: Generation,
+    ) -> Result<(), &'static str> {
+        let chunks = self.tiers.chunks(key, head, asked.seq(), self.object_on_disk_max);
+        chunks.ok_or("partial").and_then(|chunks| chunks.admits(Some(length)))
+    }
+
+    /// Gathers what arrives of up to `octets` octets of content; `None` when fills have all memory.
+    pub fn gather(&self, octets: u64) -> Option<Gathered> {
+        Gathered::new(self.tiers.memory.clone(), octets)
     }
 
     /// Puts `new` in the place of `old`, if that is still stored: what freshening does.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::disk::extent::Extent;
+use super::spans::Spans;
 use crate::caching::{ByteRange, StoredHead};
 use crate::http::Version;
 
-/// A stored response. Its head is complete; its content may have gaps when it is on disk.
+/// A stored response. Its head is complete; its content may have gaps.
 #[derive(Debug)]
 pub struct Object {
     /// What caching decides by.
@@ -32,6 +33,8 @@ pub struct Object {
 pub enum StoredContent {
     /// All of it, in pieces that are shared with every reader.
     Memory { pieces: Arc<[Bytes]>, length: u64 },
+    /// Some octets of a content of up to a chunk, in memory.
+    Partial { spans: Spans, length: u64 },
     /// In chunks on disk, where [`super::Store::parts`] finds what is there of so many octets.
     Chunks { length: u64 },
 }
@@ -67,15 +70,53 @@ impl StoredContent {
     /// Octets of the whole content.
     pub fn length(&self) -> u64 {
         match self {
-            StoredContent::Memory { length, .. } | StoredContent::Chunks { length } => *length,
+            StoredContent::Memory { length, .. }
+            | StoredContent::Partial { length, .. }
+            | StoredContent::Chunks { length } => *length,
         }
     }
 
-    /// All pieces in order, when the content is in memory.
-    pub fn pieces(&self) -> Option<&[Bytes]> {
+    /// Content of `length` octets of which these are there.
+    pub fn of_spans(spans: Spans, length: u64) -> StoredContent {
+        match spans.whole(length) {
+            Some(octets) => StoredContent::new(vec![octets]),
+            None => StoredContent::Partial { spans, length },
+        }
+    }
+
+    /// What two stored responses of one representation have together (RFC 9111 §3.4); `None` when
+    /// they are not of one length, or one of them is in chunks.
+    pub fn union(&self, newer: &StoredContent) -> Option<StoredContent> {
+        if self.length() != newer.length() {
+            return None;
+        }
+        match (self, newer) {
+            (StoredContent::Chunks { .. }, _) | (_, StoredContent::Chunks { .. }) => None,
+            (whole @ StoredContent::Memory { .. }, _) | (_, whole @ StoredContent::Memory { .. }) => {
+                Some(whole.clone())
+            }
+            (StoredContent::Partial { spans, length }, StoredContent::Partial { spans: newer, .. }) => {
+                let all = newer.iter().cloned().fold(spans.clone(), |all, span| all.with(span));
+                Some(StoredContent::of_spans(all, *length))
+            }
+        }
+    }
+
+    /// Whether all that there is of the content is in memory.
+    pub fn is_in_memory(&self) -> bool {
+        !matches!(self, StoredContent::Chunks { .. })
+    }
+
+    /// Octets of memory that the content takes.
+    fn memory_bytes(&self) -> usize {
         match self {
-            StoredContent::Memory { pieces, .. } => Some(pieces),
-            StoredContent::Chunks { .. } => None,
+            StoredContent::Memory { pieces, .. } => {
+                pieces.iter().map(|piece| piece.len() + size_of::<Bytes>()).sum()
+            }
+            StoredContent::Partial { spans, .. } => {
+                spans.iter().map(|span| span.octets.len() + size_of::<super::Span>()).sum()
+            }
+            StoredContent::Chunks { .. } => 0,
         }
     }
 }
@@ -102,8 +143,7 @@ pub(super) fn range_of_pieces(pieces: &[Bytes], range: ByteRange) -> Vec<Part> {
 impl Object {
     /// Octets of memory that the object takes.
     pub fn memory_bytes(&self) -> u64 {
-        let pieces = self.content.pieces().unwrap_or_default();
-        let pieces: usize = pieces.iter().map(|piece| piece.len() + size_of::<Bytes>()).sum();
-        (size_of::<Object>() + self.head.memory_bytes() + self.rendered.len() + pieces) as u64
+        let content = self.content.memory_bytes();
+        (size_of::<Object>() + self.head.memory_bytes() + self.rendered.len() + content) as u64
     }
 }

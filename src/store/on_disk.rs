@@ -1,7 +1,8 @@
 //! The tier on disk as the store sees it: which records make up an object, and how an object is
 //! put together again from them.
 //!
-//! A response of up to 1 MiB lies in one record with its content, under its cache key. A larger one
+//! A response of up to 1 MiB lies in one record with its content, or with what is there of it, under
+//! its cache key. A larger one
 //! is a HEAD record there and chunks of 1 MiB under derived keys, each for itself, so that there may
 //! be gaps. One that varies lies under a key of its own, and a VARY record at the cache key lists
 //! the variants. A freshened head is a META record; the content stays where it is.
@@ -20,6 +21,7 @@ use super::heads::{self, Decoded};
 use super::key::{Derived, HashKey, Key};
 use super::object::{Object, Part, StoredContent};
 use super::purging::concerns;
+use super::spans::{Span, Spans};
 use crate::caching::{ByteRange, StoredHead};
 use crate::http::Version;
 
@@ -77,6 +79,7 @@ impl OnDisk {
         let decoded = heads::decode(&record.head).filter(|decoded| decoded.uri == *key.uri)?;
         let content = match record.kind {
             Kind::Head => StoredContent::Chunks { length: decoded.length },
+            _ if !decoded.spans.is_empty() => partial(decoded.length, &decoded.spans, record.body)?,
             _ if decoded.length != record.body_length() as u64 => return None,
             _ => StoredContent::new(detached(record.body)),
         };
@@ -118,6 +121,9 @@ impl OnDisk {
         let (kind, body) = match &object.content {
             StoredContent::Memory { length, .. } if *length > CHUNK_LENGTH => return Err(Refused::TooLong),
             StoredContent::Memory { pieces, .. } => (Kind::Object, pieces.to_vec()),
+            StoredContent::Partial { spans, .. } => {
+                (Kind::Object, spans.iter().map(|span| span.octets.clone()).collect())
+            }
             StoredContent::Chunks { .. } => (Kind::Head, Vec::new()),
         };
         let head = heads::encode(key.uri, object);
@@ -231,4 +237,46 @@ impl OnDisk {
 fn detached(pieces: Vec<Bytes>) -> Vec<Bytes> {
     let whole = Bytes::from(pieces.concat().into_boxed_slice());
     if whole.is_empty() { Vec::new() } else { vec![whole] }
+}
+
+/// The octets of a body where its head says that they belong; `None` when the two don't agree.
+fn partial(length: u64, places: &[(u64, u64)], body: Vec<Bytes>) -> Option<StoredContent> {
+    let mut octets = Bytes::from(body.concat().into_boxed_slice());
+    let mut spans = Vec::new();
+    for &(first, count) in places {
+        let is_within = first.checked_add(count).is_some_and(|end| end <= length);
+        let count = usize::try_from(count).ok().filter(|count| is_within && *count <= octets.len())?;
+        spans.push(Span { first, octets: octets.split_to(count) });
+    }
+    octets.is_empty().then(|| StoredContent::of_spans(Spans::of(spans), length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is made of these places and a body of so many octets, of a content of ten.
+    fn held(places: &[(u64, u64)], octets: usize) -> Option<u64> {
+        match partial(10, places, vec![Bytes::from(vec![b'x'; octets])])? {
+            StoredContent::Partial { spans, .. } => Some(spans.held()),
+            whole => Some(whole.length()),
+        }
+    }
+
+    #[test]
+    fn a_body_that_its_head_does_not_describe_is_none() {
+        type Places = &'static [(u64, u64)];
+        let cases: &[(Places, usize, Option<u64>)] = &[
+            (&[(0, 2), (5, 3)], 5, Some(5)),
+            (&[(0, 10)], 10, Some(10)),
+            (&[(0, 2)], 3, None),
+            (&[(0, 4)], 3, None),
+            (&[(8, 3)], 3, None),
+            (&[(u64::MAX, 2)], 2, None),
+            (&[(0, u64::MAX)], 2, None),
+        ];
+        for &(places, octets, expected) in cases {
+            assert_eq!(held(places, octets), expected, "{places:?} {octets}");
+        }
+    }
 }

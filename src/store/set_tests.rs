@@ -95,7 +95,10 @@ async fn found(store: &Store) -> Vec<Option<u64>> {
     for key in 0..KEYS {
         let uri = uri(key);
         let variants = store.look_up(store.key(&uri)).await;
-        let content = variants.map(|variants| variants[0].content.pieces().expect("small").concat());
+        let content = variants.map(|variants| match &variants[0].content {
+            StoredContent::Memory { pieces, .. } => pieces.concat(),
+            other => panic!("{other:?} is small"),
+        });
         all.push(content.map(|octets| String::from_utf8_lossy(&octets).parse().expect("a number")));
     }
     all

@@ -50,6 +50,19 @@ enum Occasion {
     Evicted,
 }
 
+/// What becomes of a stored response of a key when another one comes.
+#[derive(Debug)]
+pub enum Beside {
+    /// It answers other requests.
+    Stays,
+    /// The new one takes its place.
+    Goes,
+    /// The two are one from now on, and this is it.
+    Joins(Box<Object>),
+    /// It is newer, or worth more: the other one is not stored.
+    Forbids,
+}
+
 impl Tiers {
     /// Has what memory evicts go to the disk, if it was used, and what was purged not be kept there.
     pub fn catch_evicted(self: &Arc<Tiers>) {
@@ -142,19 +155,32 @@ impl Tiers {
     pub fn insert(
         self: &Arc<Tiers>,
         key: Key<'_>,
-        object: Arc<Object>,
+        object: Option<Arc<Object>>,
         asked: Generation,
-        replaces: impl Fn(&Object) -> bool,
+        beside: impl Fn(&Object) -> Beside,
     ) {
         let mut variants = None;
         self.memory.update(key, |stored| {
+            let mut object = object.clone();
+            let mut others = Vec::new();
+            for other in stored {
+                match beside(other) {
+                    Beside::Stays => others.push(other.clone()),
+                    // What was purged is on its way out, and nothing is made of it.
+                    Beside::Goes | Beside::Joins(_) if self.is_purged(key, other) => {}
+                    Beside::Goes => {}
+                    Beside::Joins(joined) => object = Some(Arc::from(joined)),
+                    Beside::Forbids => return stored.to_vec(),
+                }
+            }
+            let Some(object) = object else { return stored.to_vec() };
             // Under the lock that an invalidation takes after it has counted.
             if !self.memory.changes(key.hash).is_as_valid_as(asked.changes)
                 || self.is_purged_on_arrival(key, &object)
             {
                 return stored.to_vec();
             }
-            let others = stored.iter().filter(|other| !replaces(other)).cloned();
+            let others = others.into_iter();
             // One key takes no more than one object may: the newest variants stay.
             let mut room = self.memory.object_max().saturating_sub(object.memory_bytes());
             let others = others.take(VARIANTS_MAX - 1).take_while(|other| {
@@ -163,10 +189,10 @@ impl Tiers {
                 fits
             });
             let all: Vec<_> = std::iter::once(object.clone()).chain(others).collect();
-            variants = Some(all.clone());
+            variants = Some((object, all.clone()));
             all
         });
-        if let Some(variants) = variants {
+        if let Some((object, variants)) = variants {
             self.to_disk(key, &object, &variants, asked.changes, Occasion::Arrived);
         }
     }
@@ -281,7 +307,7 @@ impl Tiers {
         let replaces = disk.contains(key.hash);
         // A one-hit wonder stays in memory: what is used comes when memory lets it go. Chunks
         // were let in before they came.
-        let is_in_memory = object.content.pieces().is_some();
+        let is_in_memory = object.content.is_in_memory();
         let octets = Some(object.content.length());
         if is_in_memory && occasion == Occasion::Arrived && !replaces && !disk.disk.admits(key.hash, octets) {
             tracing::debug!("{} is in memory only: disk-once", key.uri);

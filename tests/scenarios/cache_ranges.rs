@@ -112,15 +112,3 @@ fn a_stale_response_is_validated_whole_and_then_cut() {
     assert_eq!((response.status(), response.text()), (206, "01"));
     assert!(!world.origin.requests("/")[1].head.has("Range"));
 }
-
-#[test]
-fn a_part_from_the_origin_is_passed_and_not_stored() {
-    let world = World::new();
-    let part = Answer::status(206).field("Cache-Control", "max-age=60");
-    world.origin.on_path("/", part.field("Content-Range", "bytes 0-1/10").body("01"));
-    world.origin.on_path("/", Answer::fresh(60, DIGITS));
-    let response = world.get_with("/", &[("Range", "bytes=0-1")]);
-    assert_eq!((response.status(), response.text()), (206, "01"));
-    assert_eq!(response.cache_status(), "larder; fwd=uri-miss; detail=partial");
-    assert_eq!(world.get("/").text(), DIGITS);
-}

@@ -25,6 +25,8 @@ mod cache_invalidation;
 mod cache_keys;
 mod cache_large;
 mod cache_limits;
+mod cache_parts;
+mod cache_parts_random;
 mod cache_post;
 mod cache_ranges;
 mod cache_refused;

@@ -5,6 +5,7 @@ mod explain;
 mod freshening;
 mod freshness;
 mod hostile;
+mod parts;
 mod requests;
 mod reuse;
 mod selection;
