@@ -118,7 +118,7 @@ pub enum CaCommand {
 /// Which authority.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct CaArgs {
-    /// The configuration file, for its [intercept] ca_dir and name_constraints
+    /// The configuration file, for its ca_dir and name_constraints
     #[arg(long, env = "LARDER_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
