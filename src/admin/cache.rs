@@ -277,6 +277,7 @@ fn shown(shared: &Shared, stored: &Stored) -> Shown {
     let lifetime_by = match lifetime {
         Lifetime::Explicit(_) => "explicit",
         Lifetime::Heuristic(_) => "heuristic",
+        Lifetime::Rule(_) => "rule",
         Lifetime::None => "none",
     };
     let record = |lies: &Lies| ShownRecord {

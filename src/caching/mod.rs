@@ -15,6 +15,7 @@ mod answer;
 mod directives;
 mod etag;
 mod freshness;
+mod groups;
 mod head;
 mod invalidation;
 mod not_stored;
@@ -23,8 +24,11 @@ mod partial;
 mod policy;
 mod range;
 mod reuse;
+mod rules;
+mod search_params;
 mod stored_fields;
 mod storing;
+mod targeted;
 mod validation;
 mod vary;
 
@@ -34,6 +38,7 @@ mod tests;
 pub use answer::{Answer, answer};
 pub use etag::ETag;
 pub use freshness::{DELTA_SECONDS_MAX, Lifetime, Times};
+pub use groups::{group_tags, groups_of, invalidated_groups};
 pub use head::{StoredHead, StoredParts};
 pub use invalidation::invalidated;
 pub use not_stored::NotStored;
@@ -43,9 +48,15 @@ pub use policy::{CachePolicy, SetCookie};
 pub use range::ByteRange;
 pub use reuse::{
     Decision, cacheable_request, decide, is_error_for_stale, may_serve_stale_on_error,
-    may_serve_while_revalidating,
+    may_serve_while_revalidating, selected,
 };
+pub use rules::{
+    Actions, Applied, Conditions, DropQuery, Facts, HostPattern, Ignorable, Ignored, KeyRewrite, Overrides,
+    PathPattern, Rule, RuleError, RuleName, RuleSet, StatusRange, TypePattern,
+};
+pub use search_params::NoVarySearch;
 pub use storing::{may_keep, may_store, storable_request};
+pub use targeted::Targets;
 pub use validation::{
     HeadEffect, REPLACED_BY_VALIDATION, freshened_by, freshened_by_head, validation_fields,
 };

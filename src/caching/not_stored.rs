@@ -41,6 +41,8 @@ pub enum NotStored {
     /// The end of the content is the end of the connection, which may as well be a failure
     /// (§3.3, RFC 9112 §8).
     Length,
+    /// A rule of the operator.
+    Rule,
 }
 
 impl NotStored {
@@ -64,6 +66,7 @@ impl NotStored {
             NotStored::VaryTooMany => "vary-too-many",
             NotStored::VarySecret => "vary-secret",
             NotStored::Length => "length",
+            NotStored::Rule => "rule",
         }
     }
 

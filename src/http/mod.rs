@@ -15,6 +15,7 @@ mod host;
 mod message;
 mod name;
 mod scan;
+pub mod structured;
 #[cfg(test)]
 mod tests;
 mod uri;

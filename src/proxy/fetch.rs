@@ -248,7 +248,7 @@ pub(super) fn ttl(proxy: &Proxy, head: &StoredHead) -> Option<i64> {
     let seconds = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let age = seconds(head.current_age(proxy.shared.clock.now()));
     match head.freshness_lifetime(&proxy.shared.cache_policy) {
-        Lifetime::Explicit(lifetime) | Lifetime::Heuristic(lifetime) => {
+        Lifetime::Explicit(lifetime) | Lifetime::Heuristic(lifetime) | Lifetime::Rule(lifetime) => {
             Some(seconds(lifetime).saturating_sub(age))
         }
         Lifetime::None => None,

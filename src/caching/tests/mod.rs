@@ -1,11 +1,13 @@
 //! Tables for the questions of this room. Moments are seconds around [`NOW`], written as such in
 //! the tables: `{+10}` in a field value becomes that moment's HTTP date.
 
+mod extensions;
 mod freshening;
 mod freshness;
 mod hostile;
 mod requests;
 mod reuse;
+mod rules;
 mod selection;
 mod storing;
 
