@@ -17,6 +17,7 @@ impl Config {
     pub(super) fn check(&self) -> Result<(), Finding> {
         self.check_server()?;
         self.check_limits()?;
+        self.check_cache()?;
         if self.intercept.enabled {
             return refuse("intercept.enabled", "looking into HTTPS is not in this version; it is tunnelled");
         }
@@ -60,6 +61,15 @@ impl Config {
             Some((key, _)) => refuse(key, "longer than 0"),
             None => Ok(()),
         }
+    }
+
+    fn check_cache(&self) -> Result<(), Finding> {
+        let found = [
+            ("cache.targeted", super::rules::check_targeted(&self.cache.targeted)),
+            ("cache.rule", super::rules::check(&self.cache.rules)),
+        ];
+        let wrong = found.into_iter().find_map(|(key, result)| Some((key, result.err()?)));
+        wrong.map_or(Ok(()), |(key, message)| refuse(key, message))
     }
 
     fn check_limits(&self) -> Result<(), Finding> {

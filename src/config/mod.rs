@@ -6,6 +6,7 @@ mod check;
 mod choices;
 mod error;
 mod load;
+mod rules;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ mod values;
 pub use choices::{LogFormat, LogLevel, SetCookie};
 pub use error::{ConfigError, Diagnosis};
 pub use load::{Folders, Overrides, load, load_without_lists, parse};
+pub use rules::RULE_KEYS;
 pub use settings::{
     CacheSettings, Config, InterceptSettings, KNOWN_KEYS, LimitSettings, LogSettings, ServerSettings,
     Settings,

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::caching::Rule;
 use crate::policy;
 
+use super::rules::rules;
 use super::values::{DEFAULT_ADMIN_PORT, DEFAULT_PORT, duration, listen, size, some_size};
 use super::{AccessLog, Admin, DiskSize, LogFormat, LogLevel, SetCookie};
 
@@ -147,6 +149,13 @@ pub struct CacheSettings {
     #[serde(deserialize_with = "some_size")]
     pub max_object: Option<u64>,
     pub set_cookie: SetCookie,
+    /// The targeted fields that are honoured, in order of precedence (RFC 9213).
+    pub targeted: Vec<String>,
+    pub no_vary_search: bool,
+    pub offline: bool,
+    /// `[[cache.rule]]`, in order.
+    #[serde(rename = "rule", deserialize_with = "rules")]
+    pub rules: Vec<Rule>,
 }
 
 impl Default for CacheSettings {
@@ -157,6 +166,10 @@ impl Default for CacheSettings {
             dir: None,
             max_object: None,
             set_cookie: SetCookie::Shared,
+            targeted: vec!["Larder-Cache-Control".to_owned()],
+            no_vary_search: true,
+            offline: false,
+            rules: Vec::new(),
         }
     }
 }
@@ -211,6 +224,10 @@ pub const KNOWN_KEYS: &[&str] = &[
     "cache.dir",
     "cache.max_object",
     "cache.set_cookie",
+    "cache.targeted",
+    "cache.no_vary_search",
+    "cache.offline",
+    "cache.rule",
     "log.access",
     "log.format",
     "log.level",

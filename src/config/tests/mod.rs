@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "what is read is written here first")]
 
+mod rules;
 mod values;
 
 use std::fs;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use super::{
     AccessLog, Admin, Config, ConfigError, Diagnosis, DiskSize, Folders, KNOWN_KEYS, LogFormat, LogLevel,
-    Overrides, Settings, load, parse,
+    Overrides, RULE_KEYS, Settings, load, parse,
 };
 
 fn parsed(text: &str) -> Config {
@@ -93,7 +94,7 @@ fn errors_name_line_column_key_and_suggestion() {
             "no such key",
             Some("`idle_timeout_s`"),
         ),
-        ("[[rule]]\nname = \"x\"", 1, 3, Some("rule"), "no such table", None),
+        ("[[rule]]\nname = \"x\"", 1, 3, Some("rule"), "no such table", Some("[[cache.rule]]")),
         ("[cache]\nmemory = \"12XB\"", 2, 10, Some("cache.memory"), "a size is written as", None),
         ("[cache]\n  disk = -1", 2, 10, Some("cache.disk"), "a size is written as", None),
         ("[server]\nlisten = [\n  \"a b\"]", 3, 3, Some("server.listen"), "an address to listen on", None),
@@ -234,7 +235,7 @@ fn expected(message: &str) -> impl Iterator<Item = String> {
 #[test]
 fn every_key_is_documented() {
     let document = include_str!("../../../docs/configuration.md");
-    for key in KNOWN_KEYS {
+    for key in KNOWN_KEYS.iter().chain(RULE_KEYS) {
         assert!(document.contains(&format!("\n| `{key}` | ")), "{key}");
     }
 }
