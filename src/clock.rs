@@ -2,6 +2,7 @@
 //! still or move it; nothing else in Larder asks the system for the time.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,8 +16,15 @@ pub struct Clock(Arc<Source>);
 
 #[derive(Debug)]
 enum Source {
-    System { start: Instant },
-    Manual { now_ms: Mutex<u64>, moved: Notify },
+    System {
+        start: Instant,
+    },
+    Manual {
+        now_ms: Mutex<u64>,
+        /// By how much the wall clock alone was set back.
+        set_back_ms: AtomicU64,
+        moved: Notify,
+    },
 }
 
 /// A wait that took longer than it may.
@@ -33,15 +41,27 @@ impl Clock {
 
     /// A clock that stands at `now` until [`Clock::advance`] moves it.
     pub fn manual(now: Timestamp) -> Clock {
-        Clock(Arc::new(Source::Manual { now_ms: Mutex::new(now.0 * 1000), moved: Notify::new() }))
+        Clock(Arc::new(Source::Manual {
+            now_ms: Mutex::new(now.0 * 1000),
+            set_back_ms: AtomicU64::new(0),
+            moved: Notify::new(),
+        }))
     }
 
     /// Moves a manual clock forward and ends the waits that are due. Does nothing to the
     /// system's clock.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual { now_ms, moved } = &*self.0 {
+        if let Source::Manual { now_ms, moved, .. } = &*self.0 {
             *lock(now_ms) += u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
             moved.notify_waiters();
+        }
+    }
+
+    /// Sets the wall clock of a manual clock back, as when a wrong time is corrected. Waits go on.
+    /// Does nothing to the system's clock.
+    pub fn set_back(&self, by: Duration) {
+        if let Source::Manual { set_back_ms, .. } = &*self.0 {
+            set_back_ms.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
     }
 
@@ -58,7 +78,9 @@ impl Clock {
                 let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
             }
-            Source::Manual { now_ms, .. } => *lock(now_ms),
+            Source::Manual { now_ms, set_back_ms, .. } => {
+                lock(now_ms).saturating_sub(set_back_ms.load(Ordering::Relaxed))
+            }
         }
     }
 
@@ -75,7 +97,7 @@ impl Clock {
     pub async fn sleep(&self, duration: Duration) {
         match &*self.0 {
             Source::System { .. } => tokio::time::sleep(duration).await,
-            Source::Manual { now_ms, moved } => {
+            Source::Manual { now_ms, moved, .. } => {
                 let due = *lock(now_ms) + u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
                 loop {
                     let next_move = moved.notified();

@@ -1,8 +1,8 @@
 //! How long a response is fresh and how old it is (RFC 9111 §4.2).
 //!
 //! Seconds everywhere, saturating at 2^31, so that no value on the wire can overflow or make a
-//! response younger. A clock that jumps back makes nothing older or younger than it was when
-//! received.
+//! response younger. A clock that is set back a little makes nothing older or younger than it was
+//! when received; one that is set back by more makes everything stale that it can't date any more.
 
 use super::directives::ResponseDirectives;
 use crate::http::grammar::saturating_decimal;
@@ -10,6 +10,10 @@ use crate::http::{FieldName, Fields, Timestamp};
 
 /// RFC 9111 §1.2.2: a value that is too large to represent is 2^31.
 pub const DELTA_SECONDS_MAX: u64 = 1 << 31;
+
+/// How far a clock may be set back before what was received by it counts as stale. Arbitrary: what
+/// keeps clocks right moves them by less.
+pub(super) const SET_BACK_SECONDS_MAX: u64 = 300;
 
 /// When an exchange with the origin took place, by Larder's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +80,24 @@ pub(super) fn parse_date(text: &[u8]) -> Option<Timestamp> {
         {
             zone.make_ascii_uppercase();
         }
-        Timestamp::parse_http_date(&canonical)
+        Timestamp::parse_http_date(&canonical).or_else(|| with_its_own_weekday(&canonical))
     })
+}
+
+// RFC 9110 §5.6.7: "Recipients of timestamp values are encouraged to be robust in parsing
+// timestamps unless otherwise restricted by the field definition." The day of the week says
+// nothing that the date does not say; a wrong one leaves the moment as clear as before.
+fn with_its_own_weekday(date: &[u8]) -> Option<Timestamp> {
+    const DAYS: [&[u8]; 7] =
+        [b"Monday", b"Tuesday", b"Wednesday", b"Thursday", b"Friday", b"Saturday", b"Sunday"];
+    let name_length = date.iter().position(|byte| !byte.is_ascii_alphabetic())?;
+    let (said, rest) = date.split_at_checked(name_length)?;
+    // Whole in the format of RFC 850, three letters in the two others.
+    let named_alike = |day: &'static [u8]| if name_length == 3 { day.get(..3) } else { Some(day) };
+    if !DAYS.into_iter().filter_map(named_alike).any(|day| day == said) {
+        return None;
+    }
+    DAYS.into_iter().filter_map(named_alike).find_map(|day| Timestamp::parse_http_date(&[day, rest].concat()))
 }
 
 /// The age of a response at the moment it was received (§4.2.3).

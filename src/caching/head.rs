@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::directives::ResponseDirectives;
 use super::freshness::{
-    DELTA_SECONDS_MAX, corrected_initial_age, date_value, explicit_lifetime, is_heuristically_cacheable,
-    parse_date,
+    DELTA_SECONDS_MAX, SET_BACK_SECONDS_MAX, corrected_initial_age, date_value, explicit_lifetime,
+    is_heuristically_cacheable, parse_date,
 };
 use super::stored_fields::{merge, storable_fields};
 use super::vary::Selecting;
@@ -146,6 +146,11 @@ impl StoredHead {
 
     /// Seconds since the origin made or last validated the response (§4.2.3), at most 2^31.
     pub fn current_age(&self, now: Timestamp) -> u64 {
+        // A clock that was set back tells nothing about the time since: what was received "later"
+        // could stay fresh for as long as the clock was wrong.
+        if self.times.response_time.seconds_since(now) > SET_BACK_SECONDS_MAX {
+            return DELTA_SECONDS_MAX;
+        }
         // "resident_time = now - response_time; current_age = corrected_initial_age + resident_time;"
         let resident_time = now.seconds_since(self.times.response_time);
         self.initial_age.saturating_add(resident_time).min(DELTA_SECONDS_MAX)

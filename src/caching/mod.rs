@@ -47,8 +47,8 @@ pub use partial::{NoPart, is_part, range_fields};
 pub use policy::{CachePolicy, SetCookie};
 pub use range::ByteRange;
 pub use reuse::{
-    Decision, cacheable_request, decide, is_error_for_stale, may_serve_stale_on_error,
-    may_serve_while_revalidating, selected,
+    Decision, cacheable_request, decide, is_error_for_stale, may_serve_stale_on_error, selected,
+    wants_stored_only,
 };
 pub use rules::{
     Actions, Applied, Conditions, DropQuery, Facts, HostPattern, Ignorable, Ignored, KeyRewrite, Overrides,
@@ -58,5 +58,5 @@ pub use search_params::NoVarySearch;
 pub use storing::{may_keep, may_store, storable_request};
 pub use targeted::Targets;
 pub use validation::{
-    HeadEffect, REPLACED_BY_VALIDATION, freshened_by, freshened_by_head, validation_fields,
+    HeadEffect, REPLACED_BY_VALIDATION, freshened_by, freshened_by_head, supersedes, validation_fields,
 };

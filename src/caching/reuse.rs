@@ -3,6 +3,7 @@
 //! A fresh hit allocates nothing and parses nothing of the stored response.
 
 use super::directives::RequestDirectives;
+use super::storing::unkeyed_fields;
 use super::{CachePolicy, ForwardReason, Ignorable, StoredHead};
 use crate::http::{FieldName, Method, Request, Timestamp};
 
@@ -16,6 +17,15 @@ pub enum Decision {
         /// Seconds, for `Age`.
         age: u64,
         /// Seconds of freshness left; negative when stale.
+        ttl: i64,
+    },
+    /// The stored response is stale, and answers without waiting for the origin, which is asked
+    /// afterwards whether it is still good (RFC 5861 §3).
+    ReuseAndValidate {
+        index: usize,
+        /// Seconds, for `Age`.
+        age: u64,
+        /// Seconds of freshness left: not above zero.
         ttl: i64,
     },
     /// The origin must be asked, with [`super::validation_fields`] of this response. They are
@@ -46,11 +56,18 @@ pub fn cacheable_request(request: &Request) -> Result<(), ForwardReason> {
     Ok(())
 }
 
+// §5.2.1.7: "The only-if-cached request directive indicates that the client only wishes to obtain
+// a stored response."
+/// Whether the client wants no request to go to the origin, so that what can't be answered from
+/// the store is answered with 504.
+pub fn wants_stored_only(request: &Request) -> bool {
+    RequestDirectives::of(&request.fields).only_if_cached
+}
+
 /// What to do with `request`, given the responses that are stored under its cache key, in any
 /// order.
 pub fn decide(request: &Request, stored: &[&StoredHead], now: Timestamp, policy: &CachePolicy) -> Decision {
     match cacheable_request(request) {
-        Err(ForwardReason::Method) => return Decision::Forward(ForwardReason::Method),
         Err(reason) => return forward(reason, &RequestDirectives::of(&request.fields)),
         Ok(()) => {}
     }
@@ -67,6 +84,9 @@ pub fn decide(request: &Request, stored: &[&StoredHead], now: Timestamp, policy:
     let lifetime = head.freshness_lifetime(policy).seconds();
     match is_usable(head, &wishes, (age, lifetime), policy) {
         Ok(()) => Decision::Reuse { index, age, ttl: difference(lifetime, age) },
+        Err(ForwardReason::Stale) if may_serve_while_revalidating(request, head, now, policy) => {
+            Decision::ReuseAndValidate { index, age, ttl: difference(lifetime, age) }
+        }
         Err(_) if wishes.only_if_cached => Decision::GatewayTimeout,
         Err(reason) => Decision::Validate { index, reason },
     }
@@ -186,8 +206,10 @@ pub fn may_serve_stale_on_error(
     staleness(stored, now, policy) <= window
 }
 
-/// Whether the stored response may be served while it is validated in the background: RFC 5861 §3.
-pub fn may_serve_while_revalidating(
+// RFC 5861 §3: "MAY serve the response in which it appears after it becomes stale, up to the
+// indicated number of seconds", and "it SHOULD attempt to revalidate it while still serving stale
+// responses (i.e., without blocking)."
+fn may_serve_while_revalidating(
     request: &Request,
     stored: &StoredHead,
     now: Timestamp,
@@ -196,8 +218,11 @@ pub fn may_serve_while_revalidating(
     let wishes = wishes(request, policy);
     let age = stored.current_age(now);
     let window = policy.overrides.stale_while_revalidate.or(stored.directives.stale_while_revalidate);
-    // "MAY serve the response in which it appears after it becomes stale, up to the indicated
-    // number of seconds."
+    // What the validation brings is stored, or it was for nothing.
+    let is_kept = !wishes.no_store || policy.overrides.ignore.has(Ignorable::RequestNoStore);
+    if !is_kept || unkeyed_fields(&request.fields).is_err() {
+        return false;
+    }
     window.is_some_and(|window| staleness(stored, now, policy) <= window)
         && !forbids_stale(stored, policy)
         && !wishes.wants_validation()

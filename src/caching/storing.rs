@@ -29,7 +29,8 @@ pub fn storable_request(request: &Request) -> Result<(), NotStored> {
     Ok(())
 }
 
-fn unkeyed_fields(fields: &Fields) -> Result<(), NotStored> {
+/// Whether nothing in a request that the cache key leaves out may shape its response.
+pub(super) fn unkeyed_fields(fields: &Fields) -> Result<(), NotStored> {
     let options = ConnectionOptions::of(fields);
     for field in fields.iter() {
         // What `Connection` names ends at Larder: the origin answered without having seen it,
@@ -164,8 +165,20 @@ fn has_freshness(
     if lifetime.is_none() && !directives.public && !is_heuristically_cacheable(response.status) {
         return Err(NotStored::NoFreshness);
     }
-    // What follows is not in §3: a response that will never be used only takes room.
-    if has_validator(&response.fields) {
+    // What follows is not in §3: a response that will never be used only takes room. An error is
+    // used while it is fresh, and not after a validation: RFC 9110 §13.2.1 has an origin ignore
+    // preconditions where its response would have been an error. So 404, 414, 501 and the others
+    // of their kind are stored when the origin says for how long, or when their age lets it be
+    // estimated; and 400, 403, 413, 431 and 5xx, which a request may have provoked that the cache
+    // key does not show, only when the origin says so (`public` is a word of the origin, too).
+    let is_error = response.status >= 400;
+    if is_error
+        && lifetime.is_none()
+        && response.fields.only(FieldName::LastModified).and_then(parse_date).is_some()
+    {
+        return Ok(());
+    }
+    if !is_error && has_validator(&response.fields) {
         return Ok(());
     }
     if directives.no_cache && !overrides.ignore.has(Ignorable::NoCache) {

@@ -67,6 +67,14 @@ pub fn freshened_by(response: &Response, stored: &[&StoredHead]) -> Option<usize
     }
 }
 
+// §4.3.3: "A full response (i.e., one containing content) indicates that none of the stored
+// responses nominated in the conditional request are suitable."
+/// Whether this answer to a validation ends the use of what was asked about, even where it is not
+/// stored itself. Not those that speak of this client, of this request or of a passing state.
+pub const fn supersedes(response: &Response) -> bool {
+    matches!(response.status, 200..=205 | 300..=303 | 305 | 307 | 308 | 404 | 410 | 451)
+}
+
 /// What a 200 response to HEAD does to a stored response to GET (§4.3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadEffect {

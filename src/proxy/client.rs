@@ -18,6 +18,8 @@ pub struct Client {
     pub scope: ListenerScope,
     /// Set while the proxy drains: the response says that the connection ends.
     pub last_request: bool,
+    /// Set once all content of the request under way was read.
+    pub(super) has_read_content: bool,
     /// Where heads are put together; kept between requests for its memory.
     pub(super) scratch: Vec<u8>,
 }
@@ -39,13 +41,21 @@ impl Client {
     /// Takes a connection over.
     pub fn new(stream: TcpStream, peer: SocketAddr, scope: ListenerScope) -> Client {
         let (reader, writer) = stream.into_split();
-        Client { reader: Reader::new(reader), writer, peer, scope, last_request: false, scratch: Vec::new() }
+        Client {
+            reader: Reader::new(reader),
+            writer,
+            peer,
+            scope,
+            last_request: false,
+            has_read_content: false,
+            scratch: Vec::new(),
+        }
     }
 
     /// Whether the connection stays open behind a response for which nothing more of this request
     /// is read: unread content would be taken for the next request.
     pub(super) fn keeps_open(&self, request: &Request) -> bool {
-        self.may_keep_open(request) && !request.has_content()
+        self.may_keep_open(request) && (self.has_read_content || !request.has_content())
     }
 
     /// Whether the client and Larder both keep the connection open behind this request

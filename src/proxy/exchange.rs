@@ -3,11 +3,14 @@
 use super::admit::{Admitted, admit};
 use super::collapse::{Role, join};
 use super::fetch::{Plan, fetch};
-use super::record::Record;
+use super::record::{Record, STALE_WHILE_REVALIDATE};
 use super::{
-    Client, Exchange, Interrupted, Next, Proxy, Shared, deliver, local, refuse, stored, tunnel, upload,
+    Client, Exchange, Interrupted, Next, Proxy, Shared, background, deliver, local, refuse, stored, tunnel,
+    upload,
 };
-use crate::caching::{Decision, ForwardReason, Handled, Outcome, cacheable_request, decide};
+use crate::caching::{
+    Decision, ForwardReason, Handled, Outcome, cacheable_request, decide, wants_stored_only,
+};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::Request;
 use crate::origin::AddressJudge as _;
@@ -16,6 +19,7 @@ use crate::store::Key;
 /// Answers one request, and logs what became of it.
 pub async fn exchange(proxy: &Proxy, client: &mut Client, request: Request) -> Next {
     let record = Record::begin(&proxy.shared, client, &request);
+    client.has_read_content = false;
     let mut told = Told { shared: &proxy.shared, request: &request, record, ended: false };
     let mut exchange = Exchange { proxy, client, request: &request, record: &mut told.record };
     let next = match story(&mut exchange).await {
@@ -53,15 +57,19 @@ async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
         }
         Admitted::Local(answer) => return local::respond(exchange, answer).await,
     };
-    // Content, or a switch of protocols, is for the origin to see, whatever is stored.
-    if upload::is_needed(exchange.request) {
-        let reason = cacheable_request(exchange.request).err().unwrap_or(ForwardReason::Bypass);
-        return upload::exchange(exchange, &uri, reason).await;
-    }
-    if let Err(reason) = cacheable_request(exchange.request) {
-        return fetch(exchange, exchange.proxy.shared.store.key(&uri), Plan::forward(reason)).await;
-    }
     let key = exchange.proxy.shared.store.key(&uri);
+    // Content, or a switch of protocols, is for the origin to see, whatever is stored.
+    let is_upload = upload::is_needed(exchange.request);
+    let bypass = cacheable_request(exchange.request).err().or(is_upload.then_some(ForwardReason::Bypass));
+    if let Some(reason) = bypass {
+        if wants_stored_only(exchange.request) {
+            return Err(nothing_stored().into());
+        }
+        return match is_upload {
+            true => upload::exchange(exchange, key, reason).await,
+            false => fetch(exchange, key, Plan::forward(reason)).await,
+        };
+    }
     // The first turn may follow another exchange for the same resource; after that, asking alone
     // is quicker than waiting again.
     for may_follow in [true, false] {
@@ -110,13 +118,17 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
     exchange.record.note("key", format_args!("{}, variants stored: {}", key.uri, objects.len()));
     exchange.record.decided(&decision);
     match decision {
-        Decision::Reuse { index, age, ttl } => {
+        Decision::Reuse { index, age, ttl } | Decision::ReuseAndValidate { index, age, ttl } => {
             let Some(object) = objects.get(index) else {
                 return Ok(Looked::Forward(Plan::forward(ForwardReason::Miss)));
             };
             // What may not be dialled may not be had from the store either.
             exchange.judge().judge(object.origin)?;
-            let outcome = Outcome { ttl: Some(ttl), ..Outcome::new(Handled::Hit) };
+            let mut outcome = Outcome { ttl: Some(ttl), ..Outcome::new(Handled::Hit) };
+            if matches!(decision, Decision::ReuseAndValidate { .. }) {
+                outcome.detail = Some(STALE_WHILE_REVALIDATE);
+                background::validate(exchange, key, object);
+            }
             Ok(match stored::deliver(exchange, key, object, age, outcome).await? {
                 Some(next) => Looked::Answered(next),
                 None => Looked::Forward(Plan::forward(ForwardReason::Miss)),
@@ -131,11 +143,13 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
             }))
         }
         Decision::Forward(reason) => Ok(Looked::Forward(Plan::forward(reason))),
-        // RFC 9111 §5.2.1.7: "a cache SHOULD either respond using a stored response […] or
-        // respond with a 504".
-        Decision::GatewayTimeout => {
-            let public = "The request asked for a stored response only, and none can be used";
-            Err(Failure::new(ErrorType::ProxyInternalResponse, Fault::Client, 504, public).into())
-        }
+        Decision::GatewayTimeout => Err(nothing_stored().into()),
     }
+}
+
+/// RFC 9111 §5.2.1.7: "Caches that honor this request directive SHOULD, upon receiving it, respond
+/// with either a stored response consistent with the other constraints of the request or a 504".
+fn nothing_stored() -> Failure {
+    let public = "The request asked for a stored response only, and none can be used";
+    Failure::new(ErrorType::ProxyInternalResponse, Fault::Client, 504, public)
 }

@@ -9,7 +9,7 @@ use super::record::STALE_IF_ERROR;
 use super::{Exchange, Interrupted, Next, Proxy, deliver, fill, stored, update};
 use crate::caching::{
     ForwardReason, Handled, Lifetime, NotStored, Outcome, StoredHead, freshened_by, is_error_for_stale,
-    may_serve_stale_on_error, may_store, storable_request, validation_fields,
+    may_serve_stale_on_error, may_store, storable_request, supersedes, validation_fields,
 };
 use crate::error::{Failure, Fault};
 use crate::http::{FieldName, Method, Request};
@@ -22,6 +22,8 @@ pub(super) struct Plan {
     /// The stored response that is asked about.
     validating: Option<Arc<Object>>,
     lead: Option<Lead>,
+    /// The stored response that was asked about, and that the answer may replace.
+    asked_about: Option<Arc<Object>>,
     /// Of the key, before the origin is asked.
     asked: Generation,
 }
@@ -29,12 +31,12 @@ pub(super) struct Plan {
 impl Plan {
     /// Asks for the response.
     pub(super) fn forward(reason: ForwardReason) -> Plan {
-        Plan { reason, validating: None, lead: None, asked: Generation::default() }
+        Plan { reason, validating: None, lead: None, asked_about: None, asked: Generation::default() }
     }
 
     /// Asks whether this stored response is still good.
     pub(super) fn validate(reason: ForwardReason, object: Arc<Object>) -> Plan {
-        Plan { reason, validating: Some(object), lead: None, asked: Generation::default() }
+        Plan { validating: Some(object), ..Plan::forward(reason) }
     }
 
     /// With others waiting for the answer.
@@ -75,6 +77,7 @@ pub(super) async fn fetch(
         let Some(object) = plan.validating.take() else {
             return after_reply(exchange, key, plan, reply).await;
         };
+        plan.asked_about = Some(object.clone());
         match validated(&object.head, &reply, extra.validation.is_empty()) {
             Validated::Unmodified => {
                 if let Some(next) = freshen(exchange, key, &mut plan, &object, reply).await? {
@@ -99,14 +102,15 @@ pub(super) async fn fetch(
     }
 }
 
-enum Validated {
+/// What an answer says about the stored response that was asked about (RFC 9111 §4.3.3).
+pub(super) enum Validated {
     Unmodified,
     Modified,
     /// A 304 for something that is not stored (RFC 9111 §4.3.4).
     OfAnother,
 }
 
-fn validated(head: &StoredHead, reply: &Reply, unconditional: bool) -> Validated {
+pub(super) fn validated(head: &StoredHead, reply: &Reply, unconditional: bool) -> Validated {
     if reply.response.status != 304 || unconditional {
         return Validated::Modified;
     }
@@ -207,14 +211,20 @@ async fn after_reply(
         || storing.is_err_and(NotStored::is_about_request);
     let head = StoredHead::new(exchange.request, &reply.response, reply.times);
     let length = fill::known_length(reply.response.length);
+    let asked = update::asked_since(&shared.store, key, exchange.request, plan.asked);
     let writer = storing.map_err(NotStored::as_str);
-    let writer = match writer.and_then(|()| shared.store.fill(key, &head, length, plan.asked)) {
+    let writer = match writer.and_then(|()| shared.store.fill(key, &head, length, asked)) {
         Ok(writer) => writer,
         Err(reason) => {
             exchange.record.note("store", format_args!("not stored: {reason}"));
             // fwd=method says it already.
             outcome.detail = Some(reason)
                 .filter(|_| plan.reason != ForwardReason::Method && exchange.request.method != Method::Head);
+            if let Some(object) = plan.asked_about.filter(|_| !of_this_request && supersedes(&reply.response))
+            {
+                exchange.record.note("store", "what was stored is not suitable any more");
+                shared.store.remove(key, &object);
+            }
             match plan.lead {
                 Some(lead) if !of_this_request => lead.dissolve(),
                 lead => drop(lead),
@@ -237,7 +247,7 @@ async fn after_reply(
         reply,
         lead: plan.lead,
         writer,
-        asked: plan.asked,
+        asked,
     };
     let filling = fill::start(exchange.proxy, start);
     deliver::filling(exchange, &filling, outcome).await

@@ -5,6 +5,7 @@
 //! origin connections of a worker.
 
 mod admit;
+mod background;
 mod client;
 mod collapse;
 mod deliver;
@@ -153,6 +154,8 @@ pub struct Proxy {
     pub origins: Rc<Origins>,
     /// Fills that run on this worker; their readers may be on another one.
     pub fills: Rc<Cell<usize>>,
+    /// Validations in the background that run on this worker.
+    pub validations: Rc<Cell<usize>>,
 }
 
 /// One exchange under way: whose it is, what is asked, and what is remembered of it.

@@ -60,7 +60,8 @@ impl Asking<'_> {
         Ok(reply)
     }
 
-    async fn ask(&self, head: &[u8]) -> Result<Reply, Unsupplied> {
+    /// Sends this head, and waits for the head of the final response.
+    pub(super) async fn ask(&self, head: &[u8]) -> Result<Reply, Unsupplied> {
         let Proxy { shared, origins, .. } = self.proxy;
         let judge = Judge { shared, scope: self.scope };
         let request_time = shared.clock.now();

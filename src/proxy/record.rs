@@ -101,6 +101,8 @@ impl Record {
             Decision::Reuse { age, ttl, .. } => {
                 self.note("reuse", format_args!("a hit: age {age} s, ttl {ttl} s"))
             }
+            Decision::ReuseAndValidate { age, ttl, .. } => self
+                .note("reuse", format_args!("a hit, stale while it is validated: age {age} s, ttl {ttl} s")),
             Decision::Validate { reason, .. } => {
                 self.note(
                     "reuse",
@@ -283,6 +285,9 @@ impl Record {
 
 /// The detail of an outcome that a stale response has answered.
 pub(super) const STALE_IF_ERROR: &str = "stale-if-error";
+
+/// The detail of a hit that is stale, and validated afterwards.
+pub(super) const STALE_WHILE_REVALIDATE: &str = "stale-while-revalidate";
 
 /// Squid's word for an outcome.
 fn code(status: u16, outcome: &Outcome) -> CacheCode {

@@ -7,7 +7,7 @@ use super::record::Record;
 use super::{Proxy, Shared};
 use crate::caching::{HeadEffect, NotStored, Times, freshened_by_head, invalidated, may_keep};
 use crate::http::{Method, Request, Response};
-use crate::store::{Key, Object};
+use crate::store::{Generation, Key, Object, Store};
 
 /// RFC 9111 §3.2: puts the updated response in place of the stored one, unless the update itself
 /// forbids that.
@@ -37,6 +37,17 @@ pub(super) async fn freshen(
         Err(_) => shared.store.remove(key, object),
     }
     (fresh, kept)
+}
+
+/// Since when the response of an exchange has to be valid that was begun at `before`, after
+/// [`others`]: what the exchange has invalidated itself does not speak against its own response
+/// (RFC 9110 §9.3.3 has one to POST stored), and what another has done meanwhile does.
+pub(super) fn asked_since(store: &Store, key: Key<'_>, request: &Request, before: Generation) -> Generation {
+    if request.method.is_safe() {
+        return before;
+    }
+    let after = store.generation(key);
+    if after.is_one_invalidation_after(before) { after } else { before }
 }
 
 /// What this exchange says about other stored responses (RFC 9111 §4.3.5, §4.4).

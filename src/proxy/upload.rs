@@ -12,13 +12,15 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::deliver::{Towards, keep, pass_content, passed_framing};
+use super::fetch::ttl;
+use super::fill::{Start, known_length};
 use super::forward::{
-    Extra, HeadFailure, JUST_USED, forward_interim, request_head, response_head, too_many_interim,
+    Extra, HeadFailure, JUST_USED, Reply, forward_interim, request_head, response_head, too_many_interim,
     unasked_switch,
 };
 use super::render::{Framing, passed_head};
-use super::{Exchange, Interrupted, Next, Proxy, tunnel, update};
-use crate::caching::{ForwardReason, Handled, Outcome, Times};
+use super::{Exchange, Interrupted, Next, Proxy, Shared, deliver, fill, tunnel, update};
+use crate::caching::{ForwardReason, Handled, Outcome, StoredHead, Times, may_store};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::write::{chunk_size_line, field, last_chunk, write_all};
 use crate::http::{
@@ -26,6 +28,7 @@ use crate::http::{
     TargetUri, Version,
 };
 use crate::origin::Connection;
+use crate::store::{FillWriter, Generation, Key};
 
 /// Whether a request is one of these.
 pub(super) fn is_needed(request: &Request) -> bool {
@@ -50,9 +53,11 @@ fn upgrade(request: &Request) -> Option<Vec<u8>> {
 /// Answers such a request.
 pub(super) async fn exchange(
     exchange: &mut Exchange<'_>,
-    uri: &TargetUri,
+    key: Key<'_>,
     reason: ForwardReason,
 ) -> Result<Next, Interrupted> {
+    let uri = key.uri;
+    let asked = exchange.proxy.shared.store.generation(key);
     let mut connection = connect(exchange, uri).await?;
     exchange.record.asks(&connection);
     let extra = Extra { validation: Vec::new(), upgrade: upgrade(exchange.request) };
@@ -73,7 +78,8 @@ pub(super) async fn exchange(
         let step = Answering {
             proxy: exchange.proxy,
             request: exchange.request,
-            uri,
+            key,
+            asked,
             reason,
             may_switch: extra.upgrade.is_some(),
             started: &started,
@@ -100,6 +106,7 @@ pub(super) async fn exchange(
     exchange.record.received_from_client(uploaded.unwrap_or(0));
     match answered {
         Answered::Switched(response) => switch(exchange, connection, &response).await,
+        Answered::Storable(storable) => store(exchange, key, connection, *storable, reason).await,
         Answered::Whole { keep_alive, stays_open } => {
             // Content that nobody read makes both connections unusable.
             keep(exchange.proxy, uri, keep_alive && read_all.get(), connection);
@@ -212,13 +219,26 @@ enum Answered {
     },
     /// 101: both sides speak another protocol from here on.
     Switched(Response),
+    /// It is stored while it is delivered.
+    Storable(Box<Storable>),
+}
+
+/// A response that answers later requests too (RFC 9110 §9.3.3), its content still to be read.
+struct Storable {
+    response: Response,
+    times: Times,
+    head: StoredHead,
+    writer: FillWriter,
+    asked: Generation,
 }
 
 /// The answering half of such an exchange.
 struct Answering<'a> {
     proxy: &'a Proxy,
     request: &'a Request,
-    uri: &'a TargetUri,
+    key: Key<'a>,
+    /// Of the key, before the origin was asked.
+    asked: Generation,
     reason: ForwardReason,
     may_switch: bool,
     /// Set once octets of a final response may have left.
@@ -253,15 +273,13 @@ impl Answering<'_> {
             }
         };
         let times = Times { request_time, response_time: self.proxy.shared.clock.now() };
-        update::others(
-            self.proxy,
-            self.request,
-            self.proxy.shared.store.key(self.uri),
-            &response,
-            times,
-            to.record,
-        )
-        .await;
+        update::others(self.proxy, self.request, self.key, &response, times, to.record).await;
+        // Only the answer to a whole request, whose connection has nothing else to do.
+        if self.read_all.get()
+            && let Some((head, writer, asked)) = self.storable(&response, times)
+        {
+            return Ok(Answered::Storable(Box::new(Storable { response, times, head, writer, asked })));
+        }
         self.started.set(true);
         let until_close = passed_framing(self.request, &response) == Framing::UntilClose;
         // RFC 9112 §9.6: who closes says so. Content that is still to come would be taken for the
@@ -273,6 +291,45 @@ impl Answering<'_> {
         pass_content(self.proxy, to, self.request, &response, reader, outcome).await?;
         Ok(Answered::Whole { keep_alive: response.keep_alive, stays_open })
     }
+}
+
+impl Answering<'_> {
+    /// What is needed to store this response, if that may be.
+    fn storable(&self, response: &Response, times: Times) -> Option<(StoredHead, FillWriter, Generation)> {
+        let Shared { store, cache_policy, .. } = &*self.proxy.shared;
+        may_store(self.request, response, times, cache_policy).ok()?;
+        let asked = update::asked_since(store, self.key, self.request, self.asked);
+        let head = StoredHead::new(self.request, response, times);
+        let writer = store.fill(self.key, &head, known_length(response.length), asked).ok()?;
+        Some((head, writer, asked))
+    }
+}
+
+async fn store(
+    exchange: &mut Exchange<'_>,
+    key: Key<'_>,
+    connection: Connection,
+    storable: Storable,
+    reason: ForwardReason,
+) -> Result<Next, Interrupted> {
+    let Storable { response, times, head, writer, asked } = storable;
+    let ttl = ttl(exchange.proxy, &head);
+    exchange.record.note("store", format_args!("stores {} for later requests", key.uri));
+    exchange.client.has_read_content = true;
+    let start = Start {
+        id: exchange.record.id(),
+        key,
+        request: exchange.request,
+        scope: exchange.client.scope,
+        head,
+        reply: Reply { response, connection, times },
+        lead: None,
+        writer,
+        asked,
+    };
+    let filling = fill::start(exchange.proxy, start);
+    let outcome = Outcome { stored: true, ttl, ..Outcome::new(Handled::Forwarded(reason)) };
+    deliver::filling(exchange, &filling, outcome).await
 }
 
 /// RFC 9110 §7.8: the 101 goes to the client, and what follows is a tunnel.

@@ -47,8 +47,12 @@ impl Worker {
         let local = LocalSet::new();
         local.block_on(&runtime, async {
             let origins = Origins::new(self.shared.clock.clone(), (self.resolver)(), self.limits.origin);
-            let proxy =
-                Proxy { shared: self.shared.clone(), origins: Rc::new(origins), fills: Rc::default() };
+            let proxy = Proxy {
+                shared: self.shared.clone(),
+                origins: Rc::new(origins),
+                fills: Rc::default(),
+                validations: Rc::default(),
+            };
             let (fills, phase) = (proxy.fills.clone(), self.phase.clone());
             let mut accepting = JoinSet::new();
             let worker = Rc::new(Accepting {

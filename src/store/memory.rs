@@ -93,6 +93,11 @@ impl Changes {
     pub fn is_as_valid_as(self, other: Changes) -> bool {
         self.0 >> 32 == other.0 >> 32
     }
+
+    /// Whether one invalidation stands between `earlier` and this.
+    pub fn is_one_invalidation_after(self, earlier: Changes) -> bool {
+        self.0 >> 32 == (earlier.0 >> 32).wrapping_add(1)
+    }
 }
 
 #[derive(Clone, Copy)]

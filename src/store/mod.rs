@@ -246,6 +246,12 @@ impl Generation {
         self.changes.is_as_valid_as(other.changes) && self.purged == other.purged
     }
 
+    /// Whether one invalidation, which is then the asker's own, stands between `earlier` and this,
+    /// and no purge.
+    pub fn is_one_invalidation_after(self, earlier: Generation) -> bool {
+        self.changes.is_one_invalidation_after(earlier.changes) && self.purged == earlier.purged
+    }
+
     /// What [`Object::generation`] is of an object that was asked for then.
     pub fn seq(self) -> u64 {
         self.seq

@@ -85,6 +85,26 @@ fn only_if_cached_asks_nobody() {
 }
 
 #[test]
+fn only_if_cached_asks_nobody_where_only_the_origin_could_answer() {
+    let world = stored();
+    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+        ("GET", &[("If-Match", "*")], ""),
+        ("GET", &[("If-Unmodified-Since", MODIFIED)], ""),
+        ("GET", &[], "content"),
+        ("GET", &[("Connection", "Upgrade"), ("Upgrade", "websocket")], ""),
+        ("POST", &[], "content"),
+        ("DELETE", &[], ""),
+    ];
+    for (method, fields, content) in cases {
+        let fields = [&[("Cache-Control", "only-if-cached")], *fields].concat();
+        let refused = world.request(method, "/", &fields, content);
+        assert_eq!(refused.status(), 504, "{method} {fields:?} {content:?}");
+    }
+    assert_eq!(world.origin.request_count(), 1);
+    assert!(world.get("/").is_hit(), "nothing of it was carried out");
+}
+
+#[test]
 fn a_stale_response_is_served_to_who_takes_it() {
     let world = stored();
     world.origin.now_on_path("/", Answer::fresh(60, "new"));

@@ -154,6 +154,10 @@ fn responses_that_a_304_is_about() {
         (&[&a, &b], "ETag: W/\"a\"", Some(0)),
         (&[&newer, &b], "ETag: W/\"b\"", Some(0)),
         (&[&b, &newer], "ETag: W/\"b\"", Some(1)),
+        // Two with one validator: the newer one.
+        (&[&a, &stored("ETag: \"a\"\nDate: {-1}")], "ETag: \"a\"", Some(0)),
+        (&[&stored("ETag: \"a\"\nDate: {-1}"), &a], "ETag: \"a\"", Some(1)),
+        (&[&stored("Last-Modified: {-9}\nDate: {-1}"), &a], "Last-Modified: {-9}", Some(1)),
         (&[&a, &b], "Last-Modified: {-9}", Some(0)),
         (&[&a], "Last-Modified: {-8}", None),
         (&[&a], "", Some(0)),

@@ -61,6 +61,14 @@ fn explicit() {
         ("Expires: thursday, 18-aug-50 02:01:18 gmt", 844_400_878),
         ("Expires: thu aug 18 02:01:18 2050", 844_400_878),
         ("Expires: thu, 18 aug 2050 02:01:18 utc", 0),
+        // The day of the week need not be the right one, but one.
+        ("Expires: Mon, 18 Aug 2050 02:01:18 GMT", 844_400_878),
+        ("Expires: Monday, 18-Aug-50 02:01:18 GMT", 844_400_878),
+        ("Expires: Mon Aug 18 02:01:18 2050", 844_400_878),
+        ("Expires: Mondy, 18-Aug-50 02:01:18 GMT", 0),
+        ("Expires: Foo, 18 Aug 2050 02:01:18 GMT", 0),
+        ("Expires: Mon, 32 Aug 2050 02:01:18 GMT", 0),
+        ("Expires: Mon, 31 Feb 2050 02:01:18 GMT", 0),
         ("Expires: Fri, 31 Dec 9999 23:59:59 GMT", 2_147_483_648),
     ];
     for &(lines, expected) in cases {
@@ -130,4 +138,16 @@ fn age() {
     // Clocks that jump back: between request and response, and afterwards.
     check_age("Date: {+0}", 100, 0, 5, 5);
     check_age("Age: 20", 0, 0, -100, 20);
+    check_age("Age: 20", 0, 0, -300, 20);
+    check_age("Age: 20", 0, 0, -301, DELTA_SECONDS_MAX);
+    check_age("", 0, 0, -100_000_000, DELTA_SECONDS_MAX);
+    // And forward: in the exchange, and afterwards.
+    check_age("Date: {+0}", 0, 1_000_000, 1_000_005, 1_000_005);
+    check_age("Age: 20", 0, 0, 1_000_000, 1_000_020);
+    // A Date in the future makes nothing younger than it is.
+    check_age("Date: {+1000000}", 0, 4, 10, 10);
+    check_age("Date: {+1000000}\nAge: 20", 0, 4, 10, 30);
+    check_age("Date: Fri, 31 Dec 9999 23:59:59 GMT", 0, 0, 5, 5);
+    // Nor does one that is there twice.
+    check_age("Date: {-30}\nDate: {-10}", 0, 0, 5, 5);
 }

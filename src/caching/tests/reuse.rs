@@ -93,6 +93,8 @@ fn with_request_directives() {
         (fresh, "Cache-Control: only-if-cached, max-stale", 60, reuse(60, 0)),
         (fresh, "Cache-Control: only-if-cached, no-cache", 0, Decision::GatewayTimeout),
         (fresh, "Cache-Control: only-if-cached\nIf-Match: *", 0, Decision::GatewayTimeout),
+        (fresh, "Cache-Control: only-if-cached\nIf-Unmodified-Since: {+0}", 0, Decision::GatewayTimeout),
+        (fresh, "POST\nCache-Control: only-if-cached", 0, Decision::GatewayTimeout),
         (
             "Cache-Control: max-age=60\nVary: a",
             "a: 1\nCache-Control: only-if-cached",
@@ -164,8 +166,22 @@ fn stale_when_the_origin_fails() {
 fn stale_while_it_is_validated() {
     let window = "Cache-Control: max-age=60, stale-while-revalidate=10";
     let cases: &[(&str, &str, u64, bool)] = &[
+        (window, "", 60, true),
         (window, "", 70, true),
         (window, "", 71, false),
+        (window, "HEAD", 70, true),
+        (window, "Range: bytes=0-1", 70, true),
+        (window, "Cache-Control: only-if-cached", 70, true),
+        ("Cache-Control: stale-while-revalidate=10\nExpires: {+60}", "", 70, true),
+        ("Cache-Control: max-age=60, stale-while-revalidate=x", "", 61, false),
+        ("Cache-Control: max-age=60, stale-while-revalidate", "", 61, false),
+        ("Cache-Control: max-age=60, stale-while-revalidate=20, stale-while-revalidate=10", "", 71, false),
+        ("Cache-Control: max-age=60, stale-while-revalidate=10, no-cache\nETag: \"a\"", "", 61, false),
+        ("Cache-Control: max-age=60, stale-while-revalidate=10, proxy-revalidate", "", 61, false),
+        (window, "Pragma: no-cache", 61, false),
+        (window, "Cache-Control: no-store", 61, false),
+        (window, "X-Forwarded-Host: x", 61, false),
+        (window, "If-Match: *", 61, false),
         ("Cache-Control: max-age=60", "", 61, false),
         ("Cache-Control: max-age=60, stale-while-revalidate=10, must-revalidate", "", 61, false),
         ("Cache-Control: s-maxage=60, stale-while-revalidate=10", "", 61, false),
@@ -175,8 +191,13 @@ fn stale_while_it_is_validated() {
         (window, "Cache-Control: min-fresh=1", 61, false),
     ];
     for &(lines, asked, seconds, expected) in cases {
-        let policy = CachePolicy::default();
-        let found = may_serve_while_revalidating(&request(asked), &stored(lines), at(seconds), &policy);
-        assert_eq!(found, expected, "{lines:?} {asked:?} after {seconds}");
+        let head = stored(lines);
+        let found = decide(&request(asked), &[&head], at(seconds), &CachePolicy::default());
+        let ttl = 60 - i64::try_from(seconds).unwrap();
+        let served = Decision::ReuseAndValidate { index: 0, age: seconds, ttl };
+        assert_eq!(found == served, expected, "{lines:?} {asked:?} after {seconds}: {found:?}");
     }
+    // Fresh needs no validation, and a client that takes stale ones has asked for none.
+    check(window, "", 59, reuse(59, 1));
+    check(window, "Cache-Control: max-stale", 65, reuse(65, -5));
 }

@@ -77,8 +77,12 @@ fn statuses_without_explicit_freshness() {
         check("", status, "Last-Modified: {-86400}", expected);
         check("", status, "Last-Modified: {-86400}\nCache-Control: public", Ok(()));
         check("", status, "", Err(NoFreshness));
+        // An error is never validated, so that an entity tag alone is of no use to it.
+        let tagged = if status < 400 && heuristic.contains(&status) { Ok(()) } else { Err(NoFreshness) };
+        check("", status, "ETag: \"a\"", tagged);
         check("", status, "Cache-Control: max-age=60", Ok(()));
         check("", status, "Expires: {+60}", Ok(()));
+        check("", status, "Cache-Control: max-age=0, stale-if-error=9", Ok(()));
     }
 }
 
@@ -96,9 +100,20 @@ fn requests() {
         ("Cookie: a=b", fresh, Ok(())),
         ("X-Forwarded-For: 192.0.2.1", fresh, Ok(())),
         ("x-forwarded-host: evil.example", fresh, Err(UnkeyedField)),
+        ("X-Forwarded-Proto: https", fresh, Err(UnkeyedField)),
+        ("X-Forwarded-Scheme: https", fresh, Err(UnkeyedField)),
+        ("X-Forwarded-Port: 1", fresh, Err(UnkeyedField)),
+        ("X-Host: evil.example", fresh, Err(UnkeyedField)),
         ("Forwarded: host=evil.example", fresh, Err(UnkeyedField)),
         ("X-Original-URL: /admin", fresh, Err(UnkeyedField)),
+        ("X-Rewrite-URL: /admin", fresh, Err(UnkeyedField)),
+        // What ends at Larder's own connection the origin has not seen, and a variant would.
+        ("Connection: X-Kind\nX-Kind: a", fresh, Err(UnkeyedField)),
+        ("Connection: close, X-Kind", fresh, Ok(())),
+        ("Connection: Authorization\nAuthorization: x", fresh, Err(Authorization)),
         ("X-HTTP-Method-Override: POST", fresh, Err(MethodOverride)),
+        ("X-HTTP-Method: POST", fresh, Err(MethodOverride)),
+        ("X-Method-Override: POST", fresh, Err(MethodOverride)),
         ("Authorization: x", fresh, Err(Authorization)),
         ("Authorization: x", "Expires: {+60}", Err(Authorization)),
         ("Authorization: x", "Cache-Control: max-age=60, public", Ok(())),
@@ -111,6 +126,16 @@ fn requests() {
         ("POST", "Cache-Control: max-age=60\nContent-Location: /x", Ok(())),
         ("POST", "Cache-Control: max-age=60\nContent-Location: /y", Err(Method)),
         ("POST", "Content-Location: /x\nLast-Modified: {-60}", Err(NoFreshness)),
+        ("POST", "Cache-Control: max-age=60\nContent-Location: /x\nContent-Location: /x", Err(Method)),
+        ("POST", "Cache-Control: max-age=60\nContent-Location: https://a.example/x", Err(Method)),
+        ("POST", "Cache-Control: max-age=0\nContent-Location: /x\nETag: \"a\"", Err(NoFreshness)),
+        ("POST\nAuthorization: x", "Cache-Control: max-age=60\nContent-Location: /x", Err(Authorization)),
+        (
+            "POST\nX-HTTP-Method-Override: GET",
+            "Cache-Control: max-age=60\nContent-Location: /x",
+            Err(MethodOverride),
+        ),
+        ("PATCH", "Cache-Control: max-age=60\nContent-Location: /x", Err(Method)),
     ];
     for &(asked, lines, expected) in cases {
         check(asked, 200, lines, expected);

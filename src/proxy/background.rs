@@ -1,0 +1,154 @@
+//! Validation in the background: a stale response has answered its client, and the origin is asked
+//! whether it is still good (RFC 5861 §3).
+//!
+//! Invariant: at most one runs for a key, as the leader of a flight that others may follow, and at
+//! most [`VALIDATIONS_MAX`] on one worker. One that does not start is no loss: the next request
+//! within the window asks for it again, and the first behind the window waits for the origin.
+//!
+//! The request is Larder's own: a GET with the client's fields, but without its conditions, its
+//! range and its cache directives.
+
+use std::sync::Arc;
+
+use super::collapse::{Lead, Role, join};
+use super::fetch::{Validated, validated};
+use super::forward::{Extra, Reply, request_head};
+use super::partial::Asking;
+use super::record::tell;
+use super::{Exchange, Proxy, deliver, fill, update};
+use crate::caching::{
+    NotStored, REPLACED_BY_VALIDATION, StoredHead, is_error_for_stale, may_store, supersedes,
+    validation_fields,
+};
+use crate::http::{BodyLength, FieldName, Method, Request, TargetUri};
+use crate::policy::ListenerScope;
+use crate::store::{Generation, Key, Object};
+
+/// Validations in the background of one worker; arbitrary. More than these wait for a request that
+/// comes when there is room.
+const VALIDATIONS_MAX: usize = 64;
+
+/// One validation.
+struct Validation {
+    /// The number of the request that was answered, for the diagnostics.
+    id: u64,
+    proxy: Proxy,
+    scope: ListenerScope,
+    uri: TargetUri,
+    request: Request,
+    object: Arc<Object>,
+    lead: Lead,
+    /// Of the key, before the origin is asked.
+    asked: Generation,
+}
+
+/// Starts the validation of `object`, unless one is under way or too many are.
+pub(super) fn validate(exchange: &Exchange<'_>, key: Key<'_>, object: &Arc<Object>) {
+    let proxy = exchange.proxy;
+    if proxy.validations.get() >= VALIDATIONS_MAX {
+        return exchange.record.note("validation", "not now: too many are under way");
+    }
+    let asked = proxy.shared.store.generation(key);
+    let Role::Lead(lead) = join(&proxy.shared, key) else {
+        return exchange.record.note("validation", "another exchange for this key is under way");
+    };
+    let validation = Validation {
+        id: exchange.record.id(),
+        proxy: proxy.clone(),
+        scope: exchange.client.scope,
+        uri: key.uri.clone(),
+        request: own_request(exchange.request),
+        object: object.clone(),
+        lead,
+        asked,
+    };
+    proxy.validations.set(proxy.validations.get() + 1);
+    tokio::task::spawn_local(async move {
+        let (id, validations) = (validation.id, validation.proxy.validations.clone());
+        match validation.run().await {
+            Ok(done) => tell(id, "validation", done),
+            // Nobody waits for the answer, so that the log is the one place where this shows.
+            Err(failure) => tracing::warn!("{id:016x} the validation in the background failed: {failure}"),
+        }
+        validations.set(validations.get() - 1);
+    });
+}
+
+/// The client's request as Larder's own.
+fn own_request(request: &Request) -> Request {
+    let mut fields = request.fields.without(|line| {
+        REPLACED_BY_VALIDATION.contains(&line.id)
+            || matches!(line.id, FieldName::CacheControl | FieldName::Pragma)
+    });
+    Request { method: Method::Get, fields: fields.build(), length: BodyLength::None, ..request.clone() }
+}
+
+impl Validation {
+    /// Asks, and does what the answer says (RFC 9111 §4.3.3); what was done, or why not.
+    async fn run(self) -> Result<&'static str, String> {
+        let mut extra = Extra { validation: validation_fields(&[&self.object.head]), upgrade: None };
+        loop {
+            let reply = self.ask(&extra).await?;
+            match validated(&self.object.head, &reply, extra.validation.is_empty()) {
+                Validated::Unmodified => return Ok(self.freshen(reply).await),
+                Validated::Modified => return self.replace(reply).await,
+                Validated::OfAnother => extra.validation.clear(),
+            }
+        }
+    }
+
+    async fn ask(&self, extra: &Extra) -> Result<Reply, String> {
+        let Validation { proxy, scope, uri, request, .. } = self;
+        let head = request_head(&proxy.shared, request, uri, extra);
+        let asking = Asking { proxy, scope: *scope, request, uri };
+        asking.ask(&head).await.map_err(|error| error.to_string())
+    }
+
+    async fn freshen(self, reply: Reply) -> &'static str {
+        let Validation { proxy, uri, request, object, lead, .. } = self;
+        let key = proxy.shared.store.key(&uri);
+        let Reply { response, connection, times } = reply;
+        let (_fresh, kept) = update::freshen(&proxy.shared, &request, key, &object, &response, times).await;
+        lead.look_again();
+        deliver::keep(&proxy, &uri, response.keep_alive, connection);
+        kept.map_or_else(NotStored::as_str, |()| "the 304 has freshened the stored response")
+    }
+
+    /// A full response: it takes the stored one's place, or at least ends its use.
+    async fn replace(self, reply: Reply) -> Result<&'static str, String> {
+        let Validation { id, proxy, scope, uri, request, object, lead, asked } = self;
+        let shared = &proxy.shared;
+        let key = shared.store.key(&uri);
+        let status = reply.response.status;
+        if is_error_for_stale(status) {
+            return Err(format!("the origin answers {status}"));
+        }
+        let storing = may_store(&request, &reply.response, reply.times, &shared.cache_policy);
+        let head = StoredHead::new(&request, &reply.response, reply.times);
+        let length = fill::known_length(reply.response.length);
+        let writer =
+            storing.map_err(NotStored::as_str).and_then(|()| shared.store.fill(key, &head, length, asked));
+        let writer = match writer {
+            Ok(writer) => writer,
+            Err(reason) => {
+                if supersedes(&reply.response) {
+                    shared.store.remove(key, &object);
+                }
+                lead.dissolve();
+                return Ok(reason);
+            }
+        };
+        let start =
+            fill::Start { id, key, request: &request, scope, head, reply, lead: Some(lead), writer, asked };
+        let filling = fill::start(&proxy, start);
+        // A fill that nobody reads may be given up: this one is wanted whole.
+        let Some(mut reader) = filling.fill.reader() else { return Err("it ended at once".to_owned()) };
+        let mut pieces = Vec::new();
+        while reader.next(&mut pieces).await.map_err(|error| error.to_string())?
+            != crate::store::Arrived::Last
+        {
+            pieces.clear();
+        }
+        Ok("a new response takes the place of the stored one")
+    }
+}
