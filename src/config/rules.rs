@@ -4,11 +4,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
-use super::values::lifetime;
+use super::values::{duration, lifetime};
 use crate::caching::{
     Actions, Conditions, DropQuery, HostPattern, Ignorable, KeyRewrite, PathPattern, Rule, RuleError,
     RuleName, StatusRange, TypePattern,
@@ -32,6 +33,7 @@ pub const RULE_KEYS: &[&str] = &[
     "cache.rule.negative",
     "cache.rule.stale_if_error",
     "cache.rule.stale_while_revalidate",
+    "cache.rule.serve_stale_after",
     "cache.rule.ignore",
     "cache.rule.drop_query",
     "cache.rule.key",
@@ -53,6 +55,7 @@ struct Typed {
     negative: Option<Seconds>,
     stale_if_error: Option<Seconds>,
     stale_while_revalidate: Option<Seconds>,
+    serve_stale_after: Option<Patience>,
     ignore: Option<OneOrMany<Ignorable>>,
     drop_query: Option<OneOrMany<String>>,
     key: Option<Mirrors>,
@@ -77,6 +80,10 @@ struct Mirrors {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(transparent)]
 struct Seconds(#[serde(deserialize_with = "lifetime")] u64);
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(transparent)]
+struct Patience(#[serde(deserialize_with = "duration")] Duration);
 
 /// A method that the cache has responses for.
 #[derive(Debug)]
@@ -147,6 +154,7 @@ impl Typed {
             negative: seconds(self.negative),
             stale_if_error: seconds(self.stale_if_error),
             stale_while_revalidate: seconds(self.stale_while_revalidate),
+            serve_stale_after: self.serve_stale_after.map(|Patience(after)| after.as_millis() as u64),
             drop_query: self
                 .drop_query
                 .map(|OneOrMany(names)| DropQuery::new(names))

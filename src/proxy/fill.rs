@@ -9,7 +9,8 @@ use super::collapse::{Filling, Lead};
 use super::forward::Reply;
 use super::partial::Asking;
 use super::record::tell;
-use super::{Proxy, deliver};
+use super::rules::target;
+use super::{Proxy, Shared, deliver};
 use crate::caching::StoredHead;
 use crate::clock::TimedOut;
 use crate::http::{BodyLength, Content, ContentError, Method, Request};
@@ -77,12 +78,14 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
     if let Some(lead) = &mut lead {
         lead.share(filling.clone());
     }
-    let (proxy, uri, request, of_task) = (proxy.clone(), key.uri.clone(), request.clone(), filling.clone());
+    let (proxy, uri, request, of_task) =
+        (proxy.clone(), key.uri.detached(), request.clone(), filling.clone());
     proxy.fills.set(proxy.fills.get() + 1);
     tokio::task::spawn_local(async move {
-        let asking = Asking { proxy: &proxy, scope, request: &request, uri: &uri };
+        let key = proxy.shared.store.key(&uri);
+        let asking = Asking { proxy: &proxy, scope, request: &request, uri: target(&request, key) };
         let filled = Source { id, asking, filling: &of_task, reply, resumes: 0 }.run(writer).await;
-        store(&asking, id, &of_task, filled, asked).await;
+        store(&asking, key, id, &of_task, filled, asked).await;
         // The store has it before the flight ends: who comes now finds one or the other.
         drop(lead);
         proxy.fills.set(proxy.fills.get() - 1);
@@ -158,6 +161,7 @@ impl Source<'_> {
 /// Stores what was filled, and what of it a fill that has failed has brought to the disk.
 async fn store(
     asking: &Asking<'_>,
+    key: Key<'_>,
     id: u64,
     filling: &Filling,
     filled: Result<Finished, FillError>,
@@ -195,6 +199,7 @@ async fn store(
         generation: asked.seq(),
     };
     // What this request selected before, the new response answers from now on.
-    let store = &asking.proxy.shared.store;
-    store.insert(store.key(asking.uri), object, asked, |other| other.head.selects(&asking.request.fields));
+    let Shared { store, searches, .. } = &*asking.proxy.shared;
+    store.insert(key, object, asked, |other| other.head.selects(&asking.request.fields));
+    searches.stored(key.uri, &filling.head, asked.seq());
 }

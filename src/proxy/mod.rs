@@ -14,11 +14,14 @@ mod fetch;
 mod fill;
 mod forward;
 mod local;
+mod offline;
 mod partial;
 mod parts;
 mod record;
 mod refuse;
 mod render;
+mod rules;
+mod searches;
 mod sender;
 mod splice;
 mod stored;
@@ -30,7 +33,7 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -41,6 +44,8 @@ use record::Record;
 
 pub use record::Counters;
 pub use refuse::{refuse_connection, refuse_head};
+pub use rules::Rules;
+pub use searches::Searches;
 
 use crate::caching::CachePolicy;
 use crate::clock::Clock;
@@ -66,6 +71,10 @@ pub struct Shared {
     /// Larder's own listeners, which are never destinations.
     pub own: Vec<SocketAddr>,
     pub counters: Counters,
+    /// The operator's rules for caching, swapped whole.
+    pub rules: Rules,
+    pub searches: Searches,
+    offline: AtomicBool,
     flights: collapse::Flights,
     requests: AtomicU64,
 }
@@ -136,6 +145,9 @@ impl Shared {
             pseudonym: pseudonym(parts.instance),
             own: parts.own,
             counters: Counters::default(),
+            rules: Rules::default(),
+            searches: Searches::default(),
+            offline: AtomicBool::new(false),
             flights: collapse::Flights::default(),
             requests: AtomicU64::new(u64::from(parts.instance) << 32),
         }

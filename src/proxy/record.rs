@@ -217,6 +217,9 @@ impl Record {
             Target::Asterisk => LoggedUrl::Text(b"*"),
         };
         self.count(&shared.counters);
+        if let Some(rule) = self.outcome.rule {
+            shared.rules.count(rule);
+        }
         if self.logged {
             self.write(shared, url, Some(request));
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::partial::{Asking, Completion};
 use super::render::{Framing, Tail, stored_fields};
+use super::rules::target;
 use super::sender::More;
 use super::{Exchange, Interrupted, Next, parts};
 use crate::caching::{Answer, ByteRange, ForwardReason, Handled, Outcome, answer};
@@ -36,13 +37,16 @@ pub(super) async fn deliver(
     }
     parts::prepare(&mut selected.parts).await;
     let (proxy, request, scope) = (exchange.proxy, exchange.request, exchange.client.scope);
-    let asking = Asking { proxy, request, scope, uri: key.uri };
+    let asking = Asking { proxy, request, scope, uri: target(request, key) };
     let mut completion = Completion::new(asking, key, object);
     if let Some(missing) = first_missing(&selected.parts) {
         // Known before anything is sent: whether the rest can be had.
         if let Err(unsupplied) = completion.ask(missing).await {
             exchange.record.note("reuse", format_args!("it has gaps that stay: {unsupplied}"));
-            shared.store.remove(key, object);
+            // Offline, the rest may be had another time.
+            if !shared.is_offline() {
+                shared.store.remove(key, object);
+            }
             exchange.client.scratch = head;
             return Ok(None);
         }

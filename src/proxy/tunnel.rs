@@ -26,6 +26,7 @@ const BUFFER: usize = 16 * 1024;
 
 /// Opens the tunnel that a CONNECT request asks for, and serves it to its end.
 pub(super) async fn connect(exchange: &mut Exchange<'_>, authority: &Authority) -> Result<Next, Interrupted> {
+    exchange.proxy.shared.online()?;
     let connection = exchange.proxy.origins.connect(authority, &exchange.judge()).await?;
     exchange.record.tunnel(connection.peer);
     // RFC 9110 §9.3.6: no Content-Length, no Transfer-Encoding; the client takes what follows

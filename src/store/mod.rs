@@ -202,6 +202,14 @@ impl Store {
         self.tiers.purge(scope).await
     }
 
+    /// Purges all that is stored of the origin of `uri` and in one of these groups, which are tags
+    /// that belong to that origin. When this returns, none of it is used any more.
+    pub async fn purge_groups(&self, uri: &TargetUri, groups: Vec<Vec<u8>>) {
+        if !groups.is_empty() {
+            self.tiers.purge_groups(uri, groups).await;
+        }
+    }
+
     /// The tier on disk, if there is one.
     pub fn disk(&self) -> Option<&Disk> {
         self.tiers.disk.as_ref().map(|tier| &tier.disk)

@@ -14,10 +14,13 @@
 use std::sync::Arc;
 
 use super::Object;
+use super::disk::Queued;
 use super::disk::purges::{PurgeRefused, PurgeScope, PurgeTarget, Purges};
 use super::disk::record::{Kind, Record};
 use super::tiers::Tiers;
-use crate::caching::StoredHead;
+use bytes::Bytes;
+
+use crate::caching::{StoredHead, group_tags};
 use crate::http::TargetUri;
 use crate::http::grammar::Members;
 
@@ -62,12 +65,48 @@ impl Tiers {
         self.disk.as_ref().map_or(&self.purges_of_memory, |tier| tier.disk.purges())
     }
 
+    /// Purges groups of one origin. Those for which there is no room stay: RFC 9875 leaves it to the
+    /// cache, and an origin must not take the room of what people purge.
+    pub async fn purge_groups(self: &Arc<Tiers>, origin: &TargetUri, groups: Vec<Vec<u8>>) {
+        let mut in_force = Vec::new();
+        for group in groups {
+            let (scope, seq) = (PurgeScope::Tag(Bytes::from(group)), self.next_seq());
+            match self.purges().merge(scope.clone(), seq) {
+                Ok(()) => in_force.push((scope, seq)),
+                Err(refused) => {
+                    tracing::warn!("a group of {} is not invalidated: {refused}", origin.authority);
+                }
+            }
+        }
+        let (tiers, origin) = (self.clone(), origin.detached());
+        // A look at all that is in memory takes longer than an event loop may wait.
+        let sweeping = move || {
+            tiers.memory.retain(|uri, object| uri.same_origin(&origin) && tiers.is_purged(uri, object))
+        };
+        if tokio::task::spawn_blocking(sweeping).await.is_err() {
+            tracing::warn!("groups may still be used: the process is ending");
+        }
+        // In one order: what lies behind the others is written after them.
+        let queued = in_force.iter().filter_map(|(scope, seq)| self.queue_purge(scope, *seq)).last();
+        self.wait_for(queued).await;
+    }
+
     async fn write_purge(self: &Arc<Tiers>, scope: &PurgeScope, seq: u64) -> bool {
-        let Some(tier) = &self.disk else { return true };
-        let head = scope.encode();
-        let kind = Kind::Purge;
+        if self.disk.is_none() {
+            return true;
+        }
+        let queued = self.queue_purge(scope, seq);
+        queued.is_some() && self.wait_for(queued).await
+    }
+
+    fn queue_purge(&self, scope: &PurgeScope, seq: u64) -> Option<Queued> {
+        let (head, kind) = (scope.encode(), Kind::Purge);
         let record = Record { key: 0, kind, seq, generation: seq, part: 0, first: 0, head, body: Vec::new() };
-        let Ok(queued) = tier.disk.append(record) else { return false };
+        self.disk.as_ref()?.disk.append(record).ok()
+    }
+
+    async fn wait_for(self: &Arc<Tiers>, queued: Option<Queued>) -> bool {
+        let Some(queued) = queued else { return true };
         let tiers = self.clone();
         let waiting = move || tiers.disk.as_ref().is_none_or(|tier| tier.disk.wait(queued));
         // Where it can't be started the process is ending, and writes what is queued.
@@ -80,7 +119,8 @@ pub(super) fn concerns(purges: &Purges, uri: &TargetUri, head: &StoredHead, gene
     if generation >= purges.latest() {
         return false;
     }
-    let tags: Vec<&[u8]> = tags(head).collect();
+    let groups = group_tags(uri, &head.fields);
+    let tags: Vec<&[u8]> = tags(head).chain(groups.iter().map(Vec::as_slice)).collect();
     let rendered = || uri.to_string();
     let target = PurgeTarget { host: uri.authority.host.as_str(), uri: &rendered, tags: &tags };
     purges.is_purged(generation, &target)

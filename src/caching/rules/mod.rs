@@ -13,6 +13,7 @@ mod overrides;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 pub use key::{DropQuery, KeyRewrite};
 pub use matching::{Conditions, HostPattern, PathPattern, StatusRange, TypePattern};
@@ -73,6 +74,8 @@ pub struct Actions {
     pub negative: Option<u64>,
     pub stale_if_error: Option<u64>,
     pub stale_while_revalidate: Option<u64>,
+    /// In milliseconds.
+    pub serve_stale_after: Option<u64>,
     pub drop_query: Option<DropQuery>,
     pub key: Option<KeyRewrite>,
 }
@@ -181,6 +184,7 @@ impl RuleSet {
                 (Aspect::Negative, actions.negative.is_some()),
                 (Aspect::StaleIfError, actions.stale_if_error.is_some()),
                 (Aspect::StaleWhileRevalidate, actions.stale_while_revalidate.is_some()),
+                (Aspect::ServeStaleAfter, actions.serve_stale_after.is_some()),
             ];
             for (aspect, _) in said.into_iter().filter(|(_, is_said)| *is_said) {
                 if applied.by.iter().all(|(known, _)| *known != aspect) {
@@ -238,6 +242,7 @@ enum Aspect {
     Negative,
     StaleIfError,
     StaleWhileRevalidate,
+    ServeStaleAfter,
 }
 
 impl Aspect {
@@ -249,6 +254,7 @@ impl Aspect {
             Aspect::Negative => overrides.negative = actions.negative,
             Aspect::StaleIfError => overrides.stale_if_error = actions.stale_if_error,
             Aspect::StaleWhileRevalidate => overrides.stale_while_revalidate = actions.stale_while_revalidate,
+            Aspect::ServeStaleAfter => overrides.serve_stale_after = actions.serve_stale_after,
         }
     }
 }
@@ -264,6 +270,13 @@ impl Applied {
     /// The policy that these rules make of `base`.
     pub fn policy(&self, base: &CachePolicy) -> CachePolicy {
         CachePolicy { overrides: self.overrides, ..base.clone() }
+    }
+
+    /// How long a request waits for the origin before a stale response answers it, and by which rule.
+    pub fn stale_after(&self) -> Option<(Duration, RuleName)> {
+        let after = Duration::from_millis(self.overrides.serve_stale_after?);
+        let (_, name) = self.by.iter().find(|(aspect, _)| *aspect == Aspect::ServeStaleAfter)?;
+        Some((after, *name))
     }
 
     /// What `ask` answers under these rules; and the rule that makes the difference: the first one

@@ -71,6 +71,8 @@ pub struct Overrides {
     pub negative: Option<u64>,
     pub stale_if_error: Option<u64>,
     pub stale_while_revalidate: Option<u64>,
+    /// Milliseconds that a request waits for the origin before a stale response answers it.
+    pub serve_stale_after: Option<u64>,
 }
 
 impl Overrides {

@@ -23,6 +23,7 @@ fn a_rule_with_every_key() {
         negative = 30
         stale_if_error = "7d"
         stale_while_revalidate = "5m"
+        serve_stale_after = "500ms"
         ignore = ["no-store", "request-no-cache"]
         [[cache.rule]]
         drop_query = ["utm_*", "fbclid"]
@@ -36,6 +37,7 @@ fn a_rule_with_every_key() {
     assert_eq!((first.when.hosts.len(), first.when.paths.len(), first.when.statuses.len()), (2, 2, 3));
     assert_eq!(first.then.fresh, Some((Some(3600), Some(14 * 86_400))));
     assert_eq!((first.then.negative, first.then.stale_if_error), (Some(30), Some(7 * 86_400)));
+    assert_eq!((first.then.stale_while_revalidate, first.then.serve_stale_after), (Some(300), Some(500)));
     let ignored = first.then.ignore.expect("some are ignored");
     assert!(ignored.has(Ignorable::NoStore) && ignored.has(Ignorable::RequestNoCache));
     assert!(!ignored.has(Ignorable::Private));
