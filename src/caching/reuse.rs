@@ -67,9 +67,8 @@ pub fn wants_stored_only(request: &Request) -> bool {
 /// What to do with `request`, given the responses that are stored under its cache key, in any
 /// order.
 pub fn decide(request: &Request, stored: &[&StoredHead], now: Timestamp, policy: &CachePolicy) -> Decision {
-    match cacheable_request(request) {
-        Err(reason) => return forward(reason, &RequestDirectives::of(&request.fields)),
-        Ok(()) => {}
+    if let Err(reason) = cacheable_request(request) {
+        return forward(reason, &RequestDirectives::of(&request.fields));
     }
     if policy.overrides.never {
         return Decision::Forward(ForwardReason::Bypass);
