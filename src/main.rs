@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Unblock(args) => cli::unblock(&args),
         Command::Blocked(args) => cli::blocked(&args),
         Command::Cache(command) => cli::cache(&command),
+        Command::Explain(args) => cli::explain(&args),
     };
     result.unwrap_or_else(|error| cli::failed(&error))
 }

@@ -1,22 +1,23 @@
 //! What `run` has the store do: makes the trace, and replays it through the tiers.
 //!
 //! A replay prints a line per cache size: the policy, the size, and the shares of requests and of octets that were
-//! hits, and the octets written to disk for fetched responses and for moved records. What the peers do with the same file is `peers.py`.
+//! hits, and the octets written to disk for fetched responses and for moved records. What the peers do with the same
+//! file is `peers.py`.
 
+mod disk;
 mod generate;
-mod model;
 mod ram;
+mod sparse;
 mod trace;
 
 use std::io::{Error, Result, Write};
 use std::path::Path;
 
-use model::Admission;
 use ram::Responses;
 use trace::{Footprint, Request};
 
 const USAGE: &str =
-    "usage: replay generate REQUESTS SEED FILE | replay footprint FILE | replay ram|disk-model FILE BYTES…";
+    "usage: replay generate REQUESTS SEED FILE | replay footprint FILE | replay ram|disk FILE BYTES…";
 
 /// What a replay has served from the cache.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,7 +42,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<&str>>().as_slice() {
         ["generate", requests, seed, file] => generate_to(number(requests)?, number(seed)?, Path::new(file)),
-        ["disk-model", file, sizes @ ..] => disk_model(&trace::read(Path::new(file))?, sizes),
+        ["disk", file, sizes @ ..] => disk(&trace::read(Path::new(file))?, sizes),
         ["footprint", file] => footprint(Path::new(file)),
         ["ram", file, sizes @ ..] => ram(&trace::read(Path::new(file))?, sizes),
         _ => Err(Error::other(USAGE)),
@@ -71,16 +72,11 @@ fn ram(trace: &[Request], sizes: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn disk_model(trace: &[Request], sizes: &[&str]) -> Result<()> {
+fn disk(trace: &[Request], sizes: &[&str]) -> Result<()> {
     for size in sizes {
         let size = number(size)?;
-        for (policy, admission) in [
-            ("Larder disk (model)", Admission::Budget),
-            ("Larder disk, all admitted (model)", Admission::All),
-        ] {
-            if let Some(outcome) = model::replay(trace, size, admission) {
-                report(policy, size, outcome.hits, Some((outcome.admitted, outcome.moved)))?;
-            }
+        if let Some(outcome) = disk::replay(trace, size)? {
+            report("Larder disk", size, outcome.hits, Some((outcome.admitted, outcome.moved)))?;
         }
     }
     Ok(())

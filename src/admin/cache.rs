@@ -376,7 +376,7 @@ fn text(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets).into_owned()
 }
 
-fn parse_url(url: &str) -> Result<TargetUri, String> {
+pub(super) fn parse_url(url: &str) -> Result<TargetUri, String> {
     if !url.contains("://") {
         return Err(format!("{url:?} is no URL: one begins with http://, like http://{url}"));
     }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cache::{CacheAnswer, CacheRequest};
+use super::explain::{ExplainRequest, Explained};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -51,6 +52,8 @@ pub enum ControlRequest {
     Reload,
     /// Something about the cache.
     Cache(CacheRequest),
+    /// Why is something answered as it is?
+    Explain(ExplainRequest),
 }
 
 /// What it answers.
@@ -68,6 +71,7 @@ pub enum ControlResponse {
         message: String,
     },
     Cache(CacheAnswer),
+    Explained(Box<Explained>),
 }
 
 /// Why the control socket can't be opened.

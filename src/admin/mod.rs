@@ -7,6 +7,7 @@
 
 pub mod cache;
 pub mod control;
+pub mod explain;
 mod listen;
 mod metrics;
 pub mod numbers;

@@ -36,6 +36,7 @@ fn shared_with(store: Store) -> Arc<Shared> {
         limits: Limits::default(),
         instance: 7,
         own: Vec::new(),
+        origin_tls: None,
     }))
 }
 

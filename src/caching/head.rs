@@ -12,7 +12,7 @@ use super::freshness::{
     is_heuristically_cacheable, parse_date,
 };
 use super::stored_fields::{merge, storable_fields};
-use super::vary::Selecting;
+use super::vary::{Compared, Selecting};
 use super::{CachePolicy, ETag, Lifetime, Targets, Times};
 use crate::http::grammar::Members;
 use crate::http::{FieldName, Fields, Method, Request, Response, Timestamp};
@@ -232,6 +232,22 @@ impl StoredHead {
         }
         parts.selecting = Vec::new();
         StoredHead::with_facts(parts, self.selecting.clone())
+    }
+
+    /// The age at the moment when it was received (§4.2.3), in seconds.
+    pub(super) fn initial_age(&self) -> u64 {
+        self.initial_age
+    }
+
+    /// What the request was selected by, beside what another one with these fields presents: name,
+    /// both values, and whether they match.
+    pub(super) fn compared<'a>(&'a self, request: &'a Fields) -> impl Iterator<Item = Compared<'a>> {
+        self.selecting.iter().map(|selecting| Compared {
+            name: &selecting.name,
+            stored: selecting.value.as_deref(),
+            presented: selecting.presented(request),
+            matches: selecting.matches(request, self.content_language.as_deref()),
+        })
     }
 
     /// Bytes of memory, for accounting.

@@ -14,6 +14,7 @@
 mod answer;
 mod directives;
 mod etag;
+mod explain;
 mod freshness;
 mod groups;
 mod head;
@@ -37,6 +38,7 @@ mod tests;
 
 pub use answer::{Answer, answer};
 pub use etag::ETag;
+pub use explain::{ExplainedVariant, Explanation, Line, explain};
 pub use freshness::{DELTA_SECONDS_MAX, Lifetime, Times};
 pub use groups::{group_tags, groups_of, invalidated_groups};
 pub use head::{StoredHead, StoredParts};

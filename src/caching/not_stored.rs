@@ -70,6 +70,69 @@ impl NotStored {
         }
     }
 
+    /// The same for people, with the clause that says so.
+    pub const fn because(self) -> (&'static str, &'static str) {
+        match self {
+            NotStored::Method => ("responses to this method are not stored", "RFC 9110 §9.3"),
+            NotStored::RequestNoStore => ("the request says no-store", "RFC 9111 §5.2.1.5"),
+            NotStored::RequestContent => {
+                ("a GET with content has no cache key of its own", "RFC 9110 §9.3.1")
+            }
+            NotStored::MethodOverride => ("the request asks for another method in a field", "cache safety"),
+            NotStored::UnkeyedField => {
+                ("the request has a field that the origin may act on and the cache key lacks", "cache safety")
+            }
+            NotStored::Status => ("the status is not final, or not understood", "RFC 9111 §3"),
+            NotStored::Partial => ("it is a part that can't be kept as one", "RFC 9111 §3.3"),
+            NotStored::NoStore => ("the response says no-store", "RFC 9111 §5.2.2.5"),
+            NotStored::Private => ("the response says private", "RFC 9111 §5.2.2.7"),
+            NotStored::Authorization => {
+                ("the request was authorised, and the response is not marked for others", "RFC 9111 §3.5")
+            }
+            NotStored::NoFreshness => {
+                ("nothing says how long it is fresh, and nothing to validate it by", "RFC 9111 §3")
+            }
+            NotStored::NoValidator => {
+                ("each use would need a validation, and it has no validator", "RFC 9111 §5.2.2.4")
+            }
+            NotStored::SetCookie => {
+                ("it sets a cookie and is not marked for shared caches", "cache.set_cookie, RFC 9111 §7.3")
+            }
+            NotStored::VaryStar => ("Vary: * matches no other request", "RFC 9111 §4.1"),
+            NotStored::VaryTooMany => ("Vary has more names than are kept", "cache safety"),
+            NotStored::VarySecret => ("Vary names a credential: a variant for each user", "cache safety"),
+            NotStored::Rule => ("a rule of the operator keeps it out", "cache.rule.never"),
+            NotStored::Length => {
+                ("it ends with the connection, so that nobody can tell whether it is whole", "RFC 9111 §3.3")
+            }
+        }
+    }
+
+    /// The reason with this token.
+    pub fn of_token(token: &str) -> Option<NotStored> {
+        NotStored::ALL.into_iter().find(|reason| reason.as_str() == token)
+    }
+
+    pub(super) const ALL: [NotStored; 17] = [
+        NotStored::Method,
+        NotStored::RequestNoStore,
+        NotStored::RequestContent,
+        NotStored::MethodOverride,
+        NotStored::UnkeyedField,
+        NotStored::Status,
+        NotStored::Partial,
+        NotStored::NoStore,
+        NotStored::Private,
+        NotStored::Authorization,
+        NotStored::NoFreshness,
+        NotStored::NoValidator,
+        NotStored::SetCookie,
+        NotStored::VaryStar,
+        NotStored::VaryTooMany,
+        NotStored::VarySecret,
+        NotStored::Length,
+    ];
+
     /// Whether the request is the reason, so that nothing is said about a response that is
     /// stored already.
     pub const fn is_about_request(self) -> bool {

@@ -21,6 +21,15 @@ pub(super) struct Selecting {
     normal: Option<Bytes>,
 }
 
+/// A value that a stored response was selected by, beside the one that a request presents.
+#[derive(Clone, Debug)]
+pub(super) struct Compared<'a> {
+    pub name: &'a [u8],
+    pub stored: Option<&'a [u8]>,
+    pub presented: Option<Bytes>,
+    pub matches: bool,
+}
+
 impl Selecting {
     pub fn new(name: Bytes, value: Option<Bytes>) -> Selecting {
         let id = FieldName::of(&name);
@@ -32,11 +41,15 @@ impl Selecting {
     pub fn all(response: &Fields, request: &Fields) -> Box<[Selecting]> {
         let selecting = |name: &[u8]| {
             let name = Bytes::from(name.to_ascii_lowercase());
-            let lines: Vec<&[u8]> = lines(request, FieldName::of(&name), &name).collect();
-            let value = (!lines.is_empty()).then(|| Bytes::from(lines.join(&b", "[..])));
+            let value = joined(request, FieldName::of(&name), &name);
             Selecting::new(name, value)
         };
         response.members(FieldName::Vary).map(selecting).collect()
+    }
+
+    /// The request's lines under this name, joined; `None` when it has none.
+    pub fn presented(&self, request: &Fields) -> Option<Bytes> {
+        joined(request, self.id, &self.name)
     }
 
     // RFC 9111 §4.1: "The header fields from two requests are defined to match if and only if
@@ -72,6 +85,11 @@ impl Selecting {
         let len = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
         size_of::<Selecting>() + self.name.len() + len(&self.value) + len(&self.normal)
     }
+}
+
+fn joined(request: &Fields, id: FieldName, name: &[u8]) -> Option<Bytes> {
+    let lines: Vec<&[u8]> = lines(request, id, name).collect();
+    (!lines.is_empty()).then(|| Bytes::from(lines.join(&b", "[..])))
 }
 
 /// The values of all lines with this name. `name` counts only where it is not a listed one.

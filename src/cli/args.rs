@@ -37,6 +37,12 @@ Examples:
   larder cache warm urls.txt
   larder cache verify /var/cache/larder";
 
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  larder explain http://a.example/
+  larder explain --header 'Accept-Language: de' --header 'Cache-Control: max-age=60' http://a.example/
+  larder explain 2f1c0d9e00000017       a request, by the number that error pages and the JSON log show";
+
 /// Larder, a shared caching proxy for HTTP and HTTPS.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "larder", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
@@ -74,6 +80,9 @@ pub enum Command {
     /// Look at what the running larder has stored, and purge some of it
     #[command(subcommand, after_help = CACHE_EXAMPLES)]
     Cache(CacheCommand),
+    /// Say why a URL is a hit or a miss, or what became of a request, with the clauses of the RFCs
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
 }
 
 /// What can be done with a cache.
@@ -103,6 +112,22 @@ pub struct LookArgs {
     pub json: bool,
     #[command(flatten)]
     pub client: ClientArgs,
+}
+
+/// What to explain.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// A URL, or the number of a past request
+    #[arg(value_name = "URL|REQUEST")]
+    pub of: String,
+    /// The method of the request that is imagined
+    #[arg(long, default_value = "GET")]
+    pub method: String,
+    /// A field line that it would have; repeat it for more
+    #[arg(long, short = 'H', value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
+    #[command(flatten)]
+    pub look: LookArgs,
 }
 
 /// What to list.

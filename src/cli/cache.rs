@@ -42,7 +42,9 @@ pub(super) fn ask_cache(
     match ask(&cache_dir, &ControlRequest::Cache(request))? {
         ControlResponse::Cache(answer) => answered(answer),
         ControlResponse::Failed { message } => bail!(message),
-        ControlResponse::Done { .. } => bail!("an answer to another question"),
+        ControlResponse::Done { .. } | ControlResponse::Explained(_) => {
+            bail!("an answer to another question")
+        }
     }
 }
 

@@ -50,7 +50,9 @@ pub fn blocked(args: &ClientArgs) -> anyhow::Result<ExitCode> {
     match ask(&cache_dir, &ControlRequest::Blocked)? {
         ControlResponse::Done { patterns, .. } => print(&patterns),
         ControlResponse::Failed { message } => Err(anyhow::Error::msg(message)),
-        ControlResponse::Cache(_) => Err(anyhow::anyhow!("an answer to another question")),
+        ControlResponse::Cache(_) | ControlResponse::Explained(_) => {
+            Err(anyhow::anyhow!("an answer to another question"))
+        }
     }
 }
 
@@ -75,7 +77,9 @@ pub(super) fn tell(args: &ClientArgs, request: &ControlRequest) -> anyhow::Resul
     match ask(&cache_dir, request)? {
         ControlResponse::Done { message, .. } => print(&[message]),
         ControlResponse::Failed { message } => Err(anyhow::Error::msg(message)),
-        ControlResponse::Cache(_) => Err(anyhow::anyhow!("an answer to another question")),
+        ControlResponse::Cache(_) | ControlResponse::Explained(_) => {
+            Err(anyhow::anyhow!("an answer to another question"))
+        }
     }
 }
 

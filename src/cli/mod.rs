@@ -7,13 +7,15 @@ mod args;
 mod cache;
 mod commands;
 mod control_client;
+mod explain;
 mod open_store;
 mod running;
 mod serve;
 mod verify;
 mod warm;
 
-pub use args::{Args, CacheCommand, ClientArgs, Command, PatternArgs, ServeArgs};
+pub use args::{Args, CacheCommand, ClientArgs, Command, ExplainArgs, PatternArgs, ServeArgs};
 pub use cache::cache;
 pub use commands::{bad_config, block, blocked, check, failed, reload, unblock};
+pub use explain::explain;
 pub use serve::serve;

@@ -8,8 +8,8 @@ use tracing::{info, warn};
 
 use super::args::ServeArgs;
 use super::serve::apply_live;
-use crate::admin::cache;
 use crate::admin::control::{ControlRequest, ControlResponse};
+use crate::admin::{cache, explain};
 use crate::config::{CacheSettings, Settings};
 use crate::policy::{Policy, RuntimeBlocks, RuntimeError};
 use crate::proxy::Shared;
@@ -38,6 +38,10 @@ pub(super) async fn answer(running: &RefCell<Running>, request: ControlRequest) 
         ControlRequest::Cache(request) => {
             let (shared, listening, memory) = running.borrow().for_cache();
             return cache::answer(&shared, &listening, memory, request).await;
+        }
+        ControlRequest::Explain(question) => {
+            let shared = running.borrow().shared.clone();
+            return explain::answer(&shared, question).await;
         }
     };
     match result {

@@ -75,6 +75,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         limits: limits(&settings),
         instance,
         own,
+        origin_tls: None,
     };
     let shared = Arc::new(Shared::new(parts));
     apply_live(&shared, &settings.cache);
@@ -331,6 +332,7 @@ fn server_limits(settings: &Settings, descriptors: u64) -> ServerLimits {
         origin: OriginLimits {
             dns_timeout: server.dns_timeout,
             connect_timeout: server.connect_timeout,
+            tls_timeout: OriginLimits::default().tls_timeout,
             pool: PoolLimits::default(),
         },
     }

@@ -8,11 +8,11 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::chunked::{Chunk, ChunkError, ChunkLimits, ChunkedDecoder};
 use super::head::{RequestLine, check_start, parse_request, parse_response};
 use super::scan::{HeadScanner, HeadSpan};
-use super::{BodyLength, Fields, HeadError, HeadLimits, Method, Request, Response};
+use super::{BodyLength, Fields, HeadError, HeadLimits, Method, ReadHalf, Request, Response};
 
 /// The reading side of a connection with the octets that were read too far.
 #[derive(Debug)]
-pub struct Reader<R> {
+pub struct Reader<R = ReadHalf> {
     io: R,
     buffer: BytesMut,
     /// How much room the next read gets; grows while a peer fills it.
@@ -59,6 +59,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// What is read from.
     pub fn io(&self) -> &R {
         &self.io
+    }
+
+    /// As [`Reader::io`], to act on.
+    pub fn io_mut(&mut self) -> &mut R {
+        &mut self.io
     }
 
     /// What was read from, without the octets that were read too far.

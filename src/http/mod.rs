@@ -15,6 +15,7 @@ mod host;
 mod message;
 mod name;
 mod scan;
+mod stream;
 pub mod structured;
 #[cfg(test)]
 mod tests;
@@ -31,4 +32,5 @@ pub use host::{Host, HostError};
 pub use message::{BodyLength, Method, Request, Response, Version, reason_phrase};
 pub use name::FieldName;
 pub use scan::{FIELDS_MAX, HeadLimits};
+pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use uri::{Authority, HostField, Scheme, Target, TargetError, TargetUri};

@@ -4,9 +4,8 @@
 use std::io::{self, IoSlice, Write};
 
 use bytes::Bytes;
-use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use super::{FieldName, Fields, is_forbidden_trailer, reason_phrase};
+use super::{FieldName, Fields, WriteHalf, is_forbidden_trailer, reason_phrase};
 
 /// Appends `HTTP/1.1 status reason CRLF`. An empty reason becomes the registered phrase.
 pub fn status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
@@ -78,7 +77,7 @@ impl<'a> Unsent<'a> {
 
     /// Writes as much as the socket takes in one system call; waits until it takes something.
     /// Gives the octets that have left.
-    pub async fn write_some<W: AsyncWrite + Unpin>(&mut self, io: &mut W) -> io::Result<usize> {
+    pub async fn write_some(&mut self, io: &mut WriteHalf) -> io::Result<usize> {
         // The front and 15 pieces a call; Linux takes up to 1,024, but a socket's buffer does not.
         let mut slices = [IoSlice::new(&[]); 16];
         let first = self.pieces.first().and_then(|piece| piece.get(self.gone..)).unwrap_or_default();
@@ -89,7 +88,7 @@ impl<'a> Unsent<'a> {
             *slice = IoSlice::new(octets);
             used += 1;
         }
-        let written = io.write_vectored(slices.get(..used).unwrap_or_default()).await?;
+        let written = io.write_some(slices.get(..used).unwrap_or_default()).await?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -111,7 +110,7 @@ impl<'a> Unsent<'a> {
 }
 
 /// Writes all of a head and the pieces behind it. Waits without a limit of its own.
-pub async fn write_all<W: AsyncWrite + Unpin>(io: &mut W, front: &[u8], pieces: &[Bytes]) -> io::Result<()> {
+pub async fn write_all(io: &mut WriteHalf, front: &[u8], pieces: &[Bytes]) -> io::Result<()> {
     let mut unsent = Unsent::new(front, pieces);
     while !unsent.is_done() {
         unsent.write_some(io).await?;

@@ -7,20 +7,22 @@
 mod dial;
 mod pool;
 mod resolve;
+mod tls;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 pub use pool::PoolLimits;
 pub use resolve::Resolver;
 
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
-use crate::http::{Authority, Reader, Scheme, TargetUri};
+use crate::http::{Authority, Reader, Scheme, Stream, TargetUri, WriteHalf};
 
 /// Limits on reaching an origin.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +31,8 @@ pub struct OriginLimits {
     pub dns_timeout: Duration,
     /// For a connection to be made, over all addresses; default 5 s.
     pub connect_timeout: Duration,
+    /// For the TLS handshake on a new connection; default 10 s.
+    pub tls_timeout: Duration,
     /// For idle connections.
     pub pool: PoolLimits,
 }
@@ -38,6 +42,7 @@ impl Default for OriginLimits {
         OriginLimits {
             dns_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
+            tls_timeout: Duration::from_secs(10),
             pool: PoolLimits::default(),
         }
     }
@@ -46,15 +51,15 @@ impl Default for OriginLimits {
 /// A connection to an origin.
 #[derive(Debug)]
 pub struct Connection {
-    pub reader: Reader<OwnedReadHalf>,
-    pub writer: OwnedWriteHalf,
+    pub reader: Reader,
+    pub writer: WriteHalf,
     pub peer: SocketAddr,
     /// How long it lay idle in the pool; `None` for a new one.
     pub idle: Option<Duration>,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, peer: SocketAddr) -> Connection {
+    fn new(stream: Stream, peer: SocketAddr) -> Connection {
         let (reader, writer) = stream.into_split();
         Connection { reader: Reader::new(reader), writer, peer, idle: None }
     }
@@ -77,13 +82,20 @@ pub struct Origins {
     clock: Clock,
     resolver: Resolver,
     limits: OriginLimits,
+    /// What TLS with origins trusts; without it there is none.
+    tls: Option<Arc<ClientConfig>>,
     pool: RefCell<pool::Pool>,
 }
 
 impl Origins {
     /// Without any connection yet.
-    pub fn new(clock: Clock, resolver: Resolver, limits: OriginLimits) -> Origins {
-        Origins { clock, resolver, limits, pool: RefCell::new(pool::Pool::new(limits.pool)) }
+    pub fn new(
+        clock: Clock,
+        resolver: Resolver,
+        limits: OriginLimits,
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Origins {
+        Origins { clock, resolver, limits, tls, pool: RefCell::new(pool::Pool::new(limits.pool)) }
     }
 
     /// An idle connection to this URI's origin that is at most `idle_max` old and still open.
@@ -103,14 +115,30 @@ impl Origins {
         None
     }
 
-    /// A new connection to this host and port.
-    pub async fn connect(
+    /// A new connection to this URI's origin, by TLS where the scheme says so.
+    pub async fn connect(&self, uri: &TargetUri, judge: &impl AddressJudge) -> Result<Connection, Failure> {
+        match uri.scheme {
+            Scheme::Http => self.connect_tunnel(&uri.authority, judge).await,
+            Scheme::Https => {
+                // Known before anything is dialled.
+                let config = self.tls.as_ref().ok_or_else(tls::unavailable)?;
+                let (stream, peer) = self.dial(&uri.authority, judge).await?;
+                let shaking_hands = tls::handshake(config, &uri.authority.host, stream);
+                let shaken = self.clock.timeout(self.limits.tls_timeout, shaking_hands).await;
+                let stream = shaken.unwrap_or_else(|_timed_out| Err(tls::timeout()))?;
+                Ok(Connection::new(stream, peer))
+            }
+        }
+    }
+
+    /// A new connection to this host and port, for octets as they are.
+    pub async fn connect_tunnel(
         &self,
         authority: &Authority,
         judge: &impl AddressJudge,
     ) -> Result<Connection, Failure> {
         let (stream, peer) = self.dial(authority, judge).await?;
-        Ok(Connection::new(stream, peer))
+        Ok(Connection::new(Stream::Tcp(stream), peer))
     }
 
     /// Keeps a connection for the next request to this URI's origin. Nothing may be unread.
@@ -155,7 +183,8 @@ impl Origins {
     }
 }
 
-/// What the pool sorts connections by.
+/// What the pool sorts connections by. With the scheme and the host it says by whose name a
+/// certificate was judged.
 type OriginKey = (Scheme, Authority);
 
 fn dns_timeout() -> Failure {

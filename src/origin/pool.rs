@@ -5,10 +5,7 @@
 //! found out by a look into the socket, not by what the event loop has noticed so far.
 
 use std::collections::HashMap;
-use std::os::fd::AsFd;
 use std::time::Duration;
-
-use rustix::net::{RecvFlags, recv};
 
 use super::{Connection, OriginKey};
 use crate::http::TargetUri;
@@ -54,7 +51,7 @@ impl Pool {
         while let Some(Idle { mut connection, since_ms }) = of_origin.pop() {
             self.total -= 1;
             let idle = Duration::from_millis(now_ms.saturating_sub(since_ms));
-            if idle <= idle_max.min(self.limits.idle) && is_open_and_silent(&connection) {
+            if idle <= idle_max.min(self.limits.idle) && connection.reader.io_mut().is_open_and_silent() {
                 connection.idle = Some(idle);
                 return Some(connection);
             }
@@ -76,7 +73,9 @@ impl Pool {
     pub(super) fn expire(&mut self, now_ms: u64) {
         let oldest = now_ms.saturating_sub(u64::try_from(self.limits.idle.as_millis()).unwrap_or(u64::MAX));
         self.idle.retain(|_, of_origin| {
-            of_origin.retain(|idle| idle.since_ms >= oldest && is_open_and_silent(&idle.connection));
+            of_origin.retain_mut(|idle| {
+                idle.since_ms >= oldest && idle.connection.reader.io_mut().is_open_and_silent()
+            });
             !of_origin.is_empty()
         });
         self.total = self.idle.values().map(Vec::len).sum();
@@ -85,12 +84,4 @@ impl Pool {
 
 fn key(uri: &TargetUri) -> OriginKey {
     (uri.scheme, uri.authority.clone())
-}
-
-fn is_open_and_silent(connection: &Connection) -> bool {
-    let socket = connection.reader.io().as_ref();
-    let mut octet = [0u8; 1];
-    // Nothing to read is what an idle connection looks like; an octet, an end or an error is not.
-    let found = recv(socket.as_fd(), &mut octet, RecvFlags::PEEK | RecvFlags::DONTWAIT);
-    matches!(found, Err(rustix::io::Errno::AGAIN))
 }

@@ -5,7 +5,7 @@ use super::local::Answer;
 use super::{Exchange, Shared};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::grammar::exact_decimal;
-use crate::http::{Authority, FieldName, Method, Request, Scheme, Target, TargetUri};
+use crate::http::{Authority, FieldName, Method, Request, Target, TargetUri};
 
 /// Where an admitted request goes.
 pub(super) enum Admitted {
@@ -45,9 +45,6 @@ pub(super) fn admit(exchange: &Exchange<'_>) -> Result<Admitted, Failure> {
             }
             if uri.authority.host.as_str() == OWN_NAME {
                 return Ok(Admitted::Local(Answer::OwnPage(uri.path_and_query.clone())));
-            }
-            if uri.scheme == Scheme::Https {
-                return Err(https_needs_connect());
             }
             policy.judge_target(uri)?;
             Admitted::Forward(uri.clone())
@@ -94,11 +91,6 @@ fn refuse_loop(shared: &Shared, request: &Request) -> Result<(), Failure> {
 fn not_an_origin() -> Failure {
     let public = "This is a proxy, not a web server: enter its address in the proxy settings of your program";
     Failure::new(ErrorType::HttpRequestError, Fault::Client, 400, public)
-}
-
-fn https_needs_connect() -> Failure {
-    let public = "An https URI is asked for through a tunnel (CONNECT)";
-    Failure::new(ErrorType::HttpRequestError, Fault::Client, 501, public)
 }
 
 fn own_name_in_tunnel() -> Failure {

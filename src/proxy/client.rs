@@ -2,17 +2,14 @@
 
 use std::net::SocketAddr;
 
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-
-use crate::http::{ConnectionOptions, Reader, Request, Version};
+use crate::http::{ConnectionOptions, Reader, Request, Stream, Version, WriteHalf};
 use crate::policy::ListenerScope;
 
 /// A client's connection.
 #[derive(Debug)]
 pub struct Client {
-    pub reader: Reader<OwnedReadHalf>,
-    pub writer: OwnedWriteHalf,
+    pub reader: Reader,
+    pub writer: WriteHalf,
     pub peer: SocketAddr,
     /// What the listener it came in on admits.
     pub scope: ListenerScope,
@@ -39,7 +36,7 @@ pub enum Next {
 
 impl Client {
     /// Takes a connection over.
-    pub fn new(stream: TcpStream, peer: SocketAddr, scope: ListenerScope) -> Client {
+    pub fn new(stream: Stream, peer: SocketAddr, scope: ListenerScope) -> Client {
         let (reader, writer) = stream.into_split();
         Client {
             reader: Reader::new(reader),

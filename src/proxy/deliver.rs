@@ -1,8 +1,6 @@
 //! Delivering a response that is arriving: from a fill that it shares, or straight from the
 //! origin's connection.
 
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-
 use super::collapse::{Course, Filling, Flight};
 use super::forward::Reply;
 use super::record::Record;
@@ -12,7 +10,7 @@ use super::{Client, Exchange, Interrupted, Next, Proxy, parts, stored};
 use crate::caching::{Answer, Decision, ForwardReason, Handled, Outcome, answer};
 use crate::http::grammar::{Members, exact_decimal};
 use crate::http::{
-    BodyLength, Content, FieldName, Fields, Method, Reader, Request, Response, TargetUri, Version,
+    BodyLength, Content, FieldName, Fields, Method, Reader, Request, Response, TargetUri, Version, WriteHalf,
 };
 use crate::origin::{AddressJudge as _, Connection};
 use crate::store::{Arrived, FillReader};
@@ -161,7 +159,7 @@ pub(super) async fn pass(
 /// A client's writing side, whether it stays open, and the record of what it gets.
 #[derive(Debug)]
 pub(super) struct Towards<'a> {
-    pub writer: &'a mut OwnedWriteHalf,
+    pub writer: &'a mut WriteHalf,
     pub scratch: &'a mut Vec<u8>,
     pub record: &'a mut Record,
     pub keep_open: bool,
@@ -173,7 +171,7 @@ pub(super) async fn pass_content(
     to: Towards<'_>,
     request: &Request,
     response: &Response,
-    reader: &mut Reader<OwnedReadHalf>,
+    reader: &mut Reader,
     outcome: Outcome,
 ) -> Result<(), Interrupted> {
     let shared = &proxy.shared;

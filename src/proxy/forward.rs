@@ -6,8 +6,6 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::tcp::OwnedReadHalf;
 
 use super::record::Record;
 use super::render::interim_head;
@@ -18,7 +16,7 @@ use crate::http::grammar::exact_decimal;
 use crate::http::write::{field, field_line, number_field};
 use crate::http::{
     BodyLength, ConnectionOptions, FieldName, Method, ReadHeadError, Reader, Request, Response, TargetUri,
-    Version,
+    Version, WriteHalf,
 };
 use crate::origin::{AddressJudge, Connection};
 use crate::policy::ListenerScope;
@@ -152,7 +150,7 @@ pub(super) async fn ask(
             Err(Unanswered::Interrupted(interrupted)) => return Err(interrupted),
         }
     }
-    let mut connection = exchange.proxy.origins.connect(&uri.authority, &exchange.judge()).await?;
+    let mut connection = exchange.proxy.origins.connect(uri, &exchange.judge()).await?;
     exchange.record.asks(&connection);
     match send_and_wait(exchange, &mut connection, head).await {
         Ok(response) => Ok(reply(exchange.proxy, response, connection, request_time)),
@@ -229,7 +227,7 @@ async fn send_and_wait(
 /// Sends an interim response on, unless the client speaks HTTP/1.0, which has none.
 pub(super) async fn forward_interim(
     proxy: &Proxy,
-    writer: &mut tokio::net::tcp::OwnedWriteHalf,
+    writer: &mut WriteHalf,
     client: Version,
     response: &Response,
     record: &mut Record,
@@ -269,7 +267,7 @@ impl HeadFailure {
 /// Reads one response head within the time that an origin has for it.
 pub(super) async fn response_head(
     proxy: &Proxy,
-    reader: &mut Reader<OwnedReadHalf>,
+    reader: &mut Reader,
     method: &Method,
     record: &mut Record,
 ) -> Result<Response, HeadFailure> {

@@ -17,6 +17,7 @@ mod local;
 mod offline;
 mod partial;
 mod parts;
+mod recent;
 mod record;
 mod refuse;
 mod render;
@@ -37,11 +38,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rustls::ClientConfig;
 
 pub use client::{Client, Next};
 pub use exchange::exchange;
 use record::Record;
 
+pub use recent::{Recalled, Recent};
 pub use record::Counters;
 pub use refuse::{refuse_connection, refuse_head};
 pub use rules::Rules;
@@ -70,11 +73,14 @@ pub struct Shared {
     pub pseudonym: String,
     /// Larder's own listeners, which are never destinations.
     pub own: Vec<SocketAddr>,
+    /// What TLS with origins trusts; without it no `https` URI is fetched.
+    pub origin_tls: Option<Arc<ClientConfig>>,
     pub counters: Counters,
     /// The operator's rules for caching, swapped whole.
     pub rules: Rules,
     pub searches: Searches,
     offline: AtomicBool,
+    pub recent: Recent,
     flights: collapse::Flights,
     requests: AtomicU64,
 }
@@ -119,6 +125,7 @@ pub struct Parts {
     /// Random; tells instances apart in `Via`.
     pub instance: u32,
     pub own: Vec<SocketAddr>,
+    pub origin_tls: Option<Arc<ClientConfig>>,
 }
 
 /// The name of an instance in `Via`.
@@ -144,10 +151,12 @@ impl Shared {
             limits: parts.limits,
             pseudonym: pseudonym(parts.instance),
             own: parts.own,
+            origin_tls: parts.origin_tls,
             counters: Counters::default(),
             rules: Rules::default(),
             searches: Searches::default(),
             offline: AtomicBool::new(false),
+            recent: Recent::default(),
             flights: collapse::Flights::default(),
             requests: AtomicU64::new(u64::from(parts.instance) << 32),
         }

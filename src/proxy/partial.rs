@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt as _;
 
 use super::forward::{Extra, JUST_USED, Judge, Reply, request_head};
 use super::sender::{More, Sender};
@@ -70,7 +69,7 @@ impl Asking<'_> {
         let mut connection = match idle {
             Some(connection) => connection,
             None => {
-                let connected = origins.connect(&self.uri.authority, &judge).await;
+                let connected = origins.connect(self.uri, &judge).await;
                 connected.map_err(|failure: Failure| Unsupplied::Failed(failure.to_string()))?
             }
         };

@@ -7,7 +7,6 @@
 use std::io;
 
 use bytes::Bytes;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::partial::Completion;
@@ -16,8 +15,8 @@ use super::sender::{More, Sender};
 use super::splice::Pipe;
 use super::{Interrupted, splice};
 use crate::caching::ByteRange;
-use crate::http::Fields;
 use crate::http::write::chunk_size_line;
+use crate::http::{Fields, WriteHalf};
 use crate::store::{Extent, Part};
 
 /// A part whose octets are ready, or are being made so.
@@ -149,22 +148,21 @@ struct Moving<'a> {
 
 impl Moving<'_> {
     /// Sends what the socket takes at once; waits until it takes something.
-    async fn some(&mut self, writer: &mut OwnedWriteHalf) -> io::Result<u64> {
-        if splice::AVAILABLE && self.extent.descriptor().is_some() {
+    async fn some(&mut self, writer: &mut WriteHalf) -> io::Result<u64> {
+        if let Some(to) = writer.tcp().filter(|_| splice::AVAILABLE && self.extent.descriptor().is_some()) {
             if self.pipe.is_none() {
                 *self.pipe = Pipe::new().ok();
             }
             if let Some(pipe) = self.pipe {
                 let from = (self.extent.at() + self.sent, self.extent.length() - self.sent);
-                let (file, to) = (self.extent.descriptor(), (*writer).as_ref());
-                return pipe.file_to_socket(file, from, to, self.more).await;
+                return pipe.file_to_socket(self.extent.descriptor(), from, to, self.more).await;
             }
         }
         self.copied(writer).await
     }
 
     /// The same through memory.
-    async fn copied(&self, writer: &mut OwnedWriteHalf) -> io::Result<u64> {
+    async fn copied(&self, writer: &mut WriteHalf) -> io::Result<u64> {
         const COPIED_AT_ONCE: u64 = 128 * 1024;
         let (extent, sent) = (self.extent.clone(), self.sent);
         let read = spawn_blocking(move || extent.read(sent, COPIED_AT_ONCE)).await;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::debug;
 
-use super::{Client, Next, Shared};
+use super::{Client, Next, Recalled, Shared};
 use crate::caching::{Decision, ForwardReason, Handled, Outcome};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{FieldName, Request, Target, Timestamp};
@@ -220,6 +220,7 @@ impl Record {
         if let Some(rule) = self.outcome.rule {
             shared.rules.count(rule);
         }
+        self.remember(shared, request);
         if self.logged {
             self.write(shared, url, Some(request));
         }
@@ -263,6 +264,24 @@ impl Record {
             error: self.error,
             detail: self.detail.as_deref(),
         });
+    }
+
+    fn remember(&self, shared: &Shared, request: &Request) {
+        let finished_ms = shared.clock.now_ms();
+        let about = Recalled {
+            id: self.id,
+            finished_ms,
+            took_ms: finished_ms.saturating_sub(self.started_ms),
+            client: self.client,
+            method: String::new(),
+            url: Vec::new(),
+            status: self.status,
+            outcome: self.outcome,
+            error: self.error,
+            rule: self.rule.clone(),
+            detail: self.detail.clone(),
+        };
+        shared.recent.remember(request, about);
     }
 
     fn count(&self, counters: &Counters) {

@@ -94,12 +94,12 @@ impl Shared {
     }
 
     /// The rule by which a request is not for the cache.
-    pub(super) fn never(&self, request: &Request) -> Option<RuleName> {
+    pub fn never(&self, request: &Request) -> Option<RuleName> {
         self.rules.load()?.never(asked_for(request)?, &request.method)
     }
 
     /// As [`decide`].
-    pub(super) fn decide(&self, request: &Request, stored: &[&StoredHead]) -> (Decision, Option<RuleName>) {
+    pub fn decide(&self, request: &Request, stored: &[&StoredHead]) -> (Decision, Option<RuleName>) {
         let now = self.clock.now();
         let ask = |policy: &CachePolicy| decide(request, stored, now, policy);
         if !self.rules.any.load(Ordering::Acquire) {
@@ -134,7 +134,7 @@ impl Shared {
     }
 
     /// The policy for a stored response that answers this request.
-    pub(super) fn policy_for(&self, request: &Request, head: &StoredHead) -> Cow<'_, CachePolicy> {
+    pub fn policy_for(&self, request: &Request, head: &StoredHead) -> Cow<'_, CachePolicy> {
         let applied = self.rules.load().and_then(|rules| self.applied(&rules, request, head));
         match applied {
             Some(applied) => Cow::Owned(applied.policy(&self.cache_policy)),

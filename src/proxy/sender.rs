@@ -5,20 +5,19 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::tcp::OwnedWriteHalf;
 
 use super::record::Record;
 use super::render::Framing;
 use super::{Exchange, Interrupted};
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
-use crate::http::Fields;
 use crate::http::write::{Unsent, chunk_size_line, last_chunk, write_all};
+use crate::http::{Fields, WriteHalf};
 
 /// A response under way.
 #[derive(Debug)]
 pub(super) struct Sender<'a> {
-    pub writer: &'a mut OwnedWriteHalf,
+    pub writer: &'a mut WriteHalf,
     pub clock: &'a Clock,
     /// How long the client may take nothing.
     pub idle: Duration,

@@ -10,13 +10,11 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::net::Shutdown;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt as _;
 
 use super::record::Record;
 use super::{Exchange, Interrupted, Next, Proxy, splice};
-use crate::http::{Authority, Version};
+use crate::http::{Authority, ReadHalf, Version, WriteHalf};
 use crate::origin::Connection;
 
 /// Octets in one direction after which splicing pays; a pipe costs three system calls.
@@ -27,7 +25,7 @@ const BUFFER: usize = 16 * 1024;
 /// Opens the tunnel that a CONNECT request asks for, and serves it to its end.
 pub(super) async fn connect(exchange: &mut Exchange<'_>, authority: &Authority) -> Result<Next, Interrupted> {
     exchange.proxy.shared.online()?;
-    let connection = exchange.proxy.origins.connect(authority, &exchange.judge()).await?;
+    let connection = exchange.proxy.origins.connect_tunnel(authority, &exchange.judge()).await?;
     exchange.record.tunnel(connection.peer);
     // RFC 9110 §9.3.6: no Content-Length, no Transfer-Encoding; the client takes what follows
     // for the tunnel's octets.
@@ -48,11 +46,11 @@ pub(super) async fn relay(
 ) -> Result<Next, Interrupted> {
     let early_up = exchange.client.reader.take_buffered();
     let early_down = connection.reader.take_buffered();
-    let client_side = exchange.client.reader.io().as_ref();
-    let origin_side = connection.reader.io().as_ref();
+    let client = (exchange.client.reader.io_mut(), &mut exchange.client.writer);
+    let origin = (connection.reader.io_mut(), &mut connection.writer);
     let carrying = Carrying { record: exchange.record, up: Carried::default(), down: Carried::default() };
     let ended = tokio::select! {
-        result = both_ways(client_side, origin_side, (&early_up, &early_down), &carrying) => result,
+        result = both_ways(client, origin, (&early_up, &early_down), &carrying) => result,
         () = silence(exchange.proxy, &carrying.up, &carrying.down) => Err(io::ErrorKind::TimedOut.into()),
     };
     match ended {
@@ -66,13 +64,13 @@ pub(super) async fn relay(
 /// Carries both directions until each has ended. A side that takes no more may still have
 /// something to say: only a failure to read ends the tunnel for both.
 async fn both_ways(
-    client: &TcpStream,
-    origin: &TcpStream,
+    client: (&mut ReadHalf, &mut WriteHalf),
+    origin: (&mut ReadHalf, &mut WriteHalf),
     early: (&Bytes, &Bytes),
     carrying: &Carrying<'_>,
 ) -> io::Result<()> {
-    let mut up = pin!(direction(client, origin, early.0, &carrying.up));
-    let mut down = pin!(direction(origin, client, early.1, &carrying.down));
+    let mut up = pin!(direction(client.0, origin.1, early.0, &carrying.up));
+    let mut down = pin!(direction(origin.0, client.1, early.1, &carrying.down));
     let (mut up_ended, mut down_ended) = (false, false);
     while !(up_ended && down_ended) {
         let ended = tokio::select! {
@@ -126,46 +124,35 @@ impl Carried {
     }
 }
 
-async fn direction(from: &TcpStream, to: &TcpStream, early: &Bytes, carried: &Carried) -> Result<(), Broken> {
-    write_all(to, early).await.map_err(|_gone| Broken::Write)?;
+async fn direction(
+    from: &mut ReadHalf,
+    to: &mut WriteHalf,
+    early: &Bytes,
+    carried: &Carried,
+) -> Result<(), Broken> {
+    to.write_all(early).await.map_err(|_gone| Broken::Write)?;
     carried.add(early.len());
     let ended = copy_some(from, to, carried).await?;
-    if !ended {
+    if !ended && let (Some(from), Some(to)) = (from.tcp(), to.tcp()) {
         splice::until_end(from, to, carried).await?;
     }
     // RFC 9110 §9.3.6 lets the other direction go on; a half-close passes the end through.
-    match rustix::net::shutdown(to, Shutdown::Write) {
-        Ok(()) | Err(rustix::io::Errno::NOTCONN) => Ok(()),
-        Err(_gone) => Err(Broken::Write),
-    }
+    to.shutdown().await.map_err(|_gone| Broken::Write)
 }
 
-/// Copies until the end (true), or until splicing pays (false).
-async fn copy_some(from: &TcpStream, to: &TcpStream, carried: &Carried) -> Result<bool, Broken> {
+/// Copies until the end (true), or until splicing pays (false): octets within TLS never get there.
+async fn copy_some(from: &mut ReadHalf, to: &mut WriteHalf, carried: &Carried) -> Result<bool, Broken> {
+    let may_splice = splice::AVAILABLE && from.tcp().is_some() && to.tcp().is_some();
     let mut buffer = vec![0; BUFFER];
-    while carried.octets.get() < SPLICE_FROM || !splice::AVAILABLE {
-        let reading = from.async_io(Interest::READABLE, || from.try_read(&mut buffer));
-        let length = reading.await.map_err(Broken::Read)?;
+    while carried.octets.get() < SPLICE_FROM || !may_splice {
+        let length = from.read(&mut buffer).await.map_err(Broken::Read)?;
         if length == 0 {
             return Ok(true);
         }
-        write_all(to, buffer.get(..length).unwrap_or_default()).await.map_err(|_gone| Broken::Write)?;
+        to.write_all(buffer.get(..length).unwrap_or_default()).await.map_err(|_gone| Broken::Write)?;
         carried.add(length);
     }
     Ok(false)
-}
-
-async fn write_all(to: &TcpStream, octets: &[u8]) -> io::Result<()> {
-    let mut left = octets;
-    while !left.is_empty() {
-        to.writable().await?;
-        match to.try_write(left) {
-            Ok(written) => left = left.get(written..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// Ends when neither direction has carried anything for the whole idle time.

@@ -8,9 +8,6 @@
 use std::cell::Cell;
 use std::pin::pin;
 
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-
 use super::deliver::{Towards, keep, pass_content, passed_framing};
 use super::fetch::ttl;
 use super::fill::{Start, known_length};
@@ -26,7 +23,7 @@ use crate::error::{ErrorType, Failure, Fault};
 use crate::http::write::{chunk_size_line, field, last_chunk, write_all};
 use crate::http::{
     BodyLength, ConnectionOptions, Content, ContentError, FieldName, Method, Reader, Request, Response,
-    TargetUri, Version,
+    TargetUri, Version, WriteHalf,
 };
 use crate::origin::Connection;
 use crate::store::{FillWriter, Generation, Key};
@@ -125,7 +122,7 @@ async fn connect(exchange: &Exchange<'_>, uri: &TargetUri) -> Result<Connection,
     let pooled = may_reuse.then(|| proxy.origins.idle_connection(uri, &judge, JUST_USED)).flatten();
     match pooled {
         Some(connection) => Ok(connection),
-        None => proxy.origins.connect(&uri.authority, &judge).await,
+        None => proxy.origins.connect(uri, &judge).await,
     }
 }
 
@@ -149,8 +146,8 @@ async fn upload(
     proxy: &Proxy,
     request: &Request,
     head: &[u8],
-    reader: &mut Reader<OwnedReadHalf>,
-    writer: &mut OwnedWriteHalf,
+    reader: &mut Reader,
+    writer: &mut WriteHalf,
 ) -> Result<u64, UploadError> {
     let limits = &proxy.shared.limits;
     let clock = &proxy.shared.clock;
@@ -250,7 +247,7 @@ struct Answering<'a> {
 }
 
 impl Answering<'_> {
-    async fn run(self, to: Towards<'_>, reader: &mut Reader<OwnedReadHalf>) -> Result<Answered, Interrupted> {
+    async fn run(self, to: Towards<'_>, reader: &mut Reader) -> Result<Answered, Interrupted> {
         let request_time = self.proxy.shared.clock.now();
         let mut interim = 0;
         let response = loop {

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 
 use super::{Phase, ServerLimits};
@@ -82,8 +82,7 @@ pub(super) async fn close(mut client: Client, next: Next, clock: &Clock) {
             let _either_way = clock.timeout(LINGER, lingering).await;
         }
         Next::Reset => {
-            let socket = socket2::SockRef::from(client.reader.io().as_ref());
-            let _best_effort = socket.set_linger(Some(Duration::ZERO));
+            let _best_effort = client.reader.io().reset_at_end();
             // Dropping it the usual way would end the stream in order first.
             client.writer.forget();
         }

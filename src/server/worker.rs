@@ -16,6 +16,7 @@ use tokio::task::{JoinSet, LocalSet};
 use super::slots::{Full, Slots};
 use super::{Phase, ResolverSource, ServerLimits, connection};
 use crate::error::{ErrorType, Failure, Fault};
+use crate::http::Stream;
 use crate::origin::Origins;
 use crate::policy::ListenerScope;
 use crate::proxy::{Client, Proxy, Shared, refuse_connection};
@@ -46,7 +47,12 @@ impl Worker {
             };
         let local = LocalSet::new();
         local.block_on(&runtime, async {
-            let origins = Origins::new(self.shared.clock.clone(), (self.resolver)(), self.limits.origin);
+            let origins = Origins::new(
+                self.shared.clock.clone(),
+                (self.resolver)(),
+                self.limits.origin,
+                self.shared.origin_tls.clone(),
+            );
             let proxy = Proxy {
                 shared: self.shared.clone(),
                 origins: Rc::new(origins),
@@ -121,7 +127,7 @@ impl Accepting {
                 _changed = phase.changed() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        connections.spawn_local(self.clone().serve(Client::new(stream, peer, scope)));
+                        connections.spawn_local(self.clone().serve(Client::new(Stream::Tcp(stream), peer, scope)));
                     }
                     Err(error) => self.accept_failed(&error, &mut reserve, &listener).await,
                 },

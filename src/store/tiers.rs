@@ -233,7 +233,8 @@ impl Tiers {
         // A one-hit wonder stays in memory: what is used comes when memory lets it go. Chunks
         // were let in before they came.
         let is_in_memory = object.content.pieces().is_some();
-        if is_in_memory && occasion == Occasion::Arrived && !replaces && !disk.disk.admits(key.hash) {
+        let octets = Some(object.content.length());
+        if is_in_memory && occasion == Occasion::Arrived && !replaces && !disk.disk.admits(key.hash, octets) {
             tracing::debug!("{} is in memory only: disk-once", key.uri);
             return;
         }
@@ -271,7 +272,7 @@ impl Chunks for ToDisk {
             return Err("disk-read-only");
         }
         // What replaces something comes again, too.
-        let is_wanted = tier.contains(self.id.key) || tier.disk.admits(self.id.key);
+        let is_wanted = tier.contains(self.id.key) || tier.disk.admits(self.id.key, octets);
         if is_wanted { Ok(()) } else { Err("disk-once") }
     }
 

@@ -8,16 +8,19 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its own part of the world")]
 
 mod answer;
+mod certificates;
 mod client;
 mod command;
 mod gate;
 mod message;
 mod origin;
 mod process;
+mod transport;
 mod wire;
 mod world;
 
 pub use answer::Answer;
+pub use certificates::Certificates;
 pub use client::{Client, Response, request};
 pub use command::{Ended, Folder, larder};
 pub use gate::Gate;

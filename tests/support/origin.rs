@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use super::answer::Ending;
 use super::message::{Body, End, Framing, Head};
 use super::{Answer, HANG_GUARD, Wire};
+use rustls::ServerConfig;
 
 /// A request as an origin got it.
 #[derive(Clone, Debug)]
@@ -42,6 +43,7 @@ pub struct Origin {
 
 #[derive(Default)]
 struct Shared {
+    tls: Option<Arc<ServerConfig>>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -76,10 +78,20 @@ impl Origin {
         Origin::on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
     }
 
+    /// As [`Origin::start`], but it speaks TLS.
+    pub fn start_tls(config: Arc<ServerConfig>) -> Origin {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Origin::with(listener, Shared { tls: Some(config), ..Shared::default() })
+    }
+
     /// Starts on a listener.
     pub fn on(listener: TcpListener) -> Origin {
+        Origin::with(listener, Shared::default())
+    }
+
+    fn with(listener: TcpListener, shared: Shared) -> Origin {
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(shared);
         let accepting = std::thread::spawn({
             let shared = shared.clone();
             move || shared.accept(&listener)
@@ -100,6 +112,11 @@ impl Origin {
     /// The URI of a path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// The URI of a path at an origin that speaks TLS under this name.
+    pub fn https_url(&self, name: &str, path: &str) -> String {
+        format!("https://{name}:{}{path}", self.address.port())
     }
 
     /// Answers requests for a path (and query). Called again for the same path it adds the
@@ -236,6 +253,9 @@ impl Shared {
 
     fn serve(&self, connection: usize, stream: TcpStream) {
         let mut wire = Wire::patient(stream);
+        if let Some(config) = &self.tls {
+            wire = wire.accept_tls(config.clone());
+        }
         while let Ok(head) = wire.head() {
             let number = self.change(|state| {
                 state.seen.push(Seen { connection, head: head.clone(), body: None });
@@ -254,7 +274,10 @@ impl Shared {
             }
             match answer.play(&head, &mut wire) {
                 Ending::Open => {}
-                Ending::Close => break,
+                Ending::Close => {
+                    wire.half_close();
+                    break;
+                }
                 Ending::Reset => {
                     wire.reset_on_drop();
                     break;

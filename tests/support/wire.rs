@@ -1,16 +1,20 @@
 //! One end of a connection: octets out, messages in.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::{ClientConfig, ServerConfig};
 
 use super::HANG_GUARD;
 use super::message::{Body, End, Fields, Framing, Head, field, latin1};
+use super::transport::Transport;
 
 /// A socket with the octets that were read too far.
 #[derive(Debug)]
 pub struct Wire {
-    stream: TcpStream,
+    stream: Transport,
     buffer: Vec<u8>,
 }
 
@@ -20,13 +24,13 @@ impl Wire {
         stream.set_read_timeout(Some(HANG_GUARD)).unwrap();
         stream.set_write_timeout(Some(HANG_GUARD)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Wire { stream, buffer: Vec::new() }
+        Wire { stream: Transport::Plain(stream), buffer: Vec::new() }
     }
 
     /// As [`Wire::new`], but waits for octets without end: for a peer that others cut off.
     pub fn patient(stream: TcpStream) -> Wire {
         let wire = Wire::new(stream);
-        wire.stream.set_read_timeout(None).unwrap();
+        wire.stream().set_read_timeout(None).unwrap();
         wire
     }
 
@@ -37,7 +41,19 @@ impl Wire {
 
     /// The socket itself.
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.stream.socket()
+    }
+
+    /// Goes on within TLS, as the server. What goes wrong in the handshake is seen by who reads.
+    pub fn accept_tls(self, config: Arc<ServerConfig>) -> Wire {
+        assert!(self.buffer.is_empty(), "octets before TLS: {:?}", latin1(&self.buffer));
+        Wire { stream: self.stream.accept_tls(config), ..self }
+    }
+
+    /// Goes on within TLS, as a client of the server with this name.
+    pub fn connect_tls(self, config: Arc<ClientConfig>, name: &str) -> Wire {
+        assert!(self.buffer.is_empty(), "octets before TLS: {:?}", latin1(&self.buffer));
+        Wire { stream: self.stream.connect_tls(config, name), ..self }
     }
 
     /// Sends octets; false if the peer has closed. That is no failure of the test: what a peer
@@ -52,7 +68,7 @@ impl Wire {
 
     /// Sends at most these octets, until nobody has taken any for `patience`; gives how many.
     pub fn send_while_taken(&mut self, bytes: &[u8], patience: Duration) -> usize {
-        self.stream.set_write_timeout(Some(patience)).unwrap();
+        self.stream().set_write_timeout(Some(patience)).unwrap();
         let mut sent = 0;
         while sent < bytes.len() {
             match self.stream.write(&bytes[sent..]) {
@@ -61,19 +77,19 @@ impl Wire {
                 Err(_nobody_reads) => break,
             }
         }
-        self.stream.set_write_timeout(Some(HANG_GUARD)).unwrap();
+        self.stream().set_write_timeout(Some(HANG_GUARD)).unwrap();
         sent
     }
 
     /// Says that nothing more will be sent.
     pub fn half_close(&mut self) {
         // The peer may have closed already.
-        drop(self.stream.shutdown(Shutdown::Write));
+        drop(self.stream.half_close());
     }
 
     /// Makes dropping the connection a reset.
     pub fn reset_on_drop(&self) {
-        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+        socket2::SockRef::from(self.stream()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     /// Reads a head; `Err` with what there was when the connection ended before its end.
@@ -124,18 +140,18 @@ impl Wire {
 
     /// Whether octets or the end are there now.
     pub fn is_answered(&mut self) -> bool {
-        self.stream.set_nonblocking(true).unwrap();
-        let peeked = self.stream.peek(&mut [0]);
-        self.stream.set_nonblocking(false).unwrap();
+        self.stream().set_nonblocking(true).unwrap();
+        let peeked = self.stream().peek(&mut [0]);
+        self.stream().set_nonblocking(false).unwrap();
         !self.buffer.is_empty() || !matches!(peeked, Err(error) if is_timeout(&error))
     }
 
     /// Whether octets come, or the end, within a time. For waits whose end another thread has
     /// to bring about in steps.
     pub fn is_answered_within(&mut self, patience: Duration) -> bool {
-        self.stream.set_read_timeout(Some(patience)).unwrap();
-        let peeked = self.stream.peek(&mut [0]);
-        self.stream.set_read_timeout(Some(HANG_GUARD)).unwrap();
+        self.stream().set_read_timeout(Some(patience)).unwrap();
+        let peeked = self.stream().peek(&mut [0]);
+        self.stream().set_read_timeout(Some(HANG_GUARD)).unwrap();
         !self.buffer.is_empty() || !matches!(peeked, Err(error) if is_timeout(&error))
     }
 
@@ -221,7 +237,10 @@ impl Wire {
 }
 
 fn is_closed(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted)
+    use ErrorKind as E;
+    // Within TLS: an end without its alert, and a handshake that failed.
+    let within_tls = matches!(error.kind(), E::UnexpectedEof | E::InvalidData);
+    within_tls || matches!(error.kind(), E::ConnectionReset | E::BrokenPipe | E::ConnectionAborted)
 }
 
 fn is_timeout(error: &io::Error) -> bool {

@@ -16,6 +16,7 @@ use larder::policy::{Config, Policy};
 use larder::proxy::{Counters, Limits, Parts, Shared};
 use larder::server::{ResolverSource, Server, ServerLimits, bind};
 use larder::store::{Store, StoreSettings};
+use rustls::ClientConfig;
 
 use super::{Client, Origin, Response, eventually};
 
@@ -41,6 +42,8 @@ pub struct Setup {
     pub listen: SocketAddr,
     /// Format of an access log in a file of the world's own.
     pub access_log: Option<Format>,
+    /// What TLS with origins trusts.
+    pub origin_tls: Option<Arc<ClientConfig>>,
 }
 
 impl Setup {
@@ -71,6 +74,7 @@ impl Default for Setup {
             workers: 1,
             listen: SocketAddr::new(loopback, 0),
             access_log: None,
+            origin_tls: None,
         }
     }
 }
@@ -111,6 +115,7 @@ impl World {
             limits: setup.limits,
             instance: next_instance(),
             own: bound.addresses().to_vec(),
+            origin_tls: setup.origin_tls,
         }));
         let hosts = Arc::new(setup.hosts);
         let resolver: Arc<ResolverSource> = Arc::new(move || Resolver::Table(hosts.clone()));

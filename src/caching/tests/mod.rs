@@ -1,6 +1,7 @@
 //! Tables for the questions of this room. Moments are seconds around [`NOW`], written as such in
 //! the tables: `{+10}` in a field value becomes that moment's HTTP date.
 
+mod explain;
 mod extensions;
 mod freshening;
 mod freshness;

@@ -29,7 +29,7 @@ const SEGMENTS_SPARE: u64 = 16;
 const NEW_RECORDS_PART: u64 = 8;
 const WRITTEN_SIZES_MIN: u64 = 2;
 /// Of a segment that goes, at most so many hundredths are written again: more would mean that
-/// the disk is mostly rewriting. The model in benches/eviction gains little beyond.
+/// the disk is mostly rewriting; a replay (benches/eviction) gains little beyond.
 const REINSERTED_PERCENT_MAX: u64 = 75;
 
 /// Writes until told to stop.

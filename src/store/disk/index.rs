@@ -37,6 +37,35 @@ pub struct Index {
 #[error("not a partition of the index")]
 pub struct InvalidPartition;
 
+/// Changes that are gathered to be made at once.
+#[derive(Debug)]
+pub struct Changes {
+    /// Fingerprints and their new places, of each partition; `None` forgets one.
+    partitions: Vec<Vec<(u64, Option<Place>)>>,
+    count: usize,
+}
+
+impl Default for Changes {
+    fn default() -> Changes {
+        Changes { partitions: vec![Vec::new(); PARTITIONS], count: 0 }
+    }
+}
+
+impl Changes {
+    /// Adds one behind the others.
+    pub fn push(&mut self, key: u128, place: Option<Place>) {
+        if let Some(changes) = self.partitions.get_mut((key >> 120) as usize) {
+            changes.push((fingerprint(key), place));
+            self.count += 1;
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
 impl Default for Index {
     fn default() -> Index {
         Index::new()
@@ -72,6 +101,27 @@ impl Index {
     /// Sets `new` if the key's record still lies at the slot and offset of `old`. Whether it did.
     pub fn replace_if(&self, key: u128, old: &Place, new: Place) -> bool {
         self.change_at(key, old.slot, old.offset, |place| *place = new)
+    }
+
+    /// Makes changes in their order, which come from reading a log: as [`Index::set`] and
+    /// [`Index::remove`], but for many at once, partition by partition, while its table is in the
+    /// processor's cache.
+    pub fn apply(&self, changes: &mut Changes) {
+        for (partition, changes) in self.partitions.iter().zip(&mut changes.partitions) {
+            let mut partition = lock(partition);
+            partition.reserve(changes.len());
+            for (print, place) in changes.drain(..) {
+                match place {
+                    Some(place) => {
+                        partition.set(print, place.encode());
+                    }
+                    None => {
+                        partition.remove(print);
+                    }
+                }
+            }
+        }
+        changes.count = 0;
     }
 
     /// Forgets a key. Whether it was there.

@@ -7,6 +7,7 @@
 //! Invariant: the index points only at records that were written whole. One thread writes, and
 //! it alone puts places into the index. What fails on the disk is a miss for whoever asked.
 
+mod admission;
 pub mod appender;
 pub mod checkpoint;
 pub mod extent;
@@ -31,6 +32,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
 
+use admission::WriteBudget;
 use files::{Files, Lock};
 use ghost::Ghost;
 use index::{Index, Place};
@@ -47,8 +49,8 @@ const QUEUE_MAX: u64 = 4 << 20;
 /// all that it holds counts as removed when it can be written to again.
 const UNWRITTEN_MAX: usize = 16_384;
 
-/// Up to here the disk takes anything, in hundredths of its size. Arbitrary.
-const FREE_PERCENT: u64 = 80;
+/// Octets of the largest record's content.
+const CHUNK_MAX: u64 = record::BODY_MAX as u64;
 
 /// How large a disk tier is, in octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +155,7 @@ struct Inner {
     index: Index,
     /// Keys that were refused or let go not long ago.
     ghost: Ghost,
+    budget: WriteBudget,
     segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
     queue: Mutex<Queue>,
     /// There is something to write, or to stop for.
@@ -223,12 +226,13 @@ impl Disk {
         let inner = Inner {
             folder: folder.to_owned(),
             files,
-            clock,
             settings,
             hash_key: superblock.hash_key,
             seq: AtomicU64::new(u64::from(superblock.epoch) << 40),
             index: Index::new(),
             ghost: Ghost::new(0),
+            budget: WriteBudget::new(settings.size, clock.monotonic_ms()),
+            clock,
             segments: RwLock::default(),
             queue: Mutex::default(),
             work: Condvar::new(),
@@ -279,18 +283,6 @@ impl Disk {
     /// Whether there is, or will be when the queue is written, a record of this key.
     pub fn contains(&self, key: u128) -> bool {
         self.inner.lock_queue().keys.contains_key(&key) || self.inner.index.find(key).is_some()
-    }
-
-    /// Whether the disk wants something new under this key. As long as there is room, anything;
-    /// then only what is asked for a second time: most responses never are.
-    pub fn admits(&self, key: u128) -> bool {
-        let inner = &self.inner;
-        let used = inner.used.load(Ordering::Relaxed);
-        if used < inner.settings.size / 100 * FREE_PERCENT || inner.ghost.take(key) {
-            return true;
-        }
-        inner.ghost.note(key);
-        false
     }
 
     /// Queues a record. Removals are never refused for want of room: they are small, and what

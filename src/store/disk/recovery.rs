@@ -12,11 +12,14 @@ use std::sync::{Arc, PoisonError};
 
 use super::checkpoint::{self, Checkpoint};
 use super::files::File;
-use super::index::Place;
+use super::index::{Changes, Place};
 use super::purges::PurgeScope;
 use super::record::{ALIGNMENT, Kind};
 use super::segment::{Entry, Segment, id_of, read_footer, read_record, scan, seal};
 use super::{Inner, slot_of};
+
+/// Changes of the index that are gathered before they are made: arbitrary, some 64 MiB.
+const CHANGES_MAX: usize = 2 << 20;
 
 /// Fills the index; gives the number of the last segment.
 pub(super) fn recover(inner: &Inner) -> io::Result<u64> {
@@ -24,6 +27,7 @@ pub(super) fn recover(inner: &Inner) -> io::Result<u64> {
     let mut ids: Vec<u64> = names.iter().filter_map(|name| id_of(name)).collect();
     ids.sort_unstable();
     let known_before = load_checkpoint(inner);
+    let mut changes = Changes::default();
     for &id in &ids {
         let path = inner.folder.join(super::segment::file_name(id));
         let opened = inner.files.open(&path).and_then(|file| {
@@ -34,7 +38,10 @@ pub(super) fn recover(inner: &Inner) -> io::Result<u64> {
         });
         match opened {
             Ok((length, file, entries)) => {
-                replay(inner, id, length, &entries);
+                replay(&mut changes, id, length, &entries);
+                if changes.count() >= CHANGES_MAX {
+                    inner.index.apply(&mut changes);
+                }
                 replay_purges(inner, &*file, &entries);
                 inner.used.fetch_add(length, Ordering::Relaxed);
                 let mut segments = inner.segments.write().unwrap_or_else(PoisonError::into_inner);
@@ -43,6 +50,7 @@ pub(super) fn recover(inner: &Inner) -> io::Result<u64> {
             Err(error) => tracing::warn!("{} is left out: {error}", path.display()),
         }
     }
+    inner.index.apply(&mut changes);
     // Never one that the saved index takes for older than it is.
     Ok(ids.last().copied().unwrap_or(0).max(known_before.saturating_sub(1)))
 }
@@ -89,19 +97,17 @@ fn end_with_list(inner: &Inner, path: &Path, entries: &[Entry], end: u64) {
     }
 }
 
-/// Does what the records of a segment say. A record ends, at the latest, where the next begins.
-fn replay(inner: &Inner, id: u64, length: u64, entries: &[Entry]) {
+/// Gathers what the records of a segment say. A record ends, at the latest, where the next begins.
+fn replay(changes: &mut Changes, id: u64, length: u64, entries: &[Entry]) {
     let ends = entries.iter().skip(1).map(|next| u64::from(next.offset) * ALIGNMENT).chain([length]);
     for (entry, end) in entries.iter().zip(ends) {
         match entry.kind {
-            Kind::Tombstone => {
-                inner.index.remove(entry.key);
-            }
+            Kind::Tombstone => changes.push(entry.key, None),
             Kind::Purge => {}
             _ => {
                 let length = end.saturating_sub(u64::from(entry.offset) * ALIGNMENT);
                 let length_max = u32::try_from(length).unwrap_or(u32::MAX);
-                inner.index.set(entry.key, place(id, entry.offset, length_max));
+                changes.push(entry.key, Some(place(id, entry.offset, length_max)));
             }
         }
     }

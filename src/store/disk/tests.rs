@@ -195,17 +195,19 @@ fn reclaim_keeps_what_is_used_and_never_revives() {
 fn a_full_disk_takes_what_is_asked_for_twice() {
     let folder = Folder::new();
     let disk = folder.open(DiskSettings { size: 256 << 10, segment_size: 16 << 10 });
-    assert!(disk.admits(key(1)) && disk.admits(key(1)), "an empty one takes anything");
+    let octets = Some(900);
+    assert!(disk.admits(key(1), octets) && disk.admits(key(1), octets), "an empty one takes anything");
     for number in 0..400 {
         assert!(write(&disk, record(key(number), 1, 900)));
     }
     assert!(disk.usage().used_bytes > 210 << 10);
-    assert!(!disk.admits(key(7777)), "for the first time");
-    assert!(disk.admits(key(7777)), "for the second time");
-    assert!(!disk.admits(key(7777)), "the note is used up");
+    assert!(disk.admits(key(7776), Some(256 << 10)), "the budget of a day has room for it");
+    assert!(!disk.admits(key(7777), octets), "for the first time");
+    assert!(disk.admits(key(7777), octets), "for the second time");
+    assert!(!disk.admits(key(7777), octets), "the note is used up");
     // What had to go is known, too.
     let gone = (0..400).find(|number| !disk.contains(key(*number))).expect("more than fits");
-    assert!(disk.admits(key(gone)));
+    assert!(disk.admits(key(gone), octets));
 }
 
 /// Files that can't be written from some operation on.

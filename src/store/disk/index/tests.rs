@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Index, InvalidPartition, PARTITIONS, Place};
+use super::{Changes, Index, InvalidPartition, PARTITIONS, Place};
 
 /// SplitMix64: the same numbers in every run.
 struct Numbers(u64);
@@ -278,4 +278,31 @@ fn partitions_are_those_of_the_top_octet() {
         assert_eq!((u32::from(partition), print), (place.slot, 5));
         assert_eq!(index.find(u128::from(partition) << 120 | 5), Some(place), "usable within for_each");
     });
+}
+
+#[test]
+fn changes_at_once_are_the_changes_one_by_one() {
+    let mut numbers = Numbers(7);
+    let keys: Vec<u128> = (0..7_000).map(|_| numbers.key()).collect();
+    let (once, each) = (Index::new(), Index::new());
+    let mut changes = Changes::default();
+    for round in 0..3 {
+        // Many keys are set again and some are forgotten, in every order.
+        for _ in 0..20_000 {
+            let key = keys[numbers.below(7_000) as usize];
+            if numbers.below(11) == 0 {
+                each.remove(key);
+                changes.push(key, None);
+            } else {
+                let place = at(round, numbers.below(1 << 18) as u32);
+                each.set(key, place);
+                changes.push(key, Some(place));
+            }
+        }
+        assert_eq!(changes.count(), 20_000);
+        once.apply(&mut changes);
+        assert_eq!(changes.count(), 0);
+        assert_eq!(once.entries(), each.entries());
+        assert!(keys.iter().all(|key| once.find(*key) == each.find(*key)), "{round}");
+    }
 }

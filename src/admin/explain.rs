@@ -1,0 +1,306 @@
+//! `larder explain`: why a URL would be answered as it would be, and what became of a past request.
+//!
+//! Invariant: looking changes nothing: it is no use of what is stored, and asks no origin. The
+//! decision is the one that a request would meet (`caching::explain`), the policy the one in force.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::control::ControlResponse;
+use crate::caching::{
+    Decision, Explanation, ForwardReason, Handled, Line, NotStored, RuleName, explain, selected,
+};
+use crate::http::{BodyLength, Fields, Method, Request, Target, TargetUri, Timestamp, Version};
+use crate::proxy::{Recalled, Shared};
+use crate::store::Stored;
+
+/// Field lines of a question, at the most.
+const HEADERS_MAX: usize = 64;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainRequest {
+    /// A URL, or the number of a request.
+    pub of: String,
+    pub method: String,
+    /// Field lines that the request would have.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    /// The request that was asked about, by its number.
+    pub past: Option<Past>,
+    /// What the next request would meet; none for a tunnel and for what is no URL.
+    pub next: Option<Outlook>,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// As error pages and the log show it.
+    pub request: String,
+    /// When it ended, in milliseconds since 1970, and how long it took.
+    pub finished_ms: u64,
+    pub took_ms: u64,
+    pub client: String,
+    pub method: String,
+    pub url: String,
+    /// 0 when the client got no response.
+    pub status: u16,
+    pub cache_status: String,
+    /// In words.
+    pub why: Vec<ExplainedLine>,
+}
+
+/// What the next request would meet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlook {
+    pub method: String,
+    pub url: String,
+    /// `hit`, `validation`, `miss`, `forward`, `blocked` or `504`.
+    pub decision: String,
+    pub verdict: ExplainedLine,
+    pub request: Vec<ExplainedLine>,
+    pub stored: Vec<ExplainedStored>,
+    /// The last response for this URL that was not stored.
+    pub not_stored: Option<Past>,
+}
+
+/// One stored response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedStored {
+    pub status: u16,
+    /// Octets of content.
+    pub length: u64,
+    pub in_memory: bool,
+    pub on_disk: bool,
+    pub is_selected: bool,
+    pub lines: Vec<ExplainedLine>,
+}
+
+/// A fact and its clause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedLine {
+    pub text: String,
+    pub clause: String,
+}
+
+/// Answers a question.
+pub async fn answer(shared: &Arc<Shared>, question: ExplainRequest) -> ControlResponse {
+    let shared = shared.clone();
+    // What is on disk is waited for on a thread of its own.
+    let answered = tokio::task::spawn_blocking(move || explained(&shared, &question)).await;
+    match answered {
+        Ok(Ok(explained)) => ControlResponse::Explained(Box::new(explained)),
+        Ok(Err(message)) => ControlResponse::Failed { message },
+        Err(_not_run) => ControlResponse::Failed { message: "Larder is stopping".to_owned() },
+    }
+}
+
+fn explained(shared: &Shared, question: &ExplainRequest) -> Result<Explained, String> {
+    let Some(id) = request_number(&question.of) else {
+        let request = request_of(&question.of, &question.method, &question.headers)?;
+        return Ok(Explained { past: None, next: outlook(shared, &request) });
+    };
+    let recalled = shared.recent.recall(id).ok_or_else(|| {
+        format!("no request {id:016x}: it was long ago, goes on still, or was another larder's")
+    })?;
+    let url = text(&recalled.url);
+    // A tunnel's target is no URL, and a long one was cut.
+    let request = request_of(&url, &recalled.method, &question.headers).ok();
+    let next = request.and_then(|request| outlook(shared, &request));
+    Ok(Explained { past: Some(past(&recalled)), next })
+}
+
+/// A request's number: sixteen hexadecimal digits.
+fn request_number(of: &str) -> Option<u64> {
+    (of.len() == 16).then(|| u64::from_str_radix(of, 16).ok()).flatten()
+}
+
+fn request_of(url: &str, method: &str, headers: &[(String, String)]) -> Result<Request, String> {
+    if headers.len() > HEADERS_MAX {
+        return Err(format!("at most {HEADERS_MAX} field lines"));
+    }
+    if method.is_empty() || !method.bytes().all(crate::http::grammar::is_tchar) {
+        return Err(format!("{method:?} is no method"));
+    }
+    let method = Method::of(Bytes::copy_from_slice(method.as_bytes()));
+    let uri = super::cache::parse_url(url)?;
+    let fields: Fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let target = Target::Absolute(uri);
+    Ok(Request { method, target, version: Version::Http11, fields, length: BodyLength::None, head_bytes: 0 })
+}
+
+fn outlook(shared: &Shared, request: &Request) -> Option<Outlook> {
+    let Target::Absolute(uri) = &request.target else { return None };
+    let stored = shared.store.show(&shared.key_uri(uri));
+    let heads: Vec<_> = stored.iter().map(|stored| &stored.head).collect();
+    let head = selected(request, &heads).and_then(|index| heads.get(index));
+    let policy = head.map_or(Cow::Borrowed(&shared.cache_policy), |head| shared.policy_for(request, head));
+    let explanation = explain(request, &heads, shared.clock.now(), &policy);
+    let rule = shared.never(request).or_else(|| shared.decide(request, &heads).1);
+    let not_stored = shared.recent.last_for(uri, was_not_stored);
+    let blocked = shared.policy.load().judge_target(uri).err();
+    let (decision, verdict) = match blocked {
+        Some(refusal) => {
+            let text = format!("blocked: {}", crate::error::Failure::from(refusal));
+            ("blocked", ExplainedLine { text, clause: String::new() })
+        }
+        None => (decision_word(&explanation.decision), explained_line(&explanation.verdict)),
+    };
+    Some(Outlook {
+        method: request.method.as_str().to_owned(),
+        url: uri.to_string(),
+        decision: decision.to_owned(),
+        verdict,
+        request: request_lines(shared, uri, &explanation, rule),
+        stored: stored.iter().zip(&explanation.variants).map(explained_stored).collect(),
+        not_stored: not_stored.as_ref().map(past),
+    })
+}
+
+fn request_lines(
+    shared: &Shared,
+    uri: &TargetUri,
+    explanation: &Explanation,
+    rule: Option<RuleName>,
+) -> Vec<ExplainedLine> {
+    let key_uri = shared.key_uri(uri);
+    let key = shared.store.key(&key_uri);
+    let line = |text, clause: &str| ExplainedLine { text, clause: clause.to_owned() };
+    let mut lines = vec![line(format!("cache key {:032x}, of {key_uri}", key.hash), "RFC 9111 §2")];
+    lines.extend(rule.map(|rule| line(format!("the rule {rule} makes the difference"), "cache.rule")));
+    if shared.is_offline() {
+        let text = "offline: whatever is stored and selected answers, and no origin is asked";
+        lines.push(line(text.to_owned(), "cache.offline"));
+    }
+    lines.extend(explanation.request.iter().map(explained_line));
+    lines
+}
+
+fn explained_stored((stored, variant): (&Stored, &crate::caching::ExplainedVariant)) -> ExplainedStored {
+    ExplainedStored {
+        status: stored.head.status,
+        length: stored.length,
+        in_memory: stored.in_memory.is_some(),
+        on_disk: stored.on_disk.is_some(),
+        is_selected: variant.is_selected,
+        lines: variant.lines.iter().map(explained_line).collect(),
+    }
+}
+
+fn explained_line(line: &Line) -> ExplainedLine {
+    ExplainedLine { text: line.text.clone(), clause: line.clause.to_owned() }
+}
+
+const fn decision_word(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Reuse { .. } | Decision::ReuseAndValidate { .. } => "hit",
+        Decision::Validate { .. } => "validation",
+        Decision::Forward(ForwardReason::UriMiss | ForwardReason::VaryMiss | ForwardReason::Miss) => "miss",
+        Decision::Forward(_) => "forward",
+        Decision::GatewayTimeout => "504",
+    }
+}
+
+fn was_not_stored(recalled: &Recalled) -> bool {
+    let outcome = recalled.outcome;
+    matches!(outcome.result, Handled::Forwarded(_)) && !outcome.stored && outcome.detail.is_some()
+}
+
+fn past(recalled: &Recalled) -> Past {
+    let mut cache_status = Vec::new();
+    recalled.outcome.write_cache_status(&mut cache_status);
+    Past {
+        request: format!("{:016x}", recalled.id),
+        finished_ms: recalled.finished_ms,
+        took_ms: recalled.took_ms,
+        client: recalled.client.to_string(),
+        method: recalled.method.clone(),
+        url: text(&recalled.url),
+        status: recalled.status,
+        cache_status: text(&cache_status),
+        why: why(recalled),
+    }
+}
+
+/// What an outcome means, in words.
+fn why(recalled: &Recalled) -> Vec<ExplainedLine> {
+    let mut lines = Vec::new();
+    let mut line = |text: String, clause: &str| lines.push(ExplainedLine { text, clause: clause.to_owned() });
+    let outcome = &recalled.outcome;
+    if let Some(rule) = &recalled.rule {
+        line(format!("blocked by {rule}"), "");
+    }
+    if let Some(error) = recalled.error {
+        let detail = recalled.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
+        line(format!("{}{detail}", error.as_str()), "RFC 9209 §2.3");
+    }
+    match outcome.result {
+        Handled::Hit => line("a stored response answered".to_owned(), "RFC 9111 §4"),
+        Handled::Forwarded(reason) => {
+            let (text, clause) = forwarded(reason);
+            line(text.to_owned(), clause);
+        }
+        Handled::Local => {}
+    }
+    if outcome.collapsed {
+        line("another request for it was under way, and its answer was shared".to_owned(), "RFC 9111 §4");
+    }
+    if outcome.stored {
+        line("the answer was stored".to_owned(), "RFC 9111 §3");
+    } else if let Some(detail) = outcome.detail {
+        match NotStored::of_token(detail) {
+            Some(reason) => {
+                let (text, clause) = reason.because();
+                line(format!("the answer was not stored: {text}"), clause);
+            }
+            None => line(in_words(detail), ""),
+        }
+    }
+    let when = Timestamp(recalled.finished_ms / 1000).to_http_date();
+    line(format!("it ended at {when}, after {} ms", recalled.took_ms), "");
+    lines
+}
+
+const fn forwarded(reason: ForwardReason) -> (&'static str, &'static str) {
+    match reason {
+        ForwardReason::Bypass => {
+            ("the origin was asked: Larder does not handle such a request", "RFC 9211 §2.2")
+        }
+        ForwardReason::Method => ("the origin was asked: only it can answer this method", "RFC 9111 §4"),
+        ForwardReason::UriMiss => ("the origin was asked: nothing was stored for the URI", "RFC 9111 §4"),
+        ForwardReason::VaryMiss => ("the origin was asked: only other variants were stored", "RFC 9111 §4.1"),
+        ForwardReason::Miss => ("the origin was asked: nothing that was stored could be used", "RFC 9111 §4"),
+        ForwardReason::Request => ("the origin was asked: the request wanted that", "RFC 9111 §5.2.1"),
+        ForwardReason::Stale => ("the origin was asked: what was stored was stale", "RFC 9111 §4.3"),
+        ForwardReason::Partial => ("the origin was asked for the part that was missing", "RFC 9111 §3.3"),
+    }
+}
+
+/// The store's reasons, which have no clause.
+fn in_words(detail: &str) -> String {
+    match detail {
+        "too-large" => {
+            "the answer was not stored: it is larger than one may be (cache.max_object)".to_owned()
+        }
+        "disk-once" => {
+            "the answer was not stored: it is large, the disk is nearly full, and it came for the first time"
+                .to_owned()
+        }
+        "disk-read-only" => "the answer was not stored: the disk can't be written to".to_owned(),
+        "no-disk" => {
+            "the answer was not stored: it is larger than memory takes, and there is no disk".to_owned()
+        }
+        other => other.to_owned(),
+    }
+}
+
+fn text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}

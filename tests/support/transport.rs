@@ -1,0 +1,86 @@
+//! What octets go over: a socket as it is, or TLS on it. Blocking, as everything here.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, StreamOwned};
+
+/// A connection that can be read and written.
+#[derive(Debug)]
+pub enum Transport {
+    Plain(TcpStream),
+    Server(Box<StreamOwned<ServerConnection, TcpStream>>),
+    Client(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Transport {
+    /// The socket below.
+    pub fn socket(&self) -> &TcpStream {
+        match self {
+            Transport::Plain(stream) => stream,
+            Transport::Server(stream) => &stream.sock,
+            Transport::Client(stream) => &stream.sock,
+        }
+    }
+
+    /// TLS on it, as the server.
+    pub fn accept_tls(self, config: Arc<ServerConfig>) -> Transport {
+        let Transport::Plain(socket) = self else { panic!("TLS within TLS") };
+        let session = ServerConnection::new(config).expect("a valid configuration");
+        Transport::Server(Box::new(StreamOwned::new(session, socket)))
+    }
+
+    /// TLS on it, as a client of the server with this name.
+    pub fn connect_tls(self, config: Arc<ClientConfig>, name: &str) -> Transport {
+        let Transport::Plain(socket) = self else { panic!("TLS within TLS") };
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let session = ClientConnection::new(config, name).expect("a valid configuration");
+        Transport::Client(Box::new(StreamOwned::new(session, socket)))
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn half_close(&mut self) -> io::Result<()> {
+        match self {
+            Transport::Plain(_) => {}
+            Transport::Server(stream) => {
+                stream.conn.send_close_notify();
+                stream.flush()?;
+            }
+            Transport::Client(stream) => {
+                stream.conn.send_close_notify();
+                stream.flush()?;
+            }
+        }
+        self.socket().shutdown(Shutdown::Write)
+    }
+}
+
+impl Read for Transport {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Transport::Plain(stream) => stream.read(buffer),
+            Transport::Server(stream) => stream.read(buffer),
+            Transport::Client(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Transport {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Transport::Plain(stream) => stream.write(octets),
+            Transport::Server(stream) => stream.write(octets),
+            Transport::Client(stream) => stream.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Transport::Plain(stream) => stream.flush(),
+            Transport::Server(stream) => stream.flush(),
+            Transport::Client(stream) => stream.flush(),
+        }
+    }
+}
