@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use larder::caching::{StoredHead, StoredParts, Times};
+use larder::caching::{StoredHead, StoredParts, Targets, Times};
 use larder::http::{Fields, Method, TargetUri, Timestamp, Version};
 use larder::store::{Key, Memory, Object, StoredContent};
 
@@ -53,6 +53,7 @@ impl Responses {
             times: Times { request_time: now, response_time: now },
             initial_age: 0,
             selecting: Vec::new(),
+            targets: Targets::default(),
         });
         Responses { content: Bytes::from(vec![b'x'; largest]), head, rendered: Bytes::from(rendered) }
     }

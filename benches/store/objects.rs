@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use larder::caching::{StoredHead, StoredParts, Times};
+use larder::caching::{StoredHead, StoredParts, Targets, Times};
 use larder::clock::Clock;
 use larder::http::{Fields, Method, TargetUri, Timestamp, Version};
 use larder::proxy::renderer;
@@ -48,6 +48,7 @@ fn head(length: usize, now: Timestamp) -> StoredHead {
         times: Times { request_time: now, response_time: now },
         initial_age: 0,
         selecting: Vec::new(),
+        targets: Targets::default(),
     })
 }
 

@@ -176,7 +176,7 @@ pub async fn answer(
             Ok(uri) => apart(shared, move |shared| Ok(show(shared, &uri))).await,
             Err(message) => Err(message),
         },
-        CacheRequest::Purge { scope } => purge(&shared.store, scope).await,
+        CacheRequest::Purge { scope } => purge(shared, scope).await,
         CacheRequest::Online => apart(shared, |shared| online(&shared.store)).await,
         CacheRequest::Listening => {
             Ok(ControlResponse::Cache(CacheAnswer::Listening { addresses: listening.to_vec() }))
@@ -259,13 +259,14 @@ async fn list(
 }
 
 fn show(shared: &Shared, uri: &TargetUri) -> ControlResponse {
-    let responses = shared.store.show(uri).iter().map(|stored| shown(shared, stored)).collect();
+    let responses =
+        shared.store.show(&shared.key_uri(uri)).iter().map(|stored| shown(shared, stored)).collect();
     ControlResponse::Cache(CacheAnswer::Shown { responses })
 }
 
 fn listed(shared: &Shared, stored: &Stored) -> Listed {
     let age = stored.head.current_age(shared.clock.now());
-    let lifetime = stored.head.freshness_lifetime(&shared.cache_policy).seconds();
+    let lifetime = stored.head.freshness_lifetime(&shared.policy_of(&stored.uri, &stored.head)).seconds();
     let modified = || stored.head.last_modified().map(Timestamp::to_http_date);
     Listed {
         url: stored.uri.to_string(),
@@ -283,10 +284,11 @@ fn listed(shared: &Shared, stored: &Stored) -> Listed {
 fn shown(shared: &Shared, stored: &Stored) -> Shown {
     let head = &stored.head;
     let parts = head.to_parts();
-    let lifetime = head.freshness_lifetime(&shared.cache_policy);
+    let lifetime = head.freshness_lifetime(&shared.policy_of(&stored.uri, head));
     let lifetime_by = match lifetime {
         Lifetime::Explicit(_) => "explicit",
         Lifetime::Heuristic(_) => "heuristic",
+        Lifetime::Rule(_) => "rule",
         Lifetime::None => "none",
     };
     let record = |lies: &Lies| ShownRecord {
@@ -314,9 +316,9 @@ fn shown(shared: &Shared, stored: &Stored) -> Shown {
     }
 }
 
-async fn purge(store: &Store, scope: Scope) -> Result<ControlResponse, String> {
+async fn purge(shared: &Shared, scope: Scope) -> Result<ControlResponse, String> {
     let (what, scope) = match scope {
-        Scope::Url(url) => return purge_url(store, &parse_url(&url)?).await,
+        Scope::Url(url) => return purge_url(shared, &parse_url(&url)?).await,
         Scope::Host(host) => {
             let host = parse_host(&host)?.to_string();
             (format!("of {host}"), PurgeScope::Host(host))
@@ -331,6 +333,7 @@ async fn purge(store: &Store, scope: Scope) -> Result<ControlResponse, String> {
         Scope::Tag(tag) => (format!("with the tag {tag}"), PurgeScope::Tag(Bytes::from(tag))),
         Scope::All => ("at all".to_owned(), PurgeScope::All),
     };
+    let store = &shared.store;
     let purged = store.purge(scope).await.map_err(|refused| refused.to_string())?;
     let message = match (purged.in_memory, store.disks().len() > 0) {
         (0, false) => format!("nothing {what} was stored"),
@@ -346,10 +349,10 @@ async fn purge(store: &Store, scope: Scope) -> Result<ControlResponse, String> {
     Ok(done(format!("{message}; it may come back at the next start, for the disk can't be written to")))
 }
 
-async fn purge_url(store: &Store, uri: &TargetUri) -> Result<ControlResponse, String> {
-    let (of_thread, wanted) = (store.clone(), uri.clone());
+async fn purge_url(shared: &Shared, uri: &TargetUri) -> Result<ControlResponse, String> {
+    let (of_thread, wanted) = (shared.store.clone(), shared.key_uri(uri).into_owned());
     let stored = tokio::task::spawn_blocking(move || of_thread.show(&wanted).len() as u64).await;
-    store.invalidate(store.key(uri)).await;
+    shared.remove(uri).await;
     match stored {
         Ok(0) => Ok(done(format!("nothing was stored of {uri}"))),
         Ok(count) => Ok(done(format!("purged {uri}: {}", responses(count)))),

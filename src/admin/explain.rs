@@ -3,13 +3,16 @@
 //! Invariant: looking changes nothing: it is no use of what is stored, and asks no origin. The
 //! decision is the one that a request would meet (`caching::explain`), the policy the one in force.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::control::ControlResponse;
-use crate::caching::{Decision, Explanation, ForwardReason, Handled, Line, NotStored, explain};
+use crate::caching::{
+    Decision, Explanation, ForwardReason, Handled, Line, NotStored, RuleName, explain, selected,
+};
 use crate::http::{BodyLength, Fields, Method, Request, Target, TargetUri, Timestamp, Version};
 use crate::proxy::{Recalled, Shared};
 use crate::store::Stored;
@@ -135,9 +138,12 @@ fn request_of(url: &str, method: &str, headers: &[(String, String)]) -> Result<R
 
 fn outlook(shared: &Shared, request: &Request) -> Option<Outlook> {
     let Target::Absolute(uri) = &request.target else { return None };
-    let stored = shared.store.show(uri);
+    let stored = shared.store.show(&shared.key_uri(uri));
     let heads: Vec<_> = stored.iter().map(|stored| &stored.head).collect();
-    let explanation = explain(request, &heads, shared.clock.now(), &shared.cache_policy);
+    let head = selected(request, &heads).and_then(|index| heads.get(index));
+    let policy = head.map_or(Cow::Borrowed(&shared.cache_policy), |head| shared.policy_for(request, head));
+    let explanation = explain(request, &heads, shared.clock.now(), &policy);
+    let rule = shared.never(request).or_else(|| shared.decide(request, &heads).1);
     let not_stored = shared.recent.last_for(uri, was_not_stored);
     let blocked = shared.policy.load().judge_target(uri).err();
     let (decision, verdict) = match blocked {
@@ -152,17 +158,29 @@ fn outlook(shared: &Shared, request: &Request) -> Option<Outlook> {
         url: uri.to_string(),
         decision: decision.to_owned(),
         verdict,
-        request: request_lines(shared, uri, &explanation),
+        request: request_lines(shared, uri, &explanation, rule),
         stored: stored.iter().zip(&explanation.variants).map(explained_stored).collect(),
         not_stored: not_stored.as_ref().map(past),
     })
 }
 
-fn request_lines(shared: &Shared, uri: &TargetUri, explanation: &Explanation) -> Vec<ExplainedLine> {
-    let key = shared.store.key(uri);
-    let text = format!("cache key {:032x}, of {uri}", key.hash);
-    let key = ExplainedLine { text, clause: "RFC 9111 §2".to_owned() };
-    std::iter::once(key).chain(explanation.request.iter().map(explained_line)).collect()
+fn request_lines(
+    shared: &Shared,
+    uri: &TargetUri,
+    explanation: &Explanation,
+    rule: Option<RuleName>,
+) -> Vec<ExplainedLine> {
+    let key_uri = shared.key_uri(uri);
+    let key = shared.store.key(&key_uri);
+    let line = |text, clause: &str| ExplainedLine { text, clause: clause.to_owned() };
+    let mut lines = vec![line(format!("cache key {:032x}, of {key_uri}", key.hash), "RFC 9111 §2")];
+    lines.extend(rule.map(|rule| line(format!("the rule {rule} makes the difference"), "cache.rule")));
+    if shared.is_offline() {
+        let text = "offline: whatever is stored and selected answers, and no origin is asked";
+        lines.push(line(text.to_owned(), "cache.offline"));
+    }
+    lines.extend(explanation.request.iter().map(explained_line));
+    lines
 }
 
 fn explained_stored((stored, variant): (&Stored, &crate::caching::ExplainedVariant)) -> ExplainedStored {

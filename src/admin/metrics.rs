@@ -35,6 +35,7 @@ impl Collector for Reading {
         self.encode_requests(&mut out)?;
         self.encode_store(&mut out)?;
         self.encode_disk(&mut out)?;
+        self.encode_rules(&mut out)?;
         out.counters(
             "access_log_lines",
             "Access log lines: written, dropped because the queue was full, failed to be written.",
@@ -86,6 +87,19 @@ impl Reading {
         out.gauge("store_objects", None, "Stored responses.", self.store.objects)?;
         let help = "URLs whose stored responses were removed to make room.";
         out.counter("store_evictions", None, help, self.store.evictions)
+    }
+
+    /// Nothing where there are no rules.
+    fn encode_rules(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let help = "1 while no origin is asked. Else 0.";
+        out.gauge("offline", None, help, u64::from(self.is_offline))?;
+        if self.rules.is_empty() {
+            return Ok(());
+        }
+        let counts: Vec<(&str, u64)> =
+            self.rules.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+        let help = "Requests for which a rule for caching made the difference, by rule.";
+        out.counters("cache_rule_overrides", help, "rule", &counts)
     }
 
     /// Nothing where there is no tier on disk.

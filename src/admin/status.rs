@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::caching::RuleName;
 use crate::http::Timestamp;
 use crate::log::LogCounters;
 use crate::proxy::Shared;
@@ -47,6 +48,9 @@ pub(super) struct Reading {
     pub(super) disk: Option<DiskUsage>,
     pub(super) memory_bytes_max: u64,
     pub(super) log: LogCounters,
+    /// How often each rule for caching made the difference.
+    pub(super) rules: Vec<(RuleName, u64)>,
+    pub(super) is_offline: bool,
 }
 
 impl Status {
@@ -103,6 +107,8 @@ impl Status {
             disk: self.shared.store.disk_usage(),
             memory_bytes_max: self.memory_bytes_max,
             log: self.shared.log.counters(),
+            rules: self.shared.rules.counts(),
+            is_offline: self.shared.is_offline(),
         }
     }
 }

@@ -22,12 +22,16 @@ pub(super) struct ResponseDirectives {
     pub must_revalidate: bool,
     pub proxy_revalidate: bool,
     pub must_understand: bool,
+    /// RFC 8246.
+    pub immutable: bool,
     pub max_age: Option<u64>,
     pub s_maxage: Option<u64>,
     /// RFC 5861 §3, in seconds.
     pub stale_while_revalidate: Option<u64>,
     /// RFC 5861 §4, in seconds.
     pub stale_if_error: Option<u64>,
+    /// They are those of a targeted field, which `Expires` says nothing beside (RFC 9213 §2.2).
+    pub targeted: bool,
     /// Names of the fields that `no-cache="…"` and `private="…"` keep from being stored.
     pub withheld: Vec<Box<[u8]>>,
 }
@@ -50,20 +54,26 @@ impl ResponseDirectives {
         let Some((name, argument)) = directive(member, &mut buffer) else {
             return;
         };
+        self.apply(name, &argument);
+    }
+
+    /// Takes one directive; one that is unknown is ignored (§5.2.3).
+    pub(super) fn apply(&mut self, name: &[u8], argument: &Argument<'_>) {
         match name {
             b"no-store" => self.no_store = true,
-            b"no-cache" => self.no_cache |= self.withhold(&argument) == Withheld::All,
-            b"private" => self.private |= self.withhold(&argument) == Withheld::All,
+            b"no-cache" => self.no_cache |= self.withhold(argument) == Withheld::All,
+            b"private" => self.private |= self.withhold(argument) == Withheld::All,
             b"public" => self.public = true,
             b"must-revalidate" => self.must_revalidate = true,
             b"proxy-revalidate" => self.proxy_revalidate = true,
             b"must-understand" => self.must_understand = true,
-            b"max-age" => self.max_age = Some(least(self.max_age, &argument)),
-            b"s-maxage" => self.s_maxage = Some(least(self.s_maxage, &argument)),
+            b"immutable" => self.immutable = true,
+            b"max-age" => self.max_age = Some(least(self.max_age, argument)),
+            b"s-maxage" => self.s_maxage = Some(least(self.s_maxage, argument)),
             b"stale-while-revalidate" => {
-                self.stale_while_revalidate = Some(least(self.stale_while_revalidate, &argument));
+                self.stale_while_revalidate = Some(least(self.stale_while_revalidate, argument));
             }
-            b"stale-if-error" => self.stale_if_error = Some(least(self.stale_if_error, &argument)),
+            b"stale-if-error" => self.stale_if_error = Some(least(self.stale_if_error, argument)),
             _ => {}
         }
     }
@@ -176,7 +186,7 @@ impl RequestDirectives {
 /// Longer than every known directive's name.
 const NAME_MAX: usize = 24;
 
-enum Argument<'a> {
+pub(super) enum Argument<'a> {
     Absent,
     Text(Cow<'a, [u8]>),
     /// Whitespace around the `=`, or a quoted string that does not end where it should.

@@ -195,6 +195,9 @@ fn lifetime_line(head: &StoredHead, lifetime: Lifetime, policy: &CachePolicy) ->
             );
             (text, "RFC 9111 §4.2.2")
         }
+        Lifetime::Rule(seconds) => {
+            (format!("freshness_lifetime = {seconds} s, as a rule of the operator says"), "cache.rule")
+        }
         Lifetime::None => {
             ("freshness_lifetime = 0 s: nothing says how long it is fresh".to_owned(), "RFC 9111 §4.2.1")
         }
@@ -221,10 +224,11 @@ fn stale_use(head: &StoredHead, now: Timestamp, policy: &CachePolicy) -> Vec<Lin
         let left = seconds.saturating_sub(stale);
         lines.push(line(format!("{name}: {seconds} s past its freshness, {left} s of them left"), clause));
     };
-    if let Some(seconds) = directives.stale_while_revalidate {
+    let overrides = &policy.overrides;
+    if let Some(seconds) = overrides.stale_while_revalidate.or(directives.stale_while_revalidate) {
         window("stale while it is validated", seconds, "RFC 5861 §3");
     }
-    let (seconds, clause) = match directives.stale_if_error {
+    let (seconds, clause) = match overrides.stale_if_error.or(directives.stale_if_error) {
         Some(seconds) => (seconds, "RFC 5861 §4"),
         None => (policy.stale_on_error_seconds, "RFC 9111 §4.2.4"),
     };

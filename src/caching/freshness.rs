@@ -31,6 +31,8 @@ pub enum Lifetime {
     Explicit(u64),
     /// Estimated from `Last-Modified` (§4.2.2).
     Heuristic(u64),
+    /// A rule of the operator said so.
+    Rule(u64),
     /// Neither said nor to be estimated: stale from the start.
     None,
 }
@@ -39,7 +41,7 @@ impl Lifetime {
     /// The seconds; 0 for none.
     pub const fn seconds(self) -> u64 {
         match self {
-            Lifetime::Explicit(seconds) | Lifetime::Heuristic(seconds) => seconds,
+            Lifetime::Explicit(seconds) | Lifetime::Heuristic(seconds) | Lifetime::Rule(seconds) => seconds,
             Lifetime::None => 0,
         }
     }
@@ -130,7 +132,9 @@ pub(super) fn explicit_lifetime(
         .or(directives.max_age)
         // "If the Expires response header field is present, use its value minus the value of the
         // Date response header field"
-        .or_else(|| expires_lifetime(fields, date))
+        // RFC 9213 §2.2: beside a targeted field "it MUST ignore the Cache-Control and Expires
+        // header fields in that response".
+        .or_else(|| if directives.targeted { None } else { expires_lifetime(fields, date) })
 }
 
 // §5.3: "A cache recipient MUST interpret invalid date formats, especially the value "0", as

@@ -13,7 +13,7 @@ use super::freshness::{
 };
 use super::stored_fields::{merge, storable_fields};
 use super::vary::{Compared, Selecting};
-use super::{CachePolicy, ETag, Lifetime, Times};
+use super::{CachePolicy, ETag, Lifetime, Targets, Times};
 use crate::http::grammar::Members;
 use crate::http::{FieldName, Fields, Method, Request, Response, Timestamp};
 
@@ -38,6 +38,7 @@ pub struct StoredHead {
     last_modified: Option<Timestamp>,
     content_language: Option<Box<[u8]>>,
     selecting: Box<[Selecting]>,
+    targets: Targets,
 }
 
 /// What a store that outlives the process writes down of a [`StoredHead`]: the rest is parsed
@@ -55,12 +56,24 @@ pub struct StoredParts {
     pub initial_age: u64,
     /// The names in `Vary`, in lower case, and what the original request had under them.
     pub selecting: Vec<(Bytes, Option<Bytes>)>,
+    /// The targeted fields that were honoured when the response was stored (RFC 9213 §2.2).
+    pub targets: Targets,
 }
 
 impl StoredHead {
     /// What is kept of `response`, which answered `request`.
     pub fn new(request: &Request, response: &Response, times: Times) -> StoredHead {
-        let fields = storable_fields(&response.fields, times.response_time);
+        StoredHead::with_targets(request, response, times, &Targets::default())
+    }
+
+    /// As [`StoredHead::new`], where these targeted fields are honoured.
+    pub fn with_targets(
+        request: &Request,
+        response: &Response,
+        times: Times,
+        targets: &Targets,
+    ) -> StoredHead {
+        let fields = storable_fields(&response.fields, times.response_time, targets);
         let date = date_value(&fields).unwrap_or(times.response_time);
         let parts = StoredParts {
             method: request.method.clone(),
@@ -69,6 +82,7 @@ impl StoredHead {
             reason: Bytes::copy_from_slice(&response.reason),
             initial_age: corrected_initial_age(&response.fields, date, times),
             selecting: Vec::new(),
+            targets: targets.clone(),
             fields,
             times,
         };
@@ -93,12 +107,13 @@ impl StoredHead {
             times: self.times,
             initial_age: self.initial_age,
             selecting: self.selecting.iter().map(|s| (s.name.clone(), s.value.clone())).collect(),
+            targets: self.targets.clone(),
         }
     }
 
     fn with_facts(parts: StoredParts, selecting: Box<[Selecting]>) -> StoredHead {
-        let StoredParts { method, status, reason, fields, times, initial_age, selecting: _ } = parts;
-        let mut directives = ResponseDirectives::of(&fields);
+        let StoredParts { method, status, reason, fields, times, initial_age, selecting: _, targets } = parts;
+        let mut directives = targets.directives(&fields);
         // They have been taken out of the fields, and freshening reads the directives anew.
         directives.withheld = Vec::new();
         let date = date_value(&fields).unwrap_or(times.response_time);
@@ -120,6 +135,7 @@ impl StoredHead {
             date,
             directives,
             selecting,
+            targets,
             method,
             status,
             reason,
@@ -142,6 +158,20 @@ impl StoredHead {
 
     /// How long the response is fresh (§4.2.1).
     pub fn freshness_lifetime(&self, policy: &CachePolicy) -> Lifetime {
+        let said = self.lifetime_without_rules(policy);
+        let overrides = &policy.overrides;
+        let seconds = match said {
+            Lifetime::None | Lifetime::Heuristic(_) => overrides.negative_lifetime(self.status),
+            Lifetime::Explicit(_) | Lifetime::Rule(_) => None,
+        };
+        let seconds = seconds.or((said != Lifetime::None).then_some(said.seconds()));
+        match overrides.bounded(seconds) {
+            Some(seconds) if seconds != said.seconds() || said == Lifetime::None => Lifetime::Rule(seconds),
+            _ => said,
+        }
+    }
+
+    fn lifetime_without_rules(&self, policy: &CachePolicy) -> Lifetime {
         match (self.explicit_lifetime, self.heuristic_basis) {
             (Some(seconds), _) => Lifetime::Explicit(seconds),
             (None, Some(unmodified)) => {
@@ -187,12 +217,12 @@ impl StoredHead {
     /// This response as a 304 (§4.3.4), or a 200 to HEAD (§4.3.5), leaves it. `request` is the
     /// client's, which the response is now known to answer.
     pub fn freshen(&self, response: &Response, request: &Request, times: Times) -> StoredHead {
-        let updates = storable_fields(&response.fields, times.response_time);
+        let updates = storable_fields(&response.fields, times.response_time, &self.targets);
         let date = date_value(&updates).unwrap_or(times.response_time);
         let merged = merge(&self.fields, &updates);
         let mut parts = StoredParts {
             initial_age: corrected_initial_age(&response.fields, date, times),
-            fields: storable_fields(&merged, times.response_time),
+            fields: storable_fields(&merged, times.response_time, &self.targets),
             times,
             ..self.to_parts()
         };

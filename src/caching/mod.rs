@@ -16,6 +16,7 @@ mod directives;
 mod etag;
 mod explain;
 mod freshness;
+mod groups;
 mod head;
 mod invalidation;
 mod not_stored;
@@ -25,8 +26,11 @@ mod partial;
 mod policy;
 mod range;
 mod reuse;
+mod rules;
+mod search_params;
 mod stored_fields;
 mod storing;
+mod targeted;
 mod validation;
 mod vary;
 
@@ -37,6 +41,7 @@ pub use answer::{Answer, answer};
 pub use etag::ETag;
 pub use explain::{ExplainedVariant, Explanation, Line, explain};
 pub use freshness::{DELTA_SECONDS_MAX, Lifetime, Times};
+pub use groups::{group_tags, groups_of, invalidated_groups};
 pub use head::{StoredHead, StoredParts};
 pub use invalidation::invalidated;
 pub use not_stored::NotStored;
@@ -46,9 +51,16 @@ pub use partial::{NoPart, is_part, range_fields};
 pub use policy::{CachePolicy, SetCookie};
 pub use range::ByteRange;
 pub use reuse::{
-    Decision, cacheable_request, decide, is_error_for_stale, may_serve_stale_on_error, wants_stored_only,
+    Decision, cacheable_request, decide, is_error_for_stale, may_serve_stale_on_error, selected,
+    wants_stored_only,
 };
+pub use rules::{
+    Actions, Applied, Conditions, DropQuery, Facts, HostPattern, Ignorable, Ignored, KeyRewrite, Overrides,
+    PathPattern, Rule, RuleError, RuleName, RuleSet, StatusRange, TypePattern,
+};
+pub use search_params::NoVarySearch;
 pub use storing::{may_keep, may_store, storable_request};
+pub use targeted::Targets;
 pub use validation::{
     HeadEffect, REPLACED_BY_VALIDATION, freshened_by, freshened_by_head, supersedes, validation_fields,
 };

@@ -41,6 +41,8 @@ pub enum NotStored {
     /// The end of the content is the end of the connection, which may as well be a failure
     /// (§3.3, RFC 9112 §8).
     Length,
+    /// A rule of the operator.
+    Rule,
 }
 
 impl NotStored {
@@ -64,6 +66,7 @@ impl NotStored {
             NotStored::VaryTooMany => "vary-too-many",
             NotStored::VarySecret => "vary-secret",
             NotStored::Length => "length",
+            NotStored::Rule => "rule",
         }
     }
 
@@ -98,6 +101,7 @@ impl NotStored {
             NotStored::VaryStar => ("Vary: * matches no other request", "RFC 9111 §4.1"),
             NotStored::VaryTooMany => ("Vary has more names than are kept", "cache safety"),
             NotStored::VarySecret => ("Vary names a credential: a variant for each user", "cache safety"),
+            NotStored::Rule => ("a rule of the operator keeps it out", "cache.rule.never"),
             NotStored::Length => {
                 ("it ends with the connection, so that nobody can tell whether it is whole", "RFC 9111 §3.3")
             }

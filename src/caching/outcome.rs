@@ -1,6 +1,8 @@
 //! What became of a request, in the words of RFC 9211. One type feeds the `Cache-Status` field,
 //! the access log, the metrics, `explain` and the tests, so that they can't disagree.
 
+use super::RuleName;
+
 /// Why a request went to the origin (RFC 9211 §2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ForwardReason {
@@ -63,12 +65,15 @@ pub struct Outcome {
     pub fwd_status: Option<u16>,
     /// Why, in a short token: see [`super::NotStored::as_str`] (§2.8).
     pub detail: Option<&'static str>,
+    /// The rule of the operator that made the difference; told in the detail.
+    pub rule: Option<RuleName>,
 }
 
 impl Outcome {
     /// An outcome of which nothing else is known.
     pub const fn new(result: Handled) -> Outcome {
-        Outcome { result, stored: false, collapsed: false, ttl: None, fwd_status: None, detail: None }
+        let (ttl, fwd_status, detail, rule) = (None, None, None, None);
+        Outcome { result, stored: false, collapsed: false, ttl, fwd_status, detail, rule }
     }
 
     /// Writes Larder's member of `Cache-Status`, without the field name: `larder; hit; ttl=299`.
@@ -100,9 +105,22 @@ impl Outcome {
             }
             write_decimal(out, ttl.unsigned_abs().min(INTEGER_MAX));
         }
-        if let Some(detail) = self.detail {
-            out.extend_from_slice(b"; detail=");
-            write_detail(out, detail);
+        match (self.detail, &self.rule) {
+            (None, None) => {}
+            (Some(detail), None) => {
+                out.extend_from_slice(b"; detail=");
+                write_detail(out, detail);
+            }
+            // Both are tokens, and so are they with a colon and a stroke between them.
+            (detail, Some(rule)) => {
+                out.extend_from_slice(b"; detail=");
+                if let Some(detail) = detail {
+                    write_detail(out, detail);
+                    out.push(b'/');
+                }
+                out.extend_from_slice(b"rule:");
+                out.extend_from_slice(rule.as_str().as_bytes());
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What the operator may choose where RFC 9111 leaves a choice to the cache.
 //!
-//! The defaults are the safe side of each choice. Nothing here can make a forbidden reuse
-//! permitted; overriding what an origin says is a different thing and not here.
+//! The defaults are the safe side of each choice. What overrules an origin is [`Overrides`] alone,
+//! which come from rules that name what they overrule.
+
+use super::{Overrides, Targets};
 
 /// Which responses with `Set-Cookie` are stored.
 ///
@@ -20,7 +22,7 @@ pub enum SetCookie {
 }
 
 /// The operator's choices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachePolicy {
     /// Which responses with `Set-Cookie` are stored.
     pub set_cookie: SetCookie,
@@ -35,6 +37,10 @@ pub struct CachePolicy {
     pub stale_on_error_seconds: u64,
     /// How many names `Vary` may have; each multiplies the variants of one URI.
     pub vary_names_max: usize,
+    /// The targeted fields that are honoured (RFC 9213).
+    pub targets: Targets,
+    /// What rules say of the response in question.
+    pub overrides: Overrides,
 }
 
 impl Default for CachePolicy {
@@ -45,6 +51,8 @@ impl Default for CachePolicy {
             heuristic_seconds_max: 86_400,
             stale_on_error_seconds: 86_400,
             vary_names_max: 8,
+            targets: Targets::default(),
+            overrides: Overrides::default(),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::directives::RequestDirectives;
 use super::storing::unkeyed_fields;
-use super::{CachePolicy, ForwardReason, StoredHead};
+use super::{CachePolicy, ForwardReason, Ignorable, StoredHead};
 use crate::http::{FieldName, Method, Request, Timestamp};
 
 /// What to do with a request.
@@ -70,8 +70,40 @@ pub fn decide(request: &Request, stored: &[&StoredHead], now: Timestamp, policy:
     if let Err(reason) = cacheable_request(request) {
         return forward(reason, &RequestDirectives::of(&request.fields));
     }
-    let wishes = RequestDirectives::of(&request.fields);
-    let selected = stored
+    if policy.overrides.never {
+        return Decision::Forward(ForwardReason::Bypass);
+    }
+    let wishes = wishes(request, policy);
+    let Some(index) = selected(request, stored) else {
+        let reason = if stored.is_empty() { ForwardReason::UriMiss } else { ForwardReason::VaryMiss };
+        return forward(reason, &wishes);
+    };
+    let Some(head) = stored.get(index) else { return forward(ForwardReason::Miss, &wishes) };
+    let age = head.current_age(now);
+    let lifetime = head.freshness_lifetime(policy).seconds();
+    match is_usable(head, &wishes, (age, lifetime), policy) {
+        Ok(()) => Decision::Reuse { index, age, ttl: difference(lifetime, age) },
+        Err(ForwardReason::Stale) if may_serve_while_revalidating(request, head, now, policy) => {
+            Decision::ReuseAndValidate { index, age, ttl: difference(lifetime, age) }
+        }
+        Err(_) if wishes.only_if_cached => Decision::GatewayTimeout,
+        Err(reason) => Decision::Validate { index, reason },
+    }
+}
+
+/// The directives of a request, but for those that a rule of the operator has Larder not hear.
+fn wishes(request: &Request, policy: &CachePolicy) -> RequestDirectives {
+    let mut wishes = RequestDirectives::of(&request.fields);
+    if policy.overrides.ignore.has(Ignorable::RequestNoCache) {
+        wishes.no_cache = false;
+        wishes.max_age = wishes.max_age.filter(|&limit| limit > 0);
+    }
+    wishes
+}
+
+/// Which of the stored responses, in any order, a request selects (§4.1).
+pub fn selected(request: &Request, stored: &[&StoredHead]) -> Option<usize> {
+    stored
         .iter()
         .enumerate()
         // "the request method associated with the stored response allows it to be used for the
@@ -82,21 +114,8 @@ pub fn decide(request: &Request, stored: &[&StoredHead], now: Timestamp, policy:
         // the Vary header field, the cache SHOULD choose the most recent […] stored response with a
         // valid Vary field value." §4: "When more than one suitable response is stored, a cache
         // MUST use the most recent one (as determined by the Date header field)."
-        .max_by_key(|(_, head)| (head.varies(), head.date(), head.times.response_time));
-    let Some((index, head)) = selected else {
-        let reason = if stored.is_empty() { ForwardReason::UriMiss } else { ForwardReason::VaryMiss };
-        return forward(reason, &wishes);
-    };
-    let age = head.current_age(now);
-    let lifetime = head.freshness_lifetime(policy).seconds();
-    match is_usable(head, &wishes, age, lifetime) {
-        Ok(()) => Decision::Reuse { index, age, ttl: difference(lifetime, age) },
-        Err(ForwardReason::Stale) if may_serve_while_revalidating(request, head, now, policy) => {
-            Decision::ReuseAndValidate { index, age, ttl: difference(lifetime, age) }
-        }
-        Err(_) if wishes.only_if_cached => Decision::GatewayTimeout,
-        Err(reason) => Decision::Validate { index, reason },
-    }
+        .max_by_key(|(_, head)| (head.varies(), head.date(), head.times.response_time))
+        .map(|(index, _)| index)
 }
 
 fn forward(reason: ForwardReason, wishes: &RequestDirectives) -> Decision {
@@ -108,12 +127,12 @@ fn forward(reason: ForwardReason, wishes: &RequestDirectives) -> Decision {
 fn is_usable(
     head: &StoredHead,
     wishes: &RequestDirectives,
-    age: u64,
-    lifetime: u64,
+    (age, lifetime): (u64, u64),
+    policy: &CachePolicy,
 ) -> Result<(), ForwardReason> {
     // "the stored response does not contain the no-cache directive (Section 5.2.2.4), unless it
     // is successfully validated,"
-    if head.directives.no_cache {
+    if head.directives.no_cache && !policy.overrides.ignore.has(Ignorable::NoCache) {
         return Err(ForwardReason::Stale);
     }
     // "the stored response is one of the following: fresh […], or allowed to be served stale […],
@@ -123,7 +142,7 @@ fn is_usable(
         // §5.2.1.2: "the client is willing to accept a response that has exceeded its freshness
         // lifetime by no more than the specified number of seconds."
         let welcome = wishes.max_stale.is_some_and(|stale| age - lifetime <= stale);
-        if !welcome || forbids_stale(head) {
+        if !welcome || forbids_stale(head, policy) {
             return Err(ForwardReason::Stale);
         }
     }
@@ -131,6 +150,12 @@ fn is_usable(
     // successful validation on the origin server."
     if wishes.wants_validation() {
         return Err(ForwardReason::Request);
+    }
+    // RFC 8246 §2.1: "proxies SHOULD skip conditionally revalidating fresh responses containing the
+    // immutable extension unless there is a signal from the client that a validation is necessary".
+    // no-cache and max-age=0 are that signal, and came above; a wish for a younger response is not.
+    if is_fresh && head.directives.immutable {
+        return Ok(());
     }
     // §5.2.1.1: "the client prefers a response whose age is less than or equal to the specified
     // number of seconds."
@@ -148,12 +173,13 @@ fn is_usable(
 // §4.2.4: "A cache MUST NOT generate a stale response if it is prohibited by an explicit
 // in-protocol directive (e.g., by a no-cache response directive, a must-revalidate response
 // directive, or an applicable s-maxage or proxy-revalidate response directive)."
-fn forbids_stale(head: &StoredHead) -> bool {
+fn forbids_stale(head: &StoredHead, policy: &CachePolicy) -> bool {
     let directives = &head.directives;
-    directives.no_cache
-        || directives.must_revalidate
-        || directives.proxy_revalidate
-        || directives.s_maxage.is_some()
+    let ignored = policy.overrides.ignore;
+    let must_be_validated =
+        directives.must_revalidate || directives.proxy_revalidate || directives.s_maxage.is_some();
+    directives.no_cache && !ignored.has(Ignorable::NoCache)
+        || must_be_validated && !ignored.has(Ignorable::MustRevalidate)
 }
 
 /// Whether the stored response may be served when its validation failed because the origin could
@@ -164,13 +190,14 @@ pub fn may_serve_stale_on_error(
     now: Timestamp,
     policy: &CachePolicy,
 ) -> bool {
-    let wishes = RequestDirectives::of(&request.fields);
-    if forbids_stale(stored) || wishes.wants_validation() {
+    let wishes = wishes(request, policy);
+    if forbids_stale(stored, policy) || wishes.wants_validation() {
         return false;
     }
     // RFC 5861 §4 gives the directive to both sides; what both say is kept. Without it, §4.2.4:
     // not "unless it is disconnected", which is the operator's limit to set.
-    let window = match (stored.directives.stale_if_error, wishes.stale_if_error) {
+    let said = policy.overrides.stale_if_error.or(stored.directives.stale_if_error);
+    let window = match (said, wishes.stale_if_error) {
         (Some(origin), Some(client)) => origin.min(client),
         (Some(seconds), None) | (None, Some(seconds)) => seconds,
         (None, None) => policy.stale_on_error_seconds,
@@ -187,14 +214,16 @@ fn may_serve_while_revalidating(
     now: Timestamp,
     policy: &CachePolicy,
 ) -> bool {
-    let wishes = RequestDirectives::of(&request.fields);
+    let wishes = wishes(request, policy);
     let age = stored.current_age(now);
+    let window = policy.overrides.stale_while_revalidate.or(stored.directives.stale_while_revalidate);
     // What the validation brings is stored, or it was for nothing.
-    if wishes.no_store || unkeyed_fields(&request.fields).is_err() {
+    let is_kept = !wishes.no_store || policy.overrides.ignore.has(Ignorable::RequestNoStore);
+    if !is_kept || unkeyed_fields(&request.fields).is_err() {
         return false;
     }
-    stored.directives.stale_while_revalidate.is_some_and(|window| staleness(stored, now, policy) <= window)
-        && !forbids_stale(stored)
+    window.is_some_and(|window| staleness(stored, now, policy) <= window)
+        && !forbids_stale(stored, policy)
         && !wishes.wants_validation()
         && wishes.min_fresh.is_none()
         && wishes.max_age.is_none_or(|limit| age <= limit)

@@ -2,14 +2,14 @@
 //!
 //! Order and spelling stay the origin's; a field that is replaced keeps its place.
 
-use super::directives::ResponseDirectives;
+use super::Targets;
 use super::freshness::date_value;
 use crate::http::grammar::exact_decimal;
 use crate::http::{Field, FieldName, Fields, FieldsBuilder, Timestamp};
 
 /// The fields that may be stored (RFC 9111 §3.1), with a `Date`, without `Age`.
-pub(super) fn storable_fields(fields: &Fields, received: Timestamp) -> Fields {
-    let withheld = ResponseDirectives::of(fields).withheld;
+pub(super) fn storable_fields(fields: &Fields, received: Timestamp, targets: &Targets) -> Fields {
+    let withheld = targets.directives(fields).withheld;
     let has_date = date_value(fields).is_some();
     let has_length = fields.only(FieldName::ContentLength).is_some_and(|text| exact_decimal(text).is_some())
         && !fields.contains(FieldName::TransferEncoding);

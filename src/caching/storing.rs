@@ -6,7 +6,7 @@
 
 use super::directives::{RequestDirectives, ResponseDirectives};
 use super::freshness::{date_value, explicit_lifetime, is_heuristically_cacheable, parse_date};
-use super::{CachePolicy, ETag, NotStored, SetCookie, StoredHead, Times};
+use super::{CachePolicy, ETag, Ignorable, NotStored, Overrides, SetCookie, StoredHead, Times};
 use crate::http::{
     BodyLength, ConnectionOptions, FieldName, Fields, Method, Request, Response, Target, TargetUri,
 };
@@ -65,9 +65,16 @@ pub fn may_store(
     policy: &CachePolicy,
 ) -> Result<(), NotStored> {
     // "the request method is understood by the cache;"
-    storable_request(request)?;
+    let ignored = policy.overrides.ignore;
+    match storable_request(request) {
+        Err(NotStored::RequestNoStore) if ignored.has(Ignorable::RequestNoStore) => {}
+        storable => storable?,
+    }
+    if policy.overrides.never {
+        return Err(NotStored::Rule);
+    }
     let fields = &response.fields;
-    let directives = ResponseDirectives::of(fields);
+    let directives = policy.targets.directives(fields);
     // "the response status code is final (see Section 15 of [HTTP]);"
     if response.status < 200 {
         return Err(NotStored::Status);
@@ -83,20 +90,23 @@ pub fn may_store(
     // "the no-store cache directive is not present in the response (see Section 5.2.2.5);", and
     // §5.2.2.3: with must-understand "the cache SHOULD ignore the no-store directive if it
     // understands and implements the status code's caching requirements".
-    if directives.no_store && !directives.must_understand {
+    if directives.no_store && !directives.must_understand && !ignored.has(Ignorable::NoStore) {
         return Err(NotStored::NoStore);
     }
     // "if the cache is shared: the private response directive is either not present or allows a
     // shared cache to store a modified response;"
-    if directives.private {
+    if directives.private && !ignored.has(Ignorable::Private) {
         return Err(NotStored::Private);
     }
     // "if the cache is shared: the Authorization header field is not present in the request […]
     // or a response directive is present that explicitly allows shared caching (see Section 3.5);"
-    if request.fields.contains(FieldName::Authorization) && !may_share_authorised(&directives) {
+    if request.fields.contains(FieldName::Authorization)
+        && !may_share_authorised(&directives)
+        && !ignored.has(Ignorable::Authorization)
+    {
         return Err(NotStored::Authorization);
     }
-    has_freshness(response, &directives, times)?;
+    has_freshness(response, &directives, times, &policy.overrides)?;
     own_rules(fields, &directives, policy)?;
     if response.length == BodyLength::UntilClose {
         return Err(NotStored::Length);
@@ -114,18 +124,28 @@ pub fn may_store(
 /// [is about the request](NotStored::is_about_request), and goes with its content otherwise.
 pub fn may_keep(request: &Request, freshened: &StoredHead, policy: &CachePolicy) -> Result<(), NotStored> {
     let directives = &freshened.directives;
+    let ignored = policy.overrides.ignore;
+    if policy.overrides.never {
+        return Err(NotStored::Rule);
+    }
     unkeyed_fields(&request.fields)?;
     // §5.2.1.5: "a cache MUST NOT store any part of either this request or any response to it."
-    if RequestDirectives::of(&request.fields).no_store {
+    if RequestDirectives::of(&request.fields).no_store && !ignored.has(Ignorable::RequestNoStore) {
         return Err(NotStored::RequestNoStore);
     }
-    if directives.no_store && !(directives.must_understand && is_understood(freshened.status)) {
+    if directives.no_store
+        && !ignored.has(Ignorable::NoStore)
+        && !(directives.must_understand && is_understood(freshened.status))
+    {
         return Err(NotStored::NoStore);
     }
-    if directives.private {
+    if directives.private && !ignored.has(Ignorable::Private) {
         return Err(NotStored::Private);
     }
-    if request.fields.contains(FieldName::Authorization) && !may_share_authorised(directives) {
+    if request.fields.contains(FieldName::Authorization)
+        && !may_share_authorised(directives)
+        && !ignored.has(Ignorable::Authorization)
+    {
         return Err(NotStored::Authorization);
     }
     own_rules(&freshened.fields, directives, policy)
@@ -138,8 +158,10 @@ fn has_freshness(
     response: &Response,
     directives: &ResponseDirectives,
     times: Times,
+    overrides: &Overrides,
 ) -> Result<(), NotStored> {
-    let lifetime = lifetime_of(response, directives, times);
+    let said = lifetime_of(response, directives, times);
+    let lifetime = overrides.bounded(said.or_else(|| overrides.negative_lifetime(response.status)));
     if lifetime.is_none() && !directives.public && !is_heuristically_cacheable(response.status) {
         return Err(NotStored::NoFreshness);
     }
@@ -159,10 +181,12 @@ fn has_freshness(
     if !is_error && has_validator(&response.fields) {
         return Ok(());
     }
-    if directives.no_cache {
+    if directives.no_cache && !overrides.ignore.has(Ignorable::NoCache) {
         return Err(NotStored::NoValidator);
     }
-    let is_usable_stale = directives.stale_if_error.is_some() || directives.stale_while_revalidate.is_some();
+    let stale_if_error = overrides.stale_if_error.or(directives.stale_if_error);
+    let while_revalidating = overrides.stale_while_revalidate.or(directives.stale_while_revalidate);
+    let is_usable_stale = stale_if_error.is_some() || while_revalidating.is_some();
     // Heuristics need Last-Modified, which is a validator.
     if lifetime.unwrap_or(0) == 0 && !is_usable_stale {
         return Err(NotStored::NoFreshness);
@@ -187,7 +211,8 @@ fn own_rules(
 ) -> Result<(), NotStored> {
     // A cookie that `no-cache="Set-Cookie"` keeps from being stored reaches nobody else.
     let is_withheld = directives.withheld.iter().any(|name| FieldName::of(name) == FieldName::SetCookie);
-    if fields.contains(FieldName::SetCookie) && !is_withheld {
+    let is_ignored = policy.overrides.ignore.has(Ignorable::SetCookie);
+    if fields.contains(FieldName::SetCookie) && !is_withheld && !is_ignored {
         match policy.set_cookie {
             SetCookie::Rfc => {}
             SetCookie::Shared if is_marked_shareable(directives) => {}

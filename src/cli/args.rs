@@ -299,6 +299,9 @@ pub struct ServeArgs {
     /// Diagnostics on the standard error: off, error, warn, info, debug or trace [default: info]
     #[arg(long, env = "LARDER_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL")]
     pub log_level: Option<LogLevel>,
+    /// Answer from the cache alone, however old it is, and ask no origin
+    #[arg(long)]
+    pub offline: bool,
     /// Look into HTTPS, with an authority that clients have to trust
     #[arg(long)]
     pub intercept: bool,
@@ -333,8 +336,19 @@ impl ServeArgs {
 
     fn overrides(&self) -> Overrides {
         let ServeArgs { listen, admin, cache_dir, memory, disk, config: _, access_log, .. } = self.clone();
-        let ServeArgs { log_format, log_level, intercept, .. } = *self;
-        Overrides { listen, admin, cache_dir, memory, disk, access_log, log_format, log_level, intercept }
+        let ServeArgs { log_format, log_level, intercept, offline, .. } = *self;
+        Overrides {
+            listen,
+            admin,
+            cache_dir,
+            memory,
+            disk,
+            access_log,
+            log_format,
+            log_level,
+            intercept,
+            offline,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::admin::control::{ControlRequest, ControlResponse};
-use crate::config::{Admin, DiskSize, EXIT_BAD_CONFIG, Settings};
+use crate::config::{Admin, CacheSettings, DiskSize, EXIT_BAD_CONFIG, Settings};
 use crate::policy::{Pattern, Policy};
 
 use super::args::{ClientArgs, PatternArgs, ServeArgs};
@@ -108,7 +108,14 @@ fn summary(settings: &Settings, policy: &Policy) -> Vec<String> {
         format!("cache          {}", settings.cache_dir.display()),
         format!("memory, disk   {}, {disk}", in_units(settings.cache.memory)),
         format!("block rules    {}", policy.rule_count()),
+        format!("cache rules    {}", cache_rules(&settings.cache)),
     ]
+}
+
+/// How many rules for caching there are, and whether they matter while offline.
+fn cache_rules(cache: &CacheSettings) -> String {
+    let offline = if cache.offline { "; offline: no origin is asked" } else { "" };
+    format!("{}{offline}", cache.rules.len())
 }
 
 pub(super) fn in_units(bytes: u64) -> String {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::args::ServeArgs;
+use super::serve::apply_live;
 use crate::admin::control::{ControlRequest, ControlResponse};
 use crate::admin::{cache, explain};
-use crate::config::Settings;
+use crate::config::{CacheSettings, Settings};
 use crate::policy::{Policy, RuntimeBlocks, RuntimeError};
 use crate::proxy::Shared;
 
@@ -98,15 +99,23 @@ impl Running {
         for warning in warnings {
             warn!("{warning}");
         }
-        let rules = policy.rule_count();
+        let (rules, cache_rules) = (policy.rule_count(), settings.cache.rules.len());
         self.shared.policy.store(Arc::new(policy));
+        apply_live(&self.shared, &settings.cache);
         let mut message = format!("reloaded: {rules} block rules");
+        if cache_rules > 0 {
+            message = format!("{message}, {cache_rules} cache rules");
+        }
+        if settings.cache.offline {
+            message.push_str(", offline");
+        }
         let waiting = self.waiting(&settings);
         if !waiting.is_empty() {
             message = format!("{message}; changes of {} take effect at the next start", waiting.join(", "));
         }
         self.settings.access = settings.access;
         self.settings.lists = settings.lists;
+        self.settings.cache = with_live(&self.settings.cache, &settings.cache);
         Ok(message)
     }
 
@@ -116,7 +125,7 @@ impl Running {
         let changed = [
             ("[server]", old.server != new.server),
             ("[limits]", old.limits != new.limits),
-            ("[cache]", old.cache != new.cache || old.cache_dir != new.cache_dir),
+            ("[cache]", with_live(&old.cache, &new.cache) != new.cache || old.cache_dir != new.cache_dir),
             ("[log]", old.log != new.log),
             ("[intercept]", old.intercept != new.intercept || old.ca_dir != new.ca_dir),
         ];
@@ -128,6 +137,12 @@ impl Running {
         self.shared.log.reopen();
         info!("the access log was reopened");
     }
+}
+
+/// `[cache]` as it is in force after a reload: what can't change while Larder runs is the old one's.
+fn with_live(old: &CacheSettings, new: &CacheSettings) -> CacheSettings {
+    let CacheSettings { no_vary_search, offline, .. } = *new;
+    CacheSettings { no_vary_search, offline, rules: new.rules.clone(), ..old.clone() }
 }
 
 fn not_reloaded(error: &dyn std::error::Error) -> String {

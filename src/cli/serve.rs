@@ -24,7 +24,7 @@ use super::open_tls::open_tls;
 use super::running::{Running, answer};
 use crate::admin::control::{SOCKET_NAME, bind_control, serve_control};
 use crate::admin::{AdminListener, Status, bind_admin};
-use crate::caching::{CachePolicy, SetCookie};
+use crate::caching::{CachePolicy, SetCookie, Targets};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::http::{ChunkLimits, FIELDS_MAX, HeadLimits};
@@ -82,6 +82,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         intercept: tls.intercept,
     };
     let shared = Arc::new(Shared::new(parts));
+    apply_live(&shared, &settings.cache);
     let local = tokio::task::LocalSet::new();
     let result = local.block_on(&runtime, async {
         // Before the first client: who else uses this folder?
@@ -179,11 +180,12 @@ fn welcome(server: &Server, admin: Option<&AdminListener>, settings: &Settings) 
          \x20 memory  {}    configuration  {file}    folder  {}\n\
          \x20 admin   {pages}\n\
          \x20 try     curl -x http://{example} http://example.com/\n\
-         \x20 use     export http_proxy=http://{example} https_proxy=http://{example}\n{}",
+         \x20 use     export http_proxy=http://{example} https_proxy=http://{example}\n{}{}",
         env!("CARGO_PKG_VERSION"),
         listening.join(", "),
         in_units(settings.cache.memory),
         settings.cache_dir.display(),
+        if settings.cache.offline { "  offline: no origin is asked\n" } else { "" },
         admitted(server.addresses(), settings),
     );
     // Where the standard error is closed there is nobody to welcome.
@@ -293,7 +295,15 @@ fn cache_policy(settings: &Settings) -> CachePolicy {
         config::SetCookie::Rfc => SetCookie::Rfc,
         config::SetCookie::Never => SetCookie::Never,
     };
-    CachePolicy { set_cookie, ..CachePolicy::default() }
+    let targets = Targets::new(&settings.cache.targeted);
+    CachePolicy { set_cookie, targets, ..CachePolicy::default() }
+}
+
+/// Puts in force what of `[cache]` can change while Larder runs.
+pub(super) fn apply_live(shared: &Shared, cache: &config::CacheSettings) {
+    shared.rules.replace(cache.rules.clone());
+    shared.searches.enable(cache.no_vary_search);
+    shared.set_offline(cache.offline);
 }
 
 fn limits(settings: &Settings) -> Limits {

@@ -22,6 +22,7 @@ impl Config {
         self.check_server()?;
         self.check_limits()?;
         self.check_disks()?;
+        self.check_cache()?;
         if let Some(url) = self.intercept.except.iter().find(|pattern| pattern.is_url()) {
             return refuse("intercept.except", format!("{url}: a tunnel has a host and no URL"));
         }
@@ -88,6 +89,15 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    fn check_cache(&self) -> Result<(), Finding> {
+        let found = [
+            ("cache.targeted", super::rules::check_targeted(&self.cache.targeted)),
+            ("cache.rule", super::rules::check(&self.cache.rules)),
+        ];
+        let wrong = found.into_iter().find_map(|(key, result)| Some((key, result.err()?)));
+        wrong.map_or(Ok(()), |(key, message)| refuse(key, message))
     }
 
     fn check_limits(&self) -> Result<(), Finding> {

@@ -7,8 +7,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
+use super::rules::RULE_KEYS;
 use super::settings::KNOWN_KEYS;
 
 /// A configuration that can't be used; Larder exits with 78 (`EX_CONFIG`).
@@ -117,17 +118,14 @@ fn unknown_key(key: &str) -> String {
 
 /// The known key or table that `key` is most likely a misspelling of.
 fn suggestion(key: &str) -> Option<String> {
-    let Some((table, name)) = key.split_once('.') else {
-        let tables = KNOWN_KEYS.iter().filter_map(|known| known.split_once('.')).map(|(table, _)| table);
+    let Some((table, name)) = key.rsplit_once('.') else {
+        let tables = known_keys().map(|(table, _)| table).filter(|table| !table.contains('.'));
         if let Some(table) = nearest(key, tables) {
             return Some(format!("[{table}]"));
         }
         return other_table(key);
     };
-    let names = KNOWN_KEYS
-        .iter()
-        .filter_map(|known| known.split_once('.'))
-        .filter(|(in_table, _)| *in_table == table);
+    let names = known_keys().filter(|(in_table, _)| *in_table == table);
     match nearest(name, names.map(|(_, name)| name)) {
         Some(name) => Some(format!("`{name}`")),
         None => other_table(name),
@@ -136,9 +134,18 @@ fn suggestion(key: &str) -> Option<String> {
 
 /// A key of this name that belongs to another table.
 fn other_table(name: &str) -> Option<String> {
-    let mut keys = KNOWN_KEYS.iter().filter_map(|known| known.split_once('.'));
-    let (table, name) = keys.find(|(_, known)| *known == name)?;
-    Some(format!("`{name}` in the table [{table}]"))
+    let (table, name) = known_keys().find(|(_, known)| *known == name)?;
+    Some(match (table, name) {
+        // Tables of an array have a heading each, and a name for all.
+        ("cache", "rule") => "[[cache.rule]]".to_owned(),
+        ("cache.rule", name) => format!("`{name}` in a table [[cache.rule]]"),
+        (table, name) => format!("`{name}` in the table [{table}]"),
+    })
+}
+
+/// Every key as its table and its name.
+fn known_keys() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KNOWN_KEYS.iter().chain(RULE_KEYS).filter_map(|known| known.rsplit_once('.'))
 }
 
 /// The candidate that is fewest edits away, if that is near enough to be a slip.
@@ -184,16 +191,29 @@ fn descend(table: &DeTable<'_>, span: &Range<usize>, path: &mut Vec<String>) {
         // A table's own span is its header alone, so that what it holds is asked in any case.
         let found = path.len();
         path.push(name.get_ref().to_string());
-        if let DeValue::Table(inner) = value.get_ref() {
-            descend(inner, span, path);
-            if path.len() > found + 1 {
-                return;
-            }
+        match value.get_ref() {
+            DeValue::Table(inner) => descend(inner, span, path),
+            DeValue::Array(tables) => descend_into_all(tables, span, path),
+            _ => {}
+        }
+        if path.len() > found + 1 {
+            return;
         }
         if holds(name.span()) || holds(value.span()) {
             return;
         }
         path.truncate(found);
+    }
+}
+
+/// The tables of an array have one name.
+fn descend_into_all(tables: &DeArray<'_>, span: &Range<usize>, path: &mut Vec<String>) {
+    let length = path.len();
+    for table in tables.iter().filter_map(|table| table.get_ref().as_table()) {
+        descend(table, span, path);
+        if path.len() > length {
+            return;
+        }
     }
 }
 

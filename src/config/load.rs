@@ -33,6 +33,7 @@ pub struct Overrides {
     pub log_format: Option<LogFormat>,
     pub log_level: Option<LogLevel>,
     pub intercept: bool,
+    pub offline: bool,
 }
 
 /// The folders of the user that Larder runs as.
@@ -203,8 +204,18 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
 }
 
 fn apply(config: &mut Config, overrides: &Overrides) {
-    let Overrides { listen, admin, cache_dir, memory, disk, access_log, log_format, log_level, intercept } =
-        overrides.clone();
+    let Overrides {
+        listen,
+        admin,
+        cache_dir,
+        memory,
+        disk,
+        access_log,
+        log_format,
+        log_level,
+        intercept,
+        offline,
+    } = overrides.clone();
     if !listen.is_empty() {
         config.server.listen = listen;
     }
@@ -220,6 +231,7 @@ fn apply(config: &mut Config, overrides: &Overrides) {
     replace(&mut config.log.level, log_level);
     config.cache.dir = cache_dir.or_else(|| config.cache.dir.take());
     config.intercept.enabled |= intercept;
+    config.cache.offline |= offline;
 }
 
 fn replace<T>(value: &mut T, with: Option<T>) {

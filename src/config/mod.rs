@@ -7,6 +7,7 @@ mod choices;
 mod error;
 mod intercept;
 mod load;
+mod rules;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ mod values;
 pub use choices::{BlockPage, LogFormat, LogLevel, SetCookie};
 pub use error::{ConfigError, Diagnosis};
 pub use load::{Environment, Folders, Overrides, load, load_without_lists, parse};
+pub use rules::RULE_KEYS;
 pub use settings::{
     CacheSettings, Config, DiskFolder, InterceptSettings, KNOWN_KEYS, LimitSettings, LogSettings,
     ServerSettings, Settings,

@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::caching::Rule;
 use crate::http::Host;
 use crate::policy::{self, Pattern};
 use crate::tls::{NameConstraints, Pin};
 
 use super::intercept::{name_constraints, pins};
+use super::rules::rules;
 use super::values::{DEFAULT_ADMIN_PORT, DEFAULT_PORT, duration, listen, size, some_size};
 use super::{AccessLog, Admin, BlockPage, DiskSize, LogFormat, LogLevel, SetCookie};
 
@@ -164,6 +166,13 @@ pub struct CacheSettings {
     #[serde(deserialize_with = "some_size")]
     pub max_object: Option<u64>,
     pub set_cookie: SetCookie,
+    /// The targeted fields that are honoured, in order of precedence (RFC 9213).
+    pub targeted: Vec<String>,
+    pub no_vary_search: bool,
+    pub offline: bool,
+    /// `[[cache.rule]]`, in order.
+    #[serde(rename = "rule", deserialize_with = "rules")]
+    pub rules: Vec<Rule>,
 }
 
 impl Default for CacheSettings {
@@ -176,6 +185,10 @@ impl Default for CacheSettings {
             dir: None,
             max_object: None,
             set_cookie: SetCookie::Shared,
+            targeted: vec!["Larder-Cache-Control".to_owned()],
+            no_vary_search: true,
+            offline: false,
+            rules: Vec::new(),
         }
     }
 }
@@ -253,6 +266,10 @@ pub const KNOWN_KEYS: &[&str] = &[
     "cache.dir",
     "cache.max_object",
     "cache.set_cookie",
+    "cache.targeted",
+    "cache.no_vary_search",
+    "cache.offline",
+    "cache.rule",
     "log.access",
     "log.format",
     "log.level",

@@ -10,6 +10,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
+use crate::caching::DELTA_SECONDS_MAX;
+
 /// The port of a listener whose address names none.
 pub const DEFAULT_PORT: u16 = 3128;
 
@@ -92,6 +94,23 @@ pub fn parse_duration(text: &str) -> Result<Duration, ValueError> {
         _ => return Err(ERROR),
     };
     if duration > DAY { Err(ValueError("a duration is at most 24h")) } else { Ok(duration) }
+}
+
+/// How long a stored response is good for: as a duration, and `7d` or `2w` beside.
+pub fn parse_lifetime(text: &str) -> Result<u64, ValueError> {
+    const ERROR: ValueError =
+        ValueError("a time is written as 30s, 5m, 1h, 7d or 2w, or as a number of seconds");
+    let (number, unit) = number_and_unit(text).ok_or(ERROR)?;
+    let unit = match unit {
+        "" | "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return Err(ERROR),
+    };
+    let seconds = number.checked_mul(unit).filter(|&seconds| seconds <= DELTA_SECONDS_MAX);
+    seconds.ok_or(ValueError("a time is at most 2147483648 seconds"))
 }
 
 /// An address to listen on: `ADDR:PORT`, `ADDR` (port 3128), or `PORT` (on 127.0.0.1: what is
@@ -204,6 +223,11 @@ pub(super) fn some_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
 /// For `deserialize_with`: a duration.
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     scalar(deserializer, parse_duration)
+}
+
+/// For `deserialize_with`: how long a stored response is good for, in seconds.
+pub(super) fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    scalar(deserializer, parse_lifetime)
 }
 
 /// For `deserialize_with`: the addresses to listen on.

@@ -17,6 +17,7 @@ mod message;
 mod name;
 mod scan;
 mod stream;
+pub mod structured;
 #[cfg(test)]
 mod tests;
 mod uri;

@@ -10,14 +10,16 @@
 
 use std::sync::Arc;
 
-use super::collapse::{Lead, Role, join};
-use super::fetch::{Validated, validated};
+use super::collapse::{Lead, Role, join, under_way};
+use super::deliver::Followed;
+use super::fetch::{Patience, Plan, Validated, ttl, validated};
 use super::forward::{Extra, Reply, request_head};
 use super::partial::Asking;
 use super::record::tell;
-use super::{Exchange, Proxy, deliver, fill, update};
+use super::rules::target;
+use super::{Exchange, Interrupted, Proxy, deliver, fill, stored, update};
 use crate::caching::{
-    NotStored, REPLACED_BY_VALIDATION, StoredHead, is_error_for_stale, may_store, supersedes,
+    Handled, NotStored, Outcome, REPLACED_BY_VALIDATION, StoredHead, is_error_for_stale, supersedes,
     validation_fields,
 };
 use crate::http::{BodyLength, FieldName, Method, Request, TargetUri};
@@ -74,6 +76,36 @@ pub(super) fn validate(exchange: &Exchange<'_>, key: Key<'_>, object: &Arc<Objec
     });
 }
 
+/// The detail of a hit by a stale response, while the origin is slow.
+const SERVE_STALE_AFTER: &str = "serve-stale-after";
+
+/// Starts a validation, or finds the exchange that is under way, and answers with what it brings;
+/// and if that takes too long, with the stale response.
+pub(super) async fn answer_in_time(
+    exchange: &mut Exchange<'_>,
+    key: Key<'_>,
+    plan: &Plan,
+    patience: Patience,
+) -> Result<Followed, Interrupted> {
+    let shared = &exchange.proxy.shared;
+    let Patience { after, rule, object } = patience;
+    validate(exchange, key, &object);
+    let Some(flight) = under_way(shared, key) else { return Ok(Followed::Alone) };
+    if shared.clock.timeout(after, flight.course()).await.is_ok() {
+        return deliver::follow(exchange, &flight, plan.reason).await;
+    }
+    exchange.record.note("reuse", "the origin is slow; the stale response is served");
+    let outcome = Outcome {
+        ttl: ttl(exchange.proxy, exchange.request, &object.head),
+        detail: Some(SERVE_STALE_AFTER),
+        rule: Some(rule),
+        ..Outcome::new(Handled::Hit)
+    };
+    let age = object.head.current_age(shared.clock.now());
+    let delivered = stored::deliver(exchange, key, &object, age, outcome).await?;
+    Ok(delivered.map_or(Followed::Alone, Followed::Delivered))
+}
+
 /// The client's request as Larder's own.
 fn own_request(request: &Request) -> Request {
     let mut fields = request.fields.without(|line| {
@@ -99,6 +131,7 @@ impl Validation {
 
     async fn ask(&self, extra: &Extra) -> Result<Reply, String> {
         let Validation { proxy, scope, uri, request, .. } = self;
+        let uri = target(request, proxy.shared.store.key(uri));
         let head = request_head(&proxy.shared, request, uri, extra);
         let asking = Asking { proxy, scope: *scope, request, uri };
         asking.ask(&head).await.map_err(|error| error.to_string())
@@ -110,7 +143,7 @@ impl Validation {
         let Reply { response, connection, times } = reply;
         let (_fresh, kept) = update::freshen(&proxy.shared, &request, key, &object, &response, times).await;
         lead.look_again();
-        deliver::keep(&proxy, &uri, response.keep_alive, connection);
+        deliver::keep(&proxy, target(&request, key), response.keep_alive, connection);
         kept.map_or_else(NotStored::as_str, |()| "the 304 has freshened the stored response")
     }
 
@@ -123,8 +156,9 @@ impl Validation {
         if is_error_for_stale(status) {
             return Err(format!("the origin answers {status}"));
         }
-        let storing = may_store(&request, &reply.response, reply.times, &shared.cache_policy);
-        let head = StoredHead::new(&request, &reply.response, reply.times);
+        let targets = &shared.cache_policy.targets;
+        let head = StoredHead::with_targets(&request, &reply.response, reply.times, targets);
+        let (storing, _rule) = shared.may_store(&request, &reply.response, &head, reply.times);
         let length = fill::known_length(reply.response.length);
         let writer =
             storing.map_err(NotStored::as_str).and_then(|()| shared.store.fill(key, &head, length, asked));

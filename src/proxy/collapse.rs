@@ -117,6 +117,13 @@ pub(super) fn join(shared: &Arc<Shared>, key: Key<'_>) -> Role {
     Role::Lead(Lead { shared: shared.clone(), hash, flight, end: Course::Dissolved })
 }
 
+/// The exchange under way for this key, if there is one that this request may follow.
+pub(super) fn under_way(shared: &Shared, key: Key<'_>) -> Option<Arc<Flight>> {
+    let asked = shared.store.generation(key);
+    let flight = shared.flights.shard(key.hash).get(&key.hash).cloned()?;
+    (flight.uri == *key.uri && flight.asked.is_as_valid_as(asked)).then_some(flight)
+}
+
 impl Flights {
     fn is_uncacheable(&self, hash: u128, now: Timestamp) -> bool {
         let Some(place) = self.uncacheable.get(hash as usize % REMEMBERED) else { return false };

@@ -101,7 +101,7 @@ async fn with_part(
     }
     let (origin, received) = (connection.peer, response.version);
     deliver::keep(asking.proxy, asking.uri, response.keep_alive, connection);
-    let (shared, uri, request) = (shared.clone(), asking.uri.clone(), asking.request.clone());
+    let (shared, uri, request) = (shared.clone(), key.uri.clone(), asking.request.clone());
     let brought = Brought { shared, uri, request, part, times, origin, received, asked };
     let arrived = brought.content(gathered.take());
     let content = object.content.union(&arrived).ok_or(NoPart::Range)?;

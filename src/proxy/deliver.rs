@@ -8,7 +8,7 @@ use super::record::Record;
 use super::render::{Framing, Tail, passed_head, via};
 use super::sender::{More, Sender, incomplete};
 use super::{Client, Exchange, Interrupted, Next, Proxy, parts, stored};
-use crate::caching::{Answer, Decision, ForwardReason, Handled, Outcome, answer, decide};
+use crate::caching::{Answer, Decision, ForwardReason, Handled, Outcome, answer};
 use crate::http::grammar::{Members, exact_decimal};
 use crate::http::{
     BodyLength, Content, FieldName, Fields, Method, Reader, Request, Response, TargetUri, Version, WriteHalf,
@@ -37,7 +37,7 @@ pub(super) async fn follow(
         Ok(Course::LookAgain) => return Ok(Followed::LookAgain),
         Ok(Course::AwaitingHead | Course::Dissolved) | Err(_) => return Ok(Followed::Alone),
     };
-    let decision = decide(exchange.request, &[&filling.head], shared.clock.now(), &shared.cache_policy);
+    let (decision, rule) = shared.decide(exchange.request, &[&filling.head]);
     let Decision::Reuse { ttl, .. } = decision else {
         exchange
             .record
@@ -45,7 +45,8 @@ pub(super) async fn follow(
         return Ok(Followed::Alone);
     };
     exchange.judge().judge(filling.origin)?;
-    let outcome = Outcome { collapsed: true, ttl: Some(ttl), ..Outcome::new(Handled::Forwarded(reason)) };
+    let outcome =
+        Outcome { collapsed: true, ttl: Some(ttl), rule, ..Outcome::new(Handled::Forwarded(reason)) };
     // A range needs the complete length, which answer() must not be told wrongly; may_collapse
     // keeps ranges out, so that only a 304 can come here beside the whole.
     if answer(exchange.request, &filling.head, filling.length.unwrap_or(u64::MAX)) == Answer::NotModified {

@@ -1,20 +1,23 @@
 //! A request's whole story on one page.
 
+use std::sync::Arc;
+
 use super::admit::{Admitted, admit};
 use super::collapse::{Role, join};
 use super::fetch::{Plan, fetch};
+use super::offline::OFFLINE;
 use super::record::{Record, STALE_WHILE_REVALIDATE};
 use super::{
-    Client, Exchange, Interrupted, Next, Proxy, Shared, background, connect, deliver, local, refuse, stored,
-    upload,
+    Client, Exchange, Interrupted, Next, Proxy, Shared, background, connect, deliver, local, refuse,
+    searches, stored, upload,
 };
 use crate::caching::{
-    Decision, ForwardReason, Handled, Outcome, cacheable_request, decide, wants_stored_only,
+    Decision, ForwardReason, Handled, Outcome, RuleName, StoredHead, cacheable_request, wants_stored_only,
 };
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::Request;
 use crate::origin::AddressJudge as _;
-use crate::store::Key;
+use crate::store::{Key, Object};
 
 /// Answers one request, and logs what became of it.
 pub async fn exchange(proxy: &Proxy, client: &mut Client, mut request: Request) -> Next {
@@ -62,7 +65,8 @@ async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
         }
         Admitted::Local(answer) => return local::respond(exchange, answer).await,
     };
-    let key = exchange.proxy.shared.store.key(&uri);
+    let key_uri = exchange.proxy.shared.key_uri(&uri);
+    let key = exchange.proxy.shared.store.key(&key_uri);
     // Content, or a switch of protocols, is for the origin to see, whatever is stored.
     let is_upload = upload::is_needed(exchange.request);
     let bypass = cacheable_request(exchange.request).err().or(is_upload.then_some(ForwardReason::Bypass));
@@ -75,6 +79,9 @@ async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
             false => fetch(exchange, key, Plan::forward(reason)).await,
         };
     }
+    if let Some(rule) = exchange.proxy.shared.never(exchange.request) {
+        return fetch(exchange, key, Plan::forward(ForwardReason::Bypass).by(Some(rule))).await;
+    }
     // The first turn may follow another exchange for the same resource; after that, asking alone
     // is quicker than waiting again.
     for may_follow in [true, false] {
@@ -84,6 +91,13 @@ async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
         };
         if !may_follow || !plan.may_collapse(exchange.request) {
             return fetch(exchange, key, plan).await;
+        }
+        if let Some(patience) = plan.patience(exchange) {
+            match background::answer_in_time(exchange, key, &plan, patience).await? {
+                deliver::Followed::Delivered(next) => return Ok(next),
+                deliver::Followed::LookAgain => continue,
+                deliver::Followed::Alone => return fetch(exchange, key, plan).await,
+            }
         }
         match join(&exchange.proxy.shared, key) {
             Role::Alone => return fetch(exchange, key, plan).await,
@@ -113,15 +127,16 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
     let shared = &exchange.proxy.shared;
     let variants = shared.store.look_up(key).await;
     let objects = variants.as_deref().unwrap_or_default();
-    let decision = match objects {
-        [only] => decide(exchange.request, &[&only.head], shared.clock.now(), &shared.cache_policy),
-        _ => {
-            let heads: Vec<_> = objects.iter().map(|object| &object.head).collect();
-            decide(exchange.request, &heads, shared.clock.now(), &shared.cache_policy)
-        }
-    };
+    let (decision, rule) = decide_among(shared, exchange.request, objects);
     exchange.record.note("key", format_args!("{}, variants stored: {}", key.uri, objects.len()));
     exchange.record.decided(&decision);
+    let is_missing = matches!(
+        decision,
+        Decision::Forward(ForwardReason::UriMiss | ForwardReason::VaryMiss) | Decision::GatewayTimeout
+    );
+    if is_missing && let Some(next) = searches::answer(exchange, key).await? {
+        return Ok(Looked::Answered(next));
+    }
     match decision {
         Decision::Reuse { index, age, ttl } | Decision::ReuseAndValidate { index, age, ttl } => {
             let Some(object) = objects.get(index) else {
@@ -129,7 +144,8 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
             };
             // What may not be dialled may not be had from the store either.
             exchange.judge().judge(object.origin)?;
-            let mut outcome = Outcome { ttl: Some(ttl), ..Outcome::new(Handled::Hit) };
+            let detail = shared.is_offline().then_some(OFFLINE);
+            let mut outcome = Outcome { ttl: Some(ttl), detail, rule, ..Outcome::new(Handled::Hit) };
             if matches!(decision, Decision::ReuseAndValidate { .. }) {
                 outcome.detail = Some(STALE_WHILE_REVALIDATE);
                 background::validate(exchange, key, object);
@@ -143,12 +159,31 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
         Decision::Validate { index, reason } => {
             let object = objects.get(index).filter(|object| exchange.judge().judge(object.origin).is_ok());
             Ok(Looked::Forward(match object {
-                Some(object) => Plan::validate(reason, object.clone()),
+                Some(object) => Plan::validate(reason, object.clone()).by(rule),
                 None => Plan::forward(reason),
             }))
         }
-        Decision::Forward(reason) => Ok(Looked::Forward(Plan::forward(reason))),
-        Decision::GatewayTimeout => Err(nothing_stored().into()),
+        Decision::Forward(reason) => Ok(Looked::Forward(Plan::forward(reason).by(rule))),
+        Decision::GatewayTimeout => {
+            shared.online()?;
+            Err(nothing_stored().into())
+        }
+    }
+}
+
+/// What to do with a request, given the responses that are stored under one key.
+pub(super) fn decide_among(
+    shared: &Shared,
+    request: &Request,
+    objects: &[Arc<Object>],
+) -> (Decision, Option<RuleName>) {
+    let ask = |heads: &[&StoredHead]| match shared.is_offline() {
+        true => (shared.decide_offline(request, heads), None),
+        false => shared.decide(request, heads),
+    };
+    match objects {
+        [only] => ask(&[&only.head]),
+        _ => ask(&objects.iter().map(|object| &object.head).collect::<Vec<_>>()),
     }
 }
 

@@ -2,14 +2,16 @@
 //! decided once its head is here (RFC 9111 §3, §4.3).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::collapse::Lead;
 use super::forward::{self, Extra, Reply};
 use super::record::STALE_IF_ERROR;
+use super::rules::target;
 use super::{Exchange, Interrupted, Next, Proxy, deliver, fill, keep, stored, update};
 use crate::caching::{
-    ForwardReason, Handled, Lifetime, NotStored, Outcome, StoredHead, freshened_by, is_error_for_stale,
-    may_serve_stale_on_error, may_store, storable_request, supersedes, validation_fields,
+    ForwardReason, Handled, Lifetime, NotStored, Outcome, RuleName, StoredHead, freshened_by,
+    is_error_for_stale, storable_request, supersedes, validation_fields,
 };
 use crate::error::{Failure, Fault};
 use crate::http::{FieldName, Method, Request};
@@ -19,6 +21,8 @@ use crate::store::{Generation, Key, Object};
 #[derive(Debug)]
 pub(super) struct Plan {
     pub reason: ForwardReason,
+    /// The rule of the operator by which the origin is asked.
+    pub rule: Option<RuleName>,
     /// The stored response that is asked about.
     validating: Option<Arc<Object>>,
     lead: Option<Lead>,
@@ -31,7 +35,14 @@ pub(super) struct Plan {
 impl Plan {
     /// Asks for the response.
     pub(super) fn forward(reason: ForwardReason) -> Plan {
-        Plan { reason, validating: None, lead: None, asked_about: None, asked: Generation::default() }
+        Plan {
+            reason,
+            rule: None,
+            validating: None,
+            lead: None,
+            asked_about: None,
+            asked: Generation::default(),
+        }
     }
 
     /// Asks whether this stored response is still good.
@@ -39,9 +50,23 @@ impl Plan {
         Plan { validating: Some(object), ..Plan::forward(reason) }
     }
 
+    /// As a rule of the operator has it.
+    pub(super) fn by(self, rule: Option<RuleName>) -> Plan {
+        Plan { rule, ..self }
+    }
+
     /// With others waiting for the answer.
     pub(super) fn leading(self, lead: Lead) -> Plan {
         Plan { lead: Some(lead), ..self }
+    }
+
+    /// How long the request waits for the origin before what is stored answers it, by which rule.
+    pub(super) fn patience(&self, exchange: &Exchange<'_>) -> Option<Patience> {
+        let object = self.validating.as_ref()?;
+        let shared = &exchange.proxy.shared;
+        let (after, rule) = shared.stale_after(exchange.request, &object.head)?;
+        let (may_be_stale, _) = shared.may_serve_stale(exchange.request, &object.head);
+        may_be_stale.then(|| Patience { after, rule, object: object.clone() })
     }
 
     /// Whether this request may share its exchange with others: what it brings home has to be
@@ -56,18 +81,28 @@ impl Plan {
     }
 }
 
+/// How long a request waits for a validation, and what answers it then.
+#[derive(Debug)]
+pub(super) struct Patience {
+    pub after: Duration,
+    pub rule: RuleName,
+    pub object: Arc<Object>,
+}
+
 /// Answers a request with the origin's help.
 pub(super) async fn fetch(
     exchange: &mut Exchange<'_>,
     key: Key<'_>,
     mut plan: Plan,
 ) -> Result<Next, Interrupted> {
+    exchange.proxy.shared.online()?;
     plan.asked = exchange.proxy.shared.store.generation(key);
+    let uri = target(exchange.request, key);
     loop {
         let heads: Vec<_> = plan.validating.iter().map(|object| &object.head).collect();
         let extra = Extra { validation: validation_fields(&heads), upgrade: None };
-        let head = forward::request_head(&exchange.proxy.shared, exchange.request, key.uri, &extra);
-        let reply = match forward::ask(exchange, key.uri, &head).await {
+        let head = forward::request_head(&exchange.proxy.shared, exchange.request, uri, &extra);
+        let reply = match forward::ask(exchange, uri, &head).await {
             Ok(reply) => reply,
             Err(Interrupted::Failed(failure)) => {
                 return after_failure(exchange, key, plan, failure).await;
@@ -86,7 +121,7 @@ pub(super) async fn fetch(
             }
             Validated::Modified => {
                 let failed = is_error_for_stale(reply.response.status);
-                if failed && may_be_stale(exchange, &object) {
+                if failed && may_be_stale(exchange, &mut plan, &object) {
                     exchange.record.note("reuse", "the origin failed; the stale response is served");
                     let fwd_status = Some(reply.response.status);
                     if let Some(next) = serve_stale(exchange, key, &mut plan, &object, fwd_status).await? {
@@ -139,12 +174,13 @@ async fn freshen(
     if let Some(lead) = plan.lead.take() {
         lead.look_again();
     }
-    deliver::keep(exchange.proxy, key.uri, reply.response.keep_alive, reply.connection);
+    deliver::keep(exchange.proxy, target(exchange.request, key), reply.response.keep_alive, reply.connection);
     let outcome = Outcome {
         fwd_status: Some(304),
         stored: kept.is_ok(),
         detail: kept.err().map(NotStored::as_str),
-        ttl: ttl(exchange.proxy, &fresh.head),
+        rule: plan.rule,
+        ttl: ttl(exchange.proxy, exchange.request, &fresh.head),
         ..Outcome::new(Handled::Forwarded(plan.reason))
     };
     let age = fresh.head.current_age(shared.clock.now());
@@ -160,7 +196,7 @@ async fn after_failure(
 ) -> Result<Next, Interrupted> {
     match plan.validating.clone() {
         // A refusal is no failure of the origin's.
-        Some(object) if failure.fault == Fault::Origin && may_be_stale(exchange, &object) => {
+        Some(object) if failure.fault == Fault::Origin && may_be_stale(exchange, &mut plan, &object) => {
             exchange.record.note("reuse", format_args!("{failure}; the stale response is served"));
             let stale = serve_stale(exchange, key, &mut plan, &object, None).await?;
             stale.ok_or(Interrupted::Failed(failure))
@@ -169,9 +205,10 @@ async fn after_failure(
     }
 }
 
-fn may_be_stale(exchange: &mut Exchange<'_>, object: &Object) -> bool {
-    let shared = &exchange.proxy.shared;
-    may_serve_stale_on_error(exchange.request, &object.head, shared.clock.now(), &shared.cache_policy)
+fn may_be_stale(exchange: &Exchange<'_>, plan: &mut Plan, object: &Object) -> bool {
+    let (may, rule) = exchange.proxy.shared.may_serve_stale(exchange.request, &object.head);
+    plan.rule = plan.rule.or(rule);
+    may
 }
 
 async fn serve_stale(
@@ -185,8 +222,9 @@ async fn serve_stale(
     drop(plan.lead.take());
     let outcome = Outcome {
         fwd_status,
-        ttl: ttl(exchange.proxy, &object.head),
+        ttl: ttl(exchange.proxy, exchange.request, &object.head),
         detail: Some(STALE_IF_ERROR),
+        rule: plan.rule,
         ..Outcome::new(Handled::Forwarded(plan.reason))
     };
     let age = object.head.current_age(exchange.proxy.shared.clock.now());
@@ -210,11 +248,13 @@ async fn after_reply(
         drop(plan.lead);
         return keep::part(exchange, key, plan.asked, reply, outcome).await;
     }
-    let storing = may_store(exchange.request, &reply.response, reply.times, &shared.cache_policy);
+    let targets = &shared.cache_policy.targets;
+    let head = StoredHead::with_targets(exchange.request, &reply.response, reply.times, targets);
+    let (storing, rule) = shared.may_store(exchange.request, &reply.response, &head, reply.times);
+    outcome.rule = plan.rule.or(rule);
     // What speaks of this request alone says nothing about others that wait.
     let of_this_request = matches!(reply.response.status, 206 | 304 | 412 | 416)
         || storing.is_err_and(NotStored::is_about_request);
-    let head = StoredHead::new(exchange.request, &reply.response, reply.times);
     let length = fill::known_length(reply.response.length);
     let asked = update::asked_since(&shared.store, key, exchange.request, plan.asked);
     let writer = storing.map_err(NotStored::as_str);
@@ -224,6 +264,7 @@ async fn after_reply(
             exchange.record.note("store", format_args!("not stored: {reason}"));
             // fwd=method says it already.
             outcome.detail = Some(reason)
+                .filter(|reason| *reason != NotStored::Rule.as_str())
                 .filter(|_| plan.reason != ForwardReason::Method && exchange.request.method != Method::Head);
             if let Some(object) = plan.asked_about.filter(|_| !of_this_request && supersedes(&reply.response))
             {
@@ -234,14 +275,18 @@ async fn after_reply(
                 Some(lead) if !of_this_request => lead.dissolve(),
                 lead => drop(lead),
             }
-            return deliver::pass(exchange, key.uri, reply, outcome, None).await;
+            return deliver::pass(exchange, target(exchange.request, key), reply, outcome, None).await;
         }
     };
-    outcome.ttl = ttl(exchange.proxy, &head);
+    outcome.ttl = ttl(exchange.proxy, exchange.request, &head);
     outcome.stored = true;
     exchange.record.note(
         "store",
-        format_args!("stores {} with {:?}", key.uri, head.freshness_lifetime(&shared.cache_policy)),
+        format_args!(
+            "stores {} with {:?}",
+            key.uri,
+            head.freshness_lifetime(&shared.policy_for(exchange.request, &head))
+        ),
     );
     let start = fill::Start {
         id: exchange.record.id(),
@@ -259,11 +304,11 @@ async fn after_reply(
 }
 
 /// Seconds of freshness left, for `Cache-Status`.
-pub(super) fn ttl(proxy: &Proxy, head: &StoredHead) -> Option<i64> {
+pub(super) fn ttl(proxy: &Proxy, request: &Request, head: &StoredHead) -> Option<i64> {
     let seconds = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let age = seconds(head.current_age(proxy.shared.clock.now()));
-    match head.freshness_lifetime(&proxy.shared.cache_policy) {
-        Lifetime::Explicit(lifetime) | Lifetime::Heuristic(lifetime) => {
+    match head.freshness_lifetime(&proxy.shared.policy_for(request, head)) {
+        Lifetime::Explicit(lifetime) | Lifetime::Heuristic(lifetime) | Lifetime::Rule(lifetime) => {
             Some(seconds(lifetime).saturating_sub(age))
         }
         Lifetime::None => None,

@@ -9,7 +9,8 @@ use super::collapse::{Filling, Lead};
 use super::forward::Reply;
 use super::partial::Asking;
 use super::record::tell;
-use super::{Proxy, deliver};
+use super::rules::target;
+use super::{Proxy, Shared, deliver};
 use crate::caching::StoredHead;
 use crate::clock::TimedOut;
 use crate::http::{BodyLength, Content, ContentError, Method, Request};
@@ -82,12 +83,14 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
     if let Some(lead) = &mut lead {
         lead.share(filling.clone());
     }
-    let (proxy, uri, request, of_task) = (proxy.clone(), key.uri.clone(), request.clone(), filling.clone());
+    let (proxy, uri, request, of_task) =
+        (proxy.clone(), key.uri.detached(), request.clone(), filling.clone());
     proxy.fills.set(proxy.fills.get() + 1);
     tokio::task::spawn_local(async move {
-        let asking = Asking { proxy: &proxy, scope, request: &request, uri: &uri };
+        let key = proxy.shared.store.key(&uri);
+        let asking = Asking { proxy: &proxy, scope, request: &request, uri: target(&request, key) };
         let filled = Source { id, asking, filling: &of_task, reply, resumes: 0 }.run(writer).await;
-        store(&asking, id, &of_task, filled, asked).await;
+        store(&asking, key, id, &of_task, filled, asked).await;
         // The store has it before the flight ends: who comes now finds one or the other.
         drop(lead);
         proxy.fills.set(proxy.fills.get() - 1);
@@ -163,6 +166,7 @@ impl Source<'_> {
 /// Stores what was filled, and what of it a fill that has failed has brought to the disk.
 async fn store(
     asking: &Asking<'_>,
+    key: Key<'_>,
     id: u64,
     filling: &Filling,
     filled: Result<Finished, FillError>,
@@ -188,7 +192,7 @@ async fn store(
                     .map(|octets| StoredContent::of_spans(Spans::of([Span { first: 0, octets }]), length))
             }) {
                 tell(id, "store", format_args!("{error}: what has arrived is stored"));
-                return insert(asking, filling, content, asked);
+                return insert(asking, key, filling, content, asked);
             }
             let on_disk = filling.fill.settled().await;
             // What is there is of use once the rest can be asked for.
@@ -202,10 +206,10 @@ async fn store(
         }
     };
     tell(id, "store", format_args!("stored, {} octets of content", content.length()));
-    insert(asking, filling, content, asked);
+    insert(asking, key, filling, content, asked);
 }
 
-fn insert(asking: &Asking<'_>, filling: &Filling, content: StoredContent, asked: Generation) {
+fn insert(asking: &Asking<'_>, key: Key<'_>, filling: &Filling, content: StoredContent, asked: Generation) {
     let object = Object {
         head: filling.head.clone(),
         rendered: filling.rendered.clone(),
@@ -215,6 +219,7 @@ fn insert(asking: &Asking<'_>, filling: &Filling, content: StoredContent, asked:
         generation: asked.seq(),
     };
     // What this request selected before, the new response answers from now on.
-    let store = &asking.proxy.shared.store;
-    store.insert(store.key(asking.uri), object, asked, |other| other.head.selects(&asking.request.fields));
+    let Shared { store, searches, .. } = &*asking.proxy.shared;
+    store.insert(key, object, asked, |other| other.head.selects(&asking.request.fields));
+    searches.stored(key.uri, &filling.head, asked.seq());
 }

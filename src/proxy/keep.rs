@@ -13,10 +13,11 @@ use bytes::Bytes;
 
 use super::fetch::ttl;
 use super::forward::Reply;
+use super::rules::target;
 use super::{Exchange, Interrupted, Next, Proxy, Shared, deliver, update};
 use crate::caching::{
     NotStored, Outcome, PartOfWhole, StoredHead, Times, is_same_representation, may_begin_with_part,
-    may_keep, may_store, part_of_whole,
+    may_keep, part_of_whole,
 };
 use crate::http::{Request, TargetUri, Version};
 use crate::store::{
@@ -35,7 +36,7 @@ pub(super) async fn part(
         Ok((keeper, head)) => {
             exchange.record.note("store", format_args!("stores a part of {}", key.uri));
             outcome.stored = true;
-            outcome.ttl = ttl(exchange.proxy, &head);
+            outcome.ttl = ttl(exchange.proxy, exchange.request, &head);
             Some(keeper)
         }
         Err(reason) => {
@@ -44,7 +45,7 @@ pub(super) async fn part(
             None
         }
     };
-    deliver::pass(exchange, key.uri, reply, outcome, keeper).await
+    deliver::pass(exchange, target(exchange.request, key), reply, outcome, keeper).await
 }
 
 /// A part as it came, and for whom.
@@ -72,7 +73,8 @@ impl Brought {
     /// stored even where there is nothing yet.
     pub(super) fn store(&self, content: &StoredContent, begins: bool) {
         let store = &self.shared.store;
-        let head = StoredHead::new(&self.request, &self.part.whole, self.times);
+        let targets = &self.shared.cache_policy.targets;
+        let head = StoredHead::with_targets(&self.request, &self.part.whole, self.times, targets);
         let object = begins.then(|| self.object(head.clone(), content.clone(), self.origin));
         store.join(store.key(&self.uri), object, self.asked, |other| self.beside(other, &head, content));
     }
@@ -97,7 +99,7 @@ impl Brought {
     /// A stored head as this part leaves it; an error when it may not be stored like that.
     pub(super) fn freshened(&self, stored: &StoredHead) -> Result<StoredHead, NotStored> {
         let head = stored.freshen(&self.part.whole, &self.request, self.times);
-        may_keep(&self.request, &head, &self.shared.cache_policy).map(|()| head)
+        may_keep(&self.request, &head, &self.shared.policy_for(&self.request, &head)).map(|()| head)
     }
 
     /// What is stored, with the octets of both. It has a generation of its own, so that a head which
@@ -137,9 +139,11 @@ impl Keeper {
     ) -> Result<(Keeper, StoredHead), &'static str> {
         let shared = &proxy.shared;
         let part = part_of_whole(request, &reply.response).map_err(NotStored::as_str)?;
-        may_store(request, &part.whole, reply.times, &shared.cache_policy).map_err(NotStored::as_str)?;
+        let targets = &shared.cache_policy.targets;
+        let head = StoredHead::with_targets(request, &part.whole, reply.times, targets);
+        let (storing, _rule) = shared.may_store(request, &part.whole, &head, reply.times);
+        storing.map_err(NotStored::as_str)?;
         let (range, complete) = (part.range, part.complete_length());
-        let head = StoredHead::new(request, &part.whole, reply.times);
         let brought = Brought {
             shared: shared.clone(),
             uri: key.uri.clone(),

@@ -20,12 +20,15 @@ mod inside;
 mod interception;
 mod keep;
 mod local;
+mod offline;
 mod partial;
 mod parts;
 mod recent;
 mod record;
 mod refuse;
 mod render;
+mod rules;
+mod searches;
 mod sender;
 mod splice;
 mod stored;
@@ -37,7 +40,7 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -50,6 +53,8 @@ use record::Record;
 pub use recent::{Recalled, Recent};
 pub use record::Counters;
 pub use refuse::{refuse_connection, refuse_head};
+pub use rules::Rules;
+pub use searches::Searches;
 
 use crate::caching::CachePolicy;
 use crate::clock::Clock;
@@ -80,6 +85,10 @@ pub struct Shared {
     /// How HTTPS is looked into; without it, it is tunnelled.
     pub intercept: Option<Interception>,
     pub counters: Counters,
+    /// The operator's rules for caching, swapped whole.
+    pub rules: Rules,
+    pub searches: Searches,
+    offline: AtomicBool,
     pub recent: Recent,
     flights: collapse::Flights,
     requests: AtomicU64,
@@ -158,6 +167,9 @@ impl Shared {
             origin_tls: parts.origin_tls,
             intercept: parts.intercept,
             counters: Counters::default(),
+            rules: Rules::default(),
+            searches: Searches::default(),
+            offline: AtomicBool::new(false),
             recent: Recent::default(),
             flights: collapse::Flights::default(),
             requests: AtomicU64::new(u64::from(parts.instance) << 32),

@@ -64,6 +64,7 @@ impl Asking<'_> {
     /// Sends this head, and waits for the head of the final response.
     pub(super) async fn ask(&self, head: &[u8]) -> Result<Reply, Unsupplied> {
         let Proxy { shared, origins, .. } = self.proxy;
+        shared.online().map_err(|offline| Unsupplied::Failed(offline.to_string()))?;
         let judge = Judge { shared, scope: self.scope };
         let request_time = shared.clock.now();
         let idle = origins.idle_connection(self.uri, &judge, JUST_USED);

@@ -223,6 +223,9 @@ impl Record {
             Target::Asterisk => LoggedUrl::Text(b"*"),
         };
         self.count(&shared.counters);
+        if let Some(rule) = self.outcome.rule {
+            shared.rules.count(rule);
+        }
         self.remember(shared, request);
         if self.logged {
             self.write(shared, url, Some(request));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::exchange::nothing_stored;
 use super::partial::{Asking, Completion, Unsupplied};
 use super::render::{Framing, Tail, stored_fields};
+use super::rules::target;
 use super::sender::More;
 use super::{Exchange, Interrupted, Next, Proxy, complete, fetch, parts};
 use crate::caching::{Answer, ByteRange, ForwardReason, Handled, Outcome, answer, wants_stored_only};
@@ -51,7 +52,7 @@ pub(super) async fn deliver(
     if wants_stored_only(request) {
         return Err(nothing_stored().into());
     }
-    let asking = Asking { proxy, request, scope, uri: key.uri };
+    let asking = Asking { proxy, request, scope, uri: target(request, key) };
     let completed = complete::complete(&asking, key, object, exchange.record, &parts).await;
     let completed = completed.and_then(|object| {
         // Of ranges that are far apart one may have had to make room for another.
@@ -64,7 +65,7 @@ pub(super) async fn deliver(
                 outcome.result = Handled::Forwarded(ForwardReason::Partial);
                 outcome.fwd_status = Some(206);
             }
-            outcome.ttl = fetch::ttl(proxy, &object.head);
+            outcome.ttl = fetch::ttl(proxy, request, &object.head);
             let age = object.head.current_age(proxy.shared.clock.now());
             send(exchange, key, &object, age, outcome).await
         }
@@ -94,7 +95,7 @@ async fn send(
     }
     parts::prepare(&mut selected.parts).await;
     let (proxy, request, scope) = (exchange.proxy, exchange.request, exchange.client.scope);
-    let asking = Asking { proxy, request, scope, uri: key.uri };
+    let asking = Asking { proxy, request, scope, uri: target(request, key) };
     let mut completion = Completion::new(asking, key, object);
     if let Some(missing) = first_missing(&selected.parts) {
         if wants_stored_only(request) {
@@ -110,7 +111,10 @@ async fn send(
         // Known before anything is sent: whether the rest can be had.
         if let Err(unsupplied) = completion.ask(missing).await {
             exchange.record.note("reuse", format_args!("it has gaps that stay: {unsupplied}"));
-            shared.store.remove(key, object);
+            // Offline, the rest may be had another time.
+            if !shared.is_offline() {
+                shared.store.remove(key, object);
+            }
             exchange.client.scratch = head;
             return Ok(None);
         }

@@ -24,6 +24,7 @@ const BUFFER: usize = 16 * 1024;
 
 /// Opens the tunnel that a CONNECT request asks for, and serves it to its end.
 pub(super) async fn connect(exchange: &mut Exchange<'_>, authority: &Authority) -> Result<Next, Interrupted> {
+    exchange.proxy.shared.online()?;
     let connection = exchange.proxy.origins.connect_tunnel(authority, &exchange.judge()).await?;
     exchange.record.tunnel(connection.peer);
     establish(exchange).await?;

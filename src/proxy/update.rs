@@ -4,8 +4,11 @@
 use std::sync::Arc;
 
 use super::record::Record;
+use super::rules::target;
 use super::{Proxy, Shared};
-use crate::caching::{HeadEffect, NotStored, Times, freshened_by_head, invalidated, may_keep};
+use crate::caching::{
+    HeadEffect, NotStored, Times, freshened_by_head, invalidated, invalidated_groups, may_keep,
+};
 use crate::http::{Method, Request, Response};
 use crate::store::{Generation, Key, Object, Store};
 
@@ -20,7 +23,7 @@ pub(super) async fn freshen(
     times: Times,
 ) -> (Arc<Object>, Result<(), NotStored>) {
     let head = object.head.freshen(response, request, times);
-    let kept = may_keep(request, &head, &shared.cache_policy);
+    let kept = may_keep(request, &head, &shared.policy_for(request, &head));
     let rendered = super::render::stored_head(&shared.pseudonym, &head, response.version);
     let fresh = Arc::new(Object {
         head,
@@ -60,9 +63,14 @@ pub(super) async fn others(
     record: &Record,
 ) {
     let store = &proxy.shared.store;
-    for target in invalidated(&request.method, key.uri, response) {
-        record.note("store", format_args!("invalidates {target}"));
-        store.invalidate(store.key(&target)).await;
+    for uri in invalidated(&request.method, target(request, key), response) {
+        record.note("store", format_args!("invalidates {uri}"));
+        proxy.shared.invalidate(&uri).await;
+    }
+    let groups = invalidated_groups(&request.method, key.uri, response);
+    if !groups.is_empty() {
+        record.note("store", format_args!("invalidates groups: {}", groups.len()));
+        store.purge_groups(key.uri, groups).await;
     }
     if request.method != Method::Head {
         return;

@@ -16,8 +16,9 @@ use super::forward::{
     unasked_switch,
 };
 use super::render::{Framing, passed_head};
+use super::rules::target;
 use super::{Exchange, Interrupted, Next, Proxy, Shared, deliver, fill, tunnel, update};
-use crate::caching::{ForwardReason, Handled, Outcome, StoredHead, Times, may_store};
+use crate::caching::{ForwardReason, Handled, Outcome, StoredHead, Times};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::write::{chunk_size_line, field, last_chunk, write_all};
 use crate::http::{
@@ -53,7 +54,8 @@ pub(super) async fn exchange(
     key: Key<'_>,
     reason: ForwardReason,
 ) -> Result<Next, Interrupted> {
-    let uri = key.uri;
+    exchange.proxy.shared.online()?;
+    let uri = target(exchange.request, key);
     let asked = exchange.proxy.shared.store.generation(key);
     let extra = Extra { validation: Vec::new(), upgrade: upgrade(exchange.request) };
     let mut connection = connect(exchange, uri, &extra).await?;
@@ -301,9 +303,9 @@ impl Answering<'_> {
     /// What is needed to store this response, if that may be.
     fn storable(&self, response: &Response, times: Times) -> Option<(StoredHead, FillWriter, Generation)> {
         let Shared { store, cache_policy, .. } = &*self.proxy.shared;
-        may_store(self.request, response, times, cache_policy).ok()?;
+        let head = StoredHead::with_targets(self.request, response, times, &cache_policy.targets);
+        self.proxy.shared.may_store(self.request, response, &head, times).0.ok()?;
         let asked = update::asked_since(store, self.key, self.request, self.asked);
-        let head = StoredHead::new(self.request, response, times);
         let writer = store.fill(self.key, &head, known_length(response.length), asked).ok()?;
         Some((head, writer, asked))
     }
@@ -317,7 +319,7 @@ async fn store(
     reason: ForwardReason,
 ) -> Result<Next, Interrupted> {
     let Storable { response, times, head, writer, asked } = storable;
-    let ttl = ttl(exchange.proxy, &head);
+    let ttl = ttl(exchange.proxy, exchange.request, &head);
     exchange.record.note("store", format_args!("stores {} for later requests", key.uri));
     exchange.client.has_read_content = true;
     let start = Start {

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use bytes::{Buf as _, Bytes};
 
 use super::{Object, StoredContent};
-use crate::caching::{StoredHead, StoredParts, Times};
+use crate::caching::{StoredHead, StoredParts, Targets, Times};
 use crate::http::{Authority, Fields, Host, Method, Scheme, TargetUri, Timestamp, Version};
 
 mod tag {
@@ -26,6 +26,7 @@ mod tag {
     pub const LENGTH: u8 = 11;
     pub const GENERATION: u8 = 12;
     pub const SPAN: u8 = 13;
+    pub const TARGET: u8 = 14;
 }
 
 /// A stored head as it was read back.
@@ -90,6 +91,10 @@ pub(super) fn encode(uri: &TargetUri, object: &Object) -> Bytes {
             &[&name_length(name), name, &is_there, value.as_deref().unwrap_or_default()],
         );
     }
+    // The default, Larder's own name, is nearly always it.
+    for name in parts.targets.names().filter(|_| !parts.targets.is_default()) {
+        put(&mut out, tag::TARGET, &[name]);
+    }
     Bytes::from(out)
 }
 
@@ -114,8 +119,8 @@ pub(super) fn encode_uri_only(uri: &TargetUri) -> Bytes {
 pub(super) fn decode(octets: &Bytes) -> Option<Decoded> {
     let mut fields = Fields::builder();
     let (mut method, mut status, mut reason) = (Method::Get, None, Bytes::new());
-    let (mut times, mut origin, mut length, mut selecting) = (None, None, None, Vec::new());
-    let mut spans = Vec::new();
+    let (mut times, mut origin, mut length) = (None, None, None);
+    let (mut selecting, mut targets, mut spans) = (Vec::new(), Vec::new(), Vec::new());
     for item in Items(octets.clone()) {
         let (tag, mut value) = item?;
         match tag {
@@ -138,6 +143,7 @@ pub(super) fn decode(octets: &Bytes) -> Option<Decoded> {
                 let is_there = value.try_get_u8().ok()? == 1;
                 selecting.push((name, is_there.then(|| Bytes::copy_from_slice(&value))));
             }
+            tag::TARGET => targets.push(value),
             tag::ORIGIN => origin = Some(socket_address(&mut value)?),
             tag::LENGTH => length = Some(value.try_get_u64_le().ok()?),
             tag::SPAN => spans.push((value.try_get_u64_le().ok()?, value.try_get_u64_le().ok()?)),
@@ -147,7 +153,8 @@ pub(super) fn decode(octets: &Bytes) -> Option<Decoded> {
     let ((status, received), (request_time, response_time, initial_age)) = (status?, times?);
     let times = Times { request_time: Timestamp(request_time), response_time: Timestamp(response_time) };
     let fields = fields.build();
-    let parts = StoredParts { method, status, reason, fields, times, initial_age, selecting };
+    let targets = if targets.is_empty() { Targets::default() } else { Targets::new(targets) };
+    let parts = StoredParts { method, status, reason, fields, times, initial_age, selecting, targets };
     if !(200..=999).contains(&status) {
         return None;
     }
@@ -317,7 +324,10 @@ mod tests {
             ("http://192.0.2.9:81/caf\u{e9}", "127.0.0.1:1"),
         ] {
             let uri = uri(target);
-            let object = Object { origin: origin.parse().expect("an address"), ..object(&uri) };
+            let mut object = Object { origin: origin.parse().expect("an address"), ..object(&uri) };
+            let targets: &[&str] = if uri.authority.port == 81 { &[] } else { &["CDN-Cache-Control", "X"] };
+            let parts = StoredParts { targets: Targets::new(targets), ..object.head.to_parts() };
+            object.head = StoredHead::from_parts(parts);
             let read = decode(&encode(&uri, &object)).expect("whole");
             assert_eq!((&read.uri, read.origin), (&uri, object.origin));
             assert_eq!((read.length, read.received), (5, Version::Http10));

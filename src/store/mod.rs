@@ -251,6 +251,14 @@ impl Store {
         self.tiers.purge(scope).await
     }
 
+    /// Purges all that is stored of the origin of `uri` and in one of these groups, which are tags
+    /// that belong to that origin. When this returns, none of it is used any more.
+    pub async fn purge_groups(&self, uri: &TargetUri, groups: Vec<Vec<u8>>) {
+        if !groups.is_empty() {
+            self.tiers.purge_groups(uri, groups).await;
+        }
+    }
+
     /// The disks of the second tier, if there are any.
     pub fn disks(&self) -> impl ExactSizeIterator<Item = &Disk> {
         self.tiers.disks.iter().map(|tier| &tier.disk)

@@ -13,12 +13,15 @@
 
 use std::sync::Arc;
 
+use super::disk::Queued;
 use super::disk::purges::{PurgeRefused, PurgeScope, PurgeTarget, Purges};
 use super::disk::record::{Kind, Record};
 use super::on_disk::OnDisk;
 use super::tiers::Tiers;
 use super::{Key, Object};
-use crate::caching::StoredHead;
+use bytes::Bytes;
+
+use crate::caching::{StoredHead, group_tags};
 use crate::http::TargetUri;
 use crate::http::grammar::Members;
 
@@ -48,8 +51,7 @@ impl Tiers {
             self.purges_of_memory.retire(seq - 1);
             self.purges_of_memory.merge(scope.clone(), seq)?;
         }
-        // It is in every table now: any of them will do.
-        let purges = self.disks.first().map_or(&self.purges_of_memory, |tier| tier.disk.purges());
+        let purges = self.any_table();
         let in_memory =
             self.memory.retain(|uri, object| concerns(purges, uri, &object.head, object.generation));
         let is_written = self.write_purge(&scope, seq).await;
@@ -71,14 +73,57 @@ impl Tiers {
         self.tier(key).map_or(&self.purges_of_memory, |tier| tier.disk.purges())
     }
 
+    /// Purges groups of one origin. Those for which there is no room stay: RFC 9875 leaves it to the
+    /// cache, and an origin must not take the room of what people purge.
+    pub async fn purge_groups(self: &Arc<Tiers>, origin: &TargetUri, groups: Vec<Vec<u8>>) {
+        // One that is refused somewhere stays in force elsewhere, which costs a fetch.
+        let mut in_force = Vec::new();
+        for group in groups {
+            let (scope, seq) = (PurgeScope::Tag(Bytes::from(group)), self.next_seq());
+            match self.tables().try_for_each(|purges| purges.merge(scope.clone(), seq)) {
+                Ok(()) => in_force.push((scope, seq)),
+                Err(refused) => {
+                    tracing::warn!("a group of {} is not invalidated: {refused}", origin.authority);
+                }
+            }
+        }
+        let (tiers, origin) = (self.clone(), origin.detached());
+        // A look at all that is in memory takes longer than an event loop may wait.
+        let sweeping = move || {
+            let purges = tiers.any_table();
+            tiers.memory.retain(|uri, object| {
+                uri.same_origin(&origin) && concerns(purges, uri, &object.head, object.generation)
+            })
+        };
+        if tokio::task::spawn_blocking(sweeping).await.is_err() {
+            tracing::warn!("groups may still be used: the process is ending");
+        }
+        let queued = in_force.iter().flat_map(|(scope, seq)| self.queue_purge(scope, *seq)).collect();
+        self.wait(queued).await;
+    }
+
+    /// The tables of all disks, or that of memory where there is none.
+    fn tables(&self) -> impl Iterator<Item = &Purges> {
+        let of_memory = self.disks.is_empty().then_some(&self.purges_of_memory);
+        self.disks.iter().map(|tier| tier.disk.purges()).chain(of_memory)
+    }
+
+    /// One of the tables: what was just put into all of them stands in any.
+    fn any_table(&self) -> &Purges {
+        self.disks.first().map_or(&self.purges_of_memory, |tier| tier.disk.purges())
+    }
+
     async fn write_purge(self: &Arc<Tiers>, scope: &PurgeScope, seq: u64) -> bool {
-        let head = scope.encode();
-        let kind = Kind::Purge;
-        let record = Record { key: 0, kind, seq, generation: seq, part: 0, first: 0, head, body: Vec::new() };
-        let queue = |(place, tier): (usize, &OnDisk)| Some((place, tier.disk.append(record.clone()).ok()?));
-        let queued: Vec<_> = self.disks.iter().enumerate().filter_map(queue).collect();
+        let queued = self.queue_purge(scope, seq);
         let is_queued = queued.len() == self.disks.len();
         self.wait(queued).await && is_queued
+    }
+
+    fn queue_purge(&self, scope: &PurgeScope, seq: u64) -> Vec<(usize, Queued)> {
+        let (head, kind) = (scope.encode(), Kind::Purge);
+        let record = Record { key: 0, kind, seq, generation: seq, part: 0, first: 0, head, body: Vec::new() };
+        let queue = |(place, tier): (usize, &OnDisk)| Some((place, tier.disk.append(record.clone()).ok()?));
+        self.disks.iter().enumerate().filter_map(queue).collect()
     }
 }
 
@@ -87,7 +132,8 @@ pub(super) fn concerns(purges: &Purges, uri: &TargetUri, head: &StoredHead, gene
     if generation >= purges.latest() {
         return false;
     }
-    let tags: Vec<&[u8]> = tags(head).collect();
+    let groups = group_tags(uri, &head.fields);
+    let tags: Vec<&[u8]> = tags(head).chain(groups.iter().map(Vec::as_slice)).collect();
     let rendered = || uri.to_string();
     let target = PurgeTarget { host: uri.authority.host.as_str(), uri: &rendered, tags: &tags };
     purges.is_purged(generation, &target)

@@ -70,6 +70,7 @@ fn store_all(store: &Store, number: u64) {
             times: Times { request_time: now, response_time: now },
             initial_age: 0,
             selecting: Vec::new(),
+            targets: Default::default(),
         };
         let object = Object {
             head: StoredHead::from_parts(parts),

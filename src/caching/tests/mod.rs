@@ -2,12 +2,14 @@
 //! the tables: `{+10}` in a field value becomes that moment's HTTP date.
 
 mod explain;
+mod extensions;
 mod freshening;
 mod freshness;
 mod hostile;
 mod parts;
 mod requests;
 mod reuse;
+mod rules;
 mod selection;
 mod storing;
 

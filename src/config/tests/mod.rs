@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "what is read is written here first")]
 
+mod rules;
 mod values;
 
 use std::fs;
@@ -13,7 +14,7 @@ use crate::tls::NameConstraints;
 
 use super::{
     AccessLog, Admin, BlockPage, Config, ConfigError, Diagnosis, DiskSize, Folders, KNOWN_KEYS, LogFormat,
-    LogLevel, Overrides, Settings, load, parse,
+    LogLevel, Overrides, RULE_KEYS, Settings, load, parse,
 };
 
 fn parsed(text: &str) -> Config {
@@ -112,7 +113,7 @@ fn errors_name_line_column_key_and_suggestion() {
             "no such key",
             Some("`idle_timeout_s`"),
         ),
-        ("[[rule]]\nname = \"x\"", 1, 3, Some("rule"), "no such table", None),
+        ("[[rule]]\nname = \"x\"", 1, 3, Some("rule"), "no such table", Some("[[cache.rule]]")),
         ("[cache]\nmemory = \"12XB\"", 2, 10, Some("cache.memory"), "a size is written as", None),
         ("[cache]\n  disk = -1", 2, 10, Some("cache.disk"), "a size is written as", None),
         ("[server]\nlisten = [\n  \"a b\"]", 3, 3, Some("server.listen"), "an address to listen on", None),
@@ -280,7 +281,7 @@ fn expected(message: &str) -> impl Iterator<Item = String> {
 #[test]
 fn every_key_is_documented() {
     let document = include_str!("../../../docs/configuration.md");
-    for key in KNOWN_KEYS {
+    for key in KNOWN_KEYS.iter().chain(RULE_KEYS) {
         assert!(document.contains(&format!("\n| `{key}` | ")), "{key}");
     }
 }

@@ -63,6 +63,9 @@ pub struct InvalidScope;
 
 /// Scopes in effect at once; arbitrary.
 pub const SCOPES_MAX: usize = 16_384;
+/// Groups in effect at once, beside the others: an origin names them, and must not take the room of
+/// what people purge. Arbitrary.
+pub const GROUPS_MAX: usize = 8_192;
 /// Octets of one scope; as long as a target URI may be.
 pub const SCOPE_OCTETS_MAX: usize = 8 * 1024;
 
@@ -84,6 +87,8 @@ struct Table {
     all: u64,
     hosts: BTreeMap<String, u64>,
     tags: BTreeMap<Bytes, u64>,
+    /// Those of the tags that are groups.
+    groups: usize,
     prefixes: BTreeMap<Vec<u8>, u64>,
     /// At least the highest seq of `prefixes`.
     prefixes_latest: u64,
@@ -127,13 +132,17 @@ impl Purges {
         if seq <= table.all {
             return Ok(());
         }
-        if table.is_full() && !table.has(&scope) {
+        let is_full = if scope.is_group() { table.groups >= GROUPS_MAX } else { table.is_full() };
+        if is_full && !table.has(&scope) {
             return Err(PurgeRefused::TooMany);
         }
         let raise = |known: &mut u64| *known = seq.max(*known);
         match scope {
             PurgeScope::Host(host) => raise(table.hosts.entry(host).or_default()),
-            PurgeScope::Tag(tag) => raise(table.tags.entry(tag).or_default()),
+            PurgeScope::Tag(tag) => {
+                table.groups += usize::from(is_group(&tag) && !table.tags.contains_key(&tag));
+                raise(table.tags.entry(tag).or_default());
+            }
             PurgeScope::Prefix(prefix) => {
                 raise(table.prefixes.entry(prefix.into_bytes()).or_default());
                 table.prefixes_latest = seq.max(table.prefixes_latest);
@@ -194,7 +203,7 @@ impl Purges {
 
 impl Table {
     fn is_full(&self) -> bool {
-        self.hosts.len() + self.tags.len() + self.prefixes.len() >= SCOPES_MAX
+        self.hosts.len() + self.tags.len() - self.groups + self.prefixes.len() >= SCOPES_MAX
     }
 
     fn has(&self, scope: &PurgeScope) -> bool {
@@ -210,6 +219,7 @@ impl Table {
     fn drop_until(&mut self, seq_max: u64) {
         self.hosts.retain(|_, seq| *seq > seq_max);
         self.tags.retain(|_, seq| *seq > seq_max);
+        self.groups = self.tags.keys().filter(|tag| is_group(tag)).count();
         self.prefixes.retain(|_, seq| *seq > seq_max);
     }
 
@@ -238,7 +248,16 @@ impl Table {
     }
 }
 
+/// Whether a tag is a group of an origin (RFC 9875): no field value has such an octet.
+fn is_group(tag: &[u8]) -> bool {
+    tag.first() == Some(&0)
+}
+
 impl PurgeScope {
+    fn is_group(&self) -> bool {
+        matches!(self, PurgeScope::Tag(tag) if is_group(tag))
+    }
+
     /// The scope as the head of a PURGE record: an octet that says which, and its value.
     pub fn encode(&self) -> Bytes {
         let kind = match self {
@@ -426,6 +445,23 @@ mod tests {
         let long = prefix(&"x".repeat(SCOPE_OCTETS_MAX + 1));
         assert_eq!(purges.merge(long, 1 << 21), Err(PurgeRefused::TooLong));
         purges.merge(prefix(&"x".repeat(SCOPE_OCTETS_MAX)), 1 << 21).expect("as long as may be");
+    }
+
+    #[test]
+    fn groups_have_room_of_their_own() {
+        let purges = Purges::new();
+        let group = |number: usize| PurgeScope::Tag(format!("\0{number}").into());
+        for number in 0..GROUPS_MAX {
+            purges.merge(group(number), 5).expect("room");
+        }
+        assert_eq!(purges.merge(group(GROUPS_MAX), 6), Err(PurgeRefused::TooMany));
+        purges.merge(group(0), 6).expect("known already");
+        for number in 0..SCOPES_MAX {
+            purges.merge(host(&number.to_string()), 6).expect("room");
+        }
+        assert_eq!(purges.merge(host("one more"), 6), Err(PurgeRefused::TooMany));
+        purges.retire(5);
+        purges.merge(group(GROUPS_MAX), 7).expect("room again");
     }
 
     #[test]

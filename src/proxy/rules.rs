@@ -1,0 +1,176 @@
+//! The questions of `caching/` as the operator's rules would have them answered, and the cache keys
+//! that rules rewrite.
+//!
+//! Invariant: without rules each question goes straight on, after one look at an atomic. With
+//! them, whoever asks learns which rule made the difference.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::Shared;
+use crate::caching::{
+    Applied, CachePolicy, Decision, Facts, NotStored, Rule, RuleName, RuleSet, StoredHead, Times, decide,
+    groups_of, may_serve_stale_on_error, may_store, selected,
+};
+use crate::http::{Request, Response, Target, TargetUri};
+use crate::store::Key;
+
+/// The rules in force, swapped whole.
+#[derive(Debug, Default)]
+pub struct Rules {
+    any: AtomicBool,
+    set: ArcSwap<RuleSet>,
+}
+
+impl Rules {
+    /// Puts other rules in force.
+    pub fn replace(&self, rules: Vec<Rule>) {
+        let set = RuleSet::new(rules, &self.set.load());
+        self.any.store(!set.is_empty(), Ordering::Release);
+        self.set.store(Arc::new(set));
+    }
+
+    /// How often each rule made the difference.
+    pub fn counts(&self) -> Vec<(RuleName, u64)> {
+        self.set.load().counts()
+    }
+
+    /// Counts that this rule made the difference.
+    pub(super) fn count(&self, name: RuleName) {
+        self.set.load().count(name);
+    }
+
+    fn load(&self) -> Option<arc_swap::Guard<Arc<RuleSet>>> {
+        self.any.load(Ordering::Acquire).then(|| self.set.load())
+    }
+}
+
+/// The URI that the origin is asked with: what the client has asked for, whatever the cache key is.
+pub(super) fn target<'a>(request: &'a Request, key: Key<'a>) -> &'a TargetUri {
+    asked_for(request).unwrap_or(key.uri)
+}
+
+fn asked_for(request: &Request) -> Option<&TargetUri> {
+    match &request.target {
+        Target::Absolute(uri) => Some(uri),
+        _ => None,
+    }
+}
+
+impl Shared {
+    /// The URI that a response to a request for `uri` is stored under.
+    pub fn key_uri<'a>(&self, uri: &'a TargetUri) -> Cow<'a, TargetUri> {
+        match self.rules.load().and_then(|rules| rules.key(uri)) {
+            Some(key) => Cow::Owned(key),
+            None => Cow::Borrowed(uri),
+        }
+    }
+
+    /// Removes all that is stored for a URI, and what answers requests for it (RFC 9111 §4.4), with
+    /// all that is in one group with it (RFC 9875 §2.2.1).
+    pub async fn invalidate(&self, uri: &TargetUri) {
+        let key_uri = self.key_uri(uri);
+        let key = self.store.key(&key_uri);
+        let variants = self.store.look_up(key).await;
+        let heads = variants.iter().flat_map(|variants| variants.iter()).map(|object| &object.head);
+        let groups = groups_of(&key_uri, heads);
+        self.remove(uri).await;
+        self.store.purge_groups(&key_uri, groups).await;
+    }
+
+    /// Removes all that is stored for a URI, and what answers requests for it.
+    pub async fn remove(&self, uri: &TargetUri) {
+        let key_uri = self.key_uri(uri);
+        let key = self.store.key(&key_uri);
+        // Before the store: what comes in meanwhile sees one or the other.
+        for other in self.searches.invalidate(&key_uri, self.store.generation(key).seq()) {
+            self.store.invalidate(self.store.key(&other)).await;
+        }
+        self.store.invalidate(key).await;
+    }
+
+    /// The rule by which a request is not for the cache.
+    pub fn never(&self, request: &Request) -> Option<RuleName> {
+        self.rules.load()?.never(asked_for(request)?, &request.method)
+    }
+
+    /// As [`decide`].
+    pub fn decide(&self, request: &Request, stored: &[&StoredHead]) -> (Decision, Option<RuleName>) {
+        let now = self.clock.now();
+        let ask = |policy: &CachePolicy| decide(request, stored, now, policy);
+        if !self.rules.any.load(Ordering::Acquire) {
+            return (ask(&self.cache_policy), None);
+        }
+        match selected(request, stored).and_then(|index| stored.get(index)) {
+            Some(head) => self.ruled(request, head, ask),
+            None => (ask(&self.cache_policy), None),
+        }
+    }
+
+    /// As [`may_serve_stale_on_error`].
+    pub(super) fn may_serve_stale(&self, request: &Request, stored: &StoredHead) -> (bool, Option<RuleName>) {
+        let now = self.clock.now();
+        self.ruled(request, stored, |policy| may_serve_stale_on_error(request, stored, now, policy))
+    }
+
+    /// As [`may_store`]; and, where it may, the rule by which it is fresh for another time.
+    pub(super) fn may_store(
+        &self,
+        request: &Request,
+        response: &Response,
+        head: &StoredHead,
+        times: Times,
+    ) -> (Result<(), NotStored>, Option<RuleName>) {
+        let ask = |policy: &CachePolicy| {
+            let stored = may_store(request, response, times, policy);
+            stored.map(|()| head.freshness_lifetime(policy))
+        };
+        let (answer, by) = self.ruled(request, head, ask);
+        (answer.map(|_lifetime| ()), by)
+    }
+
+    /// The policy for a stored response that answers this request.
+    pub fn policy_for(&self, request: &Request, head: &StoredHead) -> Cow<'_, CachePolicy> {
+        let applied = self.rules.load().and_then(|rules| self.applied(&rules, request, head));
+        match applied {
+            Some(applied) => Cow::Owned(applied.policy(&self.cache_policy)),
+            None => Cow::Borrowed(&self.cache_policy),
+        }
+    }
+
+    /// The policy for a stored response of a key, whoever asks.
+    pub fn policy_of(&self, uri: &TargetUri, head: &StoredHead) -> Cow<'_, CachePolicy> {
+        let facts = Facts::new(uri, &head.method, head.status, &head.fields);
+        match self.rules.load().and_then(|rules| rules.applied(&facts)) {
+            Some(applied) => Cow::Owned(applied.policy(&self.cache_policy)),
+            None => Cow::Borrowed(&self.cache_policy),
+        }
+    }
+
+    /// How long a request waits for the origin before a stale response answers; and by which rule.
+    pub(super) fn stale_after(&self, request: &Request, head: &StoredHead) -> Option<(Duration, RuleName)> {
+        let applied = self.rules.load().and_then(|rules| self.applied(&rules, request, head))?;
+        applied.stale_after()
+    }
+
+    fn ruled<T: PartialEq>(
+        &self,
+        request: &Request,
+        head: &StoredHead,
+        ask: impl Fn(&CachePolicy) -> T,
+    ) -> (T, Option<RuleName>) {
+        match self.rules.load().and_then(|rules| self.applied(&rules, request, head)) {
+            Some(applied) => applied.decide(&self.cache_policy, ask),
+            None => (ask(&self.cache_policy), None),
+        }
+    }
+
+    fn applied(&self, rules: &RuleSet, request: &Request, head: &StoredHead) -> Option<Applied> {
+        let uri = asked_for(request)?;
+        rules.applied(&Facts::new(uri, &request.method, head.status, &head.fields))
+    }
+}
