@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use super::forward::{Extra, JUST_USED, Judge, Reply, request_head};
 use super::sender::{More, Sender};
-use super::{Interrupted, Proxy, deliver};
-use crate::caching::{ByteRange, NoPart, StoredHead, Times, is_part, range_fields};
+use super::{Interrupted, Proxy, deliver, update};
+use crate::caching::{ByteRange, NoPart, StoredHead, Times, is_part, part_of_whole, range_fields};
 use crate::error::Failure;
 use crate::http::{Content, Fields, Request, TargetUri};
 use crate::origin::Connection;
@@ -99,7 +99,8 @@ impl Asking<'_> {
 pub(super) struct Completion<'a> {
     pub asking: Asking<'a>,
     pub key: Key<'a>,
-    pub object: &'a Arc<Object>,
+    /// As the last part has left it.
+    pub object: Arc<Object>,
     /// What was asked for ahead: the octets, whole chunks, and the answer.
     ahead: Option<(ByteRange, Reply)>,
 }
@@ -107,7 +108,7 @@ pub(super) struct Completion<'a> {
 impl<'a> Completion<'a> {
     /// Nothing was asked for yet.
     pub(super) fn new(asking: Asking<'a>, key: Key<'a>, object: &'a Arc<Object>) -> Completion<'a> {
-        Completion { asking, key, object, ahead: None }
+        Completion { asking, key, object: object.clone(), ahead: None }
     }
 
     /// Asks for these octets, so that it is known whether they can be had.
@@ -118,6 +119,21 @@ impl<'a> Completion<'a> {
         let reply = self.asking.part(&self.object.head, (first, Some(last)), Some(length)).await?;
         self.ahead = Some((ByteRange { first, last }, reply));
         Ok(())
+    }
+
+    // RFC 9111 §3.4: "all header fields provided in the new response, aside from Content-Range, [are
+    // used] to replace all instances of the corresponding header fields in the stored response".
+    /// Has the stored response take the fields of a part; false when they forbid to keep it.
+    async fn freshen(&mut self, reply: &Reply) -> bool {
+        let Asking { proxy, request, .. } = self.asking;
+        // One that does not tell the complete length says too little of the whole.
+        let Ok(part) = part_of_whole(request, &reply.response) else { return true };
+        let (shared, whole, times) = (&proxy.shared, &part.whole, reply.times);
+        let (fresh, kept) = update::freshen(shared, request, self.key, &self.object, whole, times).await;
+        if kept.is_ok() {
+            self.object = fresh;
+        }
+        kept.is_ok()
     }
 
     /// Sends these octets on as they come, and stores the chunks that they make up.
@@ -131,10 +147,12 @@ impl<'a> Completion<'a> {
             self.ask(range).await.map_err(|error| sender.broken(error))?;
         }
         let Some((asked, reply)) = self.ahead.take() else { return Ok(()) };
+        let is_kept = self.freshen(&reply).await;
         let Reply { response, mut connection, .. } = reply;
         let shared = &self.asking.proxy.shared;
         let mut content = Content::new(response.length, &shared.limits.chunks);
-        let mut refill = shared.store.refill(self.key, self.object, asked.first);
+        let refill = is_kept.then(|| shared.store.refill(self.key, &self.object, asked.first));
+        let mut refill = refill.flatten();
         let mut octets = Octets { at: asked.first, end: asked.last + 1 };
         while !content.is_done() {
             let arrived = arrive(self.asking.proxy, &mut connection, &mut content, &mut octets).await;

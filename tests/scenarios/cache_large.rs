@@ -41,6 +41,11 @@ fn is_hit_at_last(client: &mut Client, url: &str) -> Response {
     client.into_inner().get(url)
 }
 
+/// Waits until what has arrived of a cut response is stored: its client sees the cut before that.
+fn is_stored(process: &Process, url: &str) {
+    eventually("what has arrived is stored", || process.client().request("HEAD", url, &[], "").is_hit());
+}
+
 fn get(url: &str) -> Vec<u8> {
     request("GET", url, &[], "")
 }
@@ -111,6 +116,7 @@ fn what_is_there_of_a_cut_response_is_completed() {
     let mut client = process.client();
     client.send(get(&origin.url("/")));
     assert!(!client.response().is_whole());
+    is_stored(&process, &origin.url("/"));
     origin.now_on_path("/", part(&body, 2 * MIB, LENGTH));
     let response = process.client().get(&origin.url("/"));
     assert_same(&response, &body);
@@ -119,6 +125,40 @@ fn what_is_there_of_a_cut_response_is_completed() {
     assert_eq!(last.head.field("range"), Some(format!("bytes={}-{}", 2 * MIB, LENGTH - 1).as_str()));
     // The gap is filled.
     assert_same(&is_hit_at_last(&mut process.client(), &origin.url("/")), &body);
+}
+
+#[test]
+fn a_part_that_fills_a_gap_brings_newer_fields_or_ends_the_use() {
+    for (control, is_kept) in [("max-age=900", true), ("no-store", false)] {
+        let (folder, origin, body) = (Folder::new(), Origin::start(), noise(LENGTH));
+        let begun = Answer::cached("max-age=600").field("ETag", "\"a\"");
+        let begun = begun.field("Content-Length", &LENGTH.to_string()).end_of_head();
+        origin.on_path("/", begun.send(&body[..2 * MIB + 5]).close()).on_path("/", Answer::status(503));
+        let mut process = start(&folder);
+        let mut client = process.client();
+        client.send(get(&origin.url("/")));
+        assert!(!client.response().is_whole());
+        is_stored(&process, &origin.url("/"));
+        let newer =
+            Answer::status(206).field("Cache-Control", control).field("ETag", "\"a\"").field("X", "new");
+        let range = format!("bytes {}-{}/{LENGTH}", 2 * MIB, LENGTH - 1);
+        origin.now_on_path("/", newer.field("Content-Range", &range).body(&body[2 * MIB..]));
+        assert_same(&process.client().get(&origin.url("/")), &body);
+        origin.now_on_path("/", Answer::status(503));
+        if !is_kept {
+            assert_eq!(process.client().get(&origin.url("/")).status(), 503);
+            continue;
+        }
+        // The fields survive the process, too.
+        for _restarted in [false, true] {
+            let response = is_hit_at_last(&mut process.client(), &origin.url("/"));
+            assert_same(&response, &body);
+            assert_eq!(response.field("X"), Some("new"));
+            process.signal(Signal::TERM);
+            process.wait();
+            process = start(&folder);
+        }
+    }
 }
 
 #[test]
@@ -131,6 +171,7 @@ fn a_part_of_another_representation_completes_nothing() {
     let mut client = process.client();
     client.send(get(&origin.url("/")));
     assert!(!client.response().is_whole());
+    is_stored(&process, &origin.url("/"));
     let other = vec![b'x'; LENGTH];
     let changed = |answer: Answer| answer.field("ETag", "\"b\"").field("Cache-Control", "max-age=600");
     let range = format!("bytes {}-{}/{LENGTH}", 2 * MIB, LENGTH - 1);

@@ -3,7 +3,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::{Answer, Client, Folder, Gate, Origin, Process, World, noise, request};
+use crate::support::{Answer, Client, Folder, Gate, Origin, Process, World, eventually, noise, request};
 
 const DIGITS: &str = "0123456789";
 const MIB: usize = 1 << 20;
@@ -229,6 +229,8 @@ fn what_is_there_of_a_small_cut_response_is_completed() {
     let mut client = world.client();
     client.send(request("GET", &world.url("/"), &[], ""));
     assert!(!client.response().is_whole());
+    // The client sees the cut before what has arrived is stored.
+    eventually("it is stored", || world.request("HEAD", "/", &[], "").is_hit());
     world.origin.now_on_path("/", part("\"a\"", 5, 9));
     let response = world.get("/");
     assert_eq!(response.text(), DIGITS);
