@@ -51,9 +51,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         }
         Err(error) => return Ok(bad_config(&error)),
     };
-    for warning in warnings {
-        warn!("{warning}");
-    }
+    warnings.iter().for_each(|warning| warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anything listens: who sees it listen may tell it to stop.
     let signals = {
