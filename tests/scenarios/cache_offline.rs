@@ -28,7 +28,8 @@ fn what_is_stored_answers_however_old_it_is_and_says_so() {
 fn what_is_not_stored_is_a_504_that_says_why() {
     let world = World::new();
     world.shared.set_offline(true);
-    let requests: [(&str, &[(&str, &str)], &str); 4] =
+    type Asked<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let requests: [Asked<'_>; 4] =
         [("GET", &[], ""), ("GET", &[("If-Match", "\"a\"")], ""), ("POST", &[], "x"), ("DELETE", &[], "")];
     for (method, fields, body) in requests {
         let refused = world.request(method, "/x", fields, body);
