@@ -3,7 +3,8 @@
 //!
 //! Segments that are full are read record by record, slowly: all of them once in the period. A record
 //! that is damaged is forgotten, counted, and told of once for its segment. Invariant: nobody waits
-//! for this, and the page cache is left as it was: octets that were not in it are dropped from it.
+//! for this. The kernel is told that octets which were not in the page cache are not needed there; what it
+//! has read ahead may stay.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
