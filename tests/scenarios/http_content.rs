@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::{Answer, Gate, World, noise, request};
+use crate::support::{Answer, Gate, World, in_flight_max, noise, request};
 
 const MIB: usize = 1024 * 1024;
-/// What the kernel may hold between the two ends besides the proxy: four socket buffers.
-const IN_FLIGHT_MAX: usize = 24 * MIB;
-/// What is offered to a proxy that nobody takes anything from.
-const OFFERED: usize = 32 * MIB;
 /// Nothing was taken for so long: the other side has stopped.
 const STOPPED: Duration = Duration::from_millis(300);
+
+/// What is offered to a proxy that nobody takes anything from: more than can be under way.
+fn offered() -> Vec<u8> {
+    vec![b'x'; in_flight_max() + 8 * MIB]
+}
 
 #[test]
 fn five_megabytes_reach_the_client_unchanged() {
@@ -113,9 +114,10 @@ fn a_client_that_does_not_read_holds_the_origin() {
         let world = World::new();
         let (stopped, taken) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
         let (count, full) = (taken.clone(), stopped.clone());
-        let head = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {OFFERED}\r\n\r\n");
+        let content = offered();
+        let length = content.len();
+        let head = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {length}\r\n\r\n");
         let answer = Answer::raw(head).run(move |wire| {
-            let content = vec![b'x'; OFFERED];
             let sent = wire.send_while_taken(&content, STOPPED);
             count.store(sent, Ordering::Relaxed);
             full.open();
@@ -126,8 +128,9 @@ fn a_client_that_does_not_read_holds_the_origin() {
         client.send(request("GET", &world.url("/"), &[], ""));
         stopped.pass();
         let taken = taken.load(Ordering::Relaxed);
-        assert!(taken < IN_FLIGHT_MAX, "the proxy took {taken} octets that nobody read ({fields:?})");
-        assert_eq!(client.response().body.bytes.len(), OFFERED);
+        let most = in_flight_max();
+        assert!(taken < most, "the proxy took {taken} octets that nobody read ({fields:?})");
+        assert_eq!(client.response().body.bytes.len(), length);
     }
 }
 
@@ -135,17 +138,18 @@ fn a_client_that_does_not_read_holds_the_origin() {
 fn an_origin_that_does_not_read_holds_the_client() {
     let world = World::new();
     let gate = Gate::new();
-    let answer = Answer::nothing().early().wait(&gate).run(|wire| {
-        assert_eq!(wire.exactly(OFFERED).bytes.len(), OFFERED);
+    let content = offered();
+    let length = content.len();
+    let answer = Answer::nothing().early().wait(&gate).run(move |wire| {
+        assert_eq!(wire.exactly(length).bytes.len(), length);
     });
     world.origin.on_path("/", answer.send("HTTP/1.1 204 Done\r\n\r\n"));
     let mut client = world.client();
     let url = world.url("/");
-    client.send(format!("POST {url} HTTP/1.1\r\nHost: x\r\nContent-Length: {OFFERED}\r\n\r\n"));
+    client.send(format!("POST {url} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"));
     gate.is_reached();
-    let content = vec![b'x'; OFFERED];
     let sent = client.wire.send_while_taken(&content, STOPPED);
-    assert!(sent < IN_FLIGHT_MAX, "the proxy took {sent} octets that nobody read");
+    assert!(sent < in_flight_max(), "the proxy took {sent} octets that nobody read");
     gate.open();
     client.send(&content[sent..]);
     assert_eq!(client.response().status(), 204);

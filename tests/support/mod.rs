@@ -32,7 +32,7 @@ pub use http2_origin::{Http2Answer, Http2Origin};
 pub use message::{Body, End, Framing, Head};
 pub use origin::{Origin, Seen};
 pub use process::Process;
-pub use wire::Wire;
+pub use wire::{Wire, in_flight_max};
 pub use world::{START, Setup, World, temporary};
 
 use std::time::Duration;

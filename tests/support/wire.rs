@@ -11,6 +11,17 @@ use super::HANG_GUARD;
 use super::message::{Body, End, Fields, Framing, Head, field, latin1};
 use super::transport::Transport;
 
+/// What may be under way from one end to the other when nobody takes it: two sockets' buffers on
+/// each side of the proxy, as large as the kernel lets them grow, and what the proxy holds itself.
+pub fn in_flight_max() -> usize {
+    const PROXY_MAX: usize = 8 * 1024 * 1024;
+    let largest = |name: &str| -> usize {
+        let limits = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap();
+        limits.split_whitespace().next_back().unwrap().parse().unwrap()
+    };
+    2 * (largest("tcp_rmem") + largest("tcp_wmem")) + PROXY_MAX
+}
+
 /// A socket with the octets that were read too far.
 #[derive(Debug)]
 pub struct Wire {
