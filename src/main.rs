@@ -14,6 +14,8 @@ fn main() -> ExitCode {
         Command::Unblock(args) => cli::unblock(&args),
         Command::Blocked(args) => cli::blocked(&args),
         Command::Cache(command) => cli::cache(&command),
+        Command::Run(args) => cli::run(&args),
+        Command::Env(args) => cli::env(&args),
         Command::Ca(command) => cli::ca(&command),
         Command::Explain(args) => cli::explain(&args),
     };

@@ -40,8 +40,6 @@ pub enum CacheRequest {
     },
     /// Write to disks again that could not be written to.
     Online,
-    /// Where do clients connect?
-    Listening,
 }
 
 /// What to purge.
@@ -62,7 +60,6 @@ pub enum CacheAnswer {
     Stats { memory: MemoryStats, disks: Vec<DiskStats> },
     Listing { responses: Vec<Listed>, total: u64 },
     Shown { responses: Vec<Shown> },
-    Listening { addresses: Vec<SocketAddr> },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,13 +159,8 @@ pub struct ShownRecord {
     pub uses: u64,
 }
 
-/// Does what was asked. `listening` is where clients of the proxy connect.
-pub async fn answer(
-    shared: &Arc<Shared>,
-    listening: &[SocketAddr],
-    memory_bytes_max: u64,
-    request: CacheRequest,
-) -> ControlResponse {
+/// Does what was asked.
+pub async fn answer(shared: &Arc<Shared>, memory_bytes_max: u64, request: CacheRequest) -> ControlResponse {
     let answered = match request {
         CacheRequest::Stats => apart(shared, move |shared| Ok(stats(&shared.store, memory_bytes_max))).await,
         CacheRequest::List { host, prefix, limit } => list(shared, host, prefix, limit).await,
@@ -178,9 +170,6 @@ pub async fn answer(
         },
         CacheRequest::Purge { scope } => purge(shared, scope).await,
         CacheRequest::Online => apart(shared, |shared| online(&shared.store)).await,
-        CacheRequest::Listening => {
-            Ok(ControlResponse::Cache(CacheAnswer::Listening { addresses: listening.to_vec() }))
-        }
     };
     answered.unwrap_or_else(|message| ControlResponse::Failed { message })
 }

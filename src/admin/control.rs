@@ -1,4 +1,4 @@
-//! The control socket: what `larder block`, `unblock`, `blocked`, `reload` and `cache` say to a
+//! The control socket: what `larder block`, `unblock`, `blocked`, `reload`, `cache` and `run` say to a
 //! running Larder. One JSON object a line each way, over a unix socket that only its owner can open.
 //!
 //! ```text
@@ -10,6 +10,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub enum ControlRequest {
     Blocked,
     /// Read the configuration and the lists again.
     Reload,
+    /// Say what is running here.
+    Status,
     /// Something about the cache.
     Cache(CacheRequest),
     /// Why is something answered as it is?
@@ -70,8 +73,48 @@ pub enum ControlResponse {
     Failed {
         message: String,
     },
+    Status(RunningStatus),
     Cache(CacheAnswer),
     Explained(Box<Explained>),
+}
+
+/// What a running Larder says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningStatus {
+    pub pid: u32,
+    /// Where clients connect.
+    pub addresses: Vec<SocketAddr>,
+    /// The folder of the authority that it looks into HTTPS with, if it does.
+    pub ca_dir: Option<PathBuf>,
+    /// It was started by `larder run`, and ends with the last command there.
+    pub is_for_run: bool,
+    pub counts: Counts,
+}
+
+/// What has happened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub requests: u64,
+    pub hits: u64,
+    pub tunnels: u64,
+    /// Requests that were refused.
+    pub denied: u64,
+    pub bytes_to_clients: u64,
+    pub bytes_from_origins: u64,
+}
+
+impl Counts {
+    /// What has happened since an earlier moment.
+    pub fn since(&self, earlier: &Counts) -> Counts {
+        Counts {
+            requests: self.requests.saturating_sub(earlier.requests),
+            hits: self.hits.saturating_sub(earlier.hits),
+            tunnels: self.tunnels.saturating_sub(earlier.tunnels),
+            denied: self.denied.saturating_sub(earlier.denied),
+            bytes_to_clients: self.bytes_to_clients.saturating_sub(earlier.bytes_to_clients),
+            bytes_from_origins: self.bytes_from_origins.saturating_sub(earlier.bytes_from_origins),
+        }
+    }
 }
 
 /// Why the control socket can't be opened.

@@ -1,5 +1,6 @@
 //! The arguments, their environment variables and their help.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use crate::config::{
 };
 use crate::policy::Pattern;
 
+use super::environment::EnvFormat;
 use super::trust::StoreKind;
 
 const EXAMPLES: &str = "\
@@ -46,6 +48,19 @@ Examples:
   larder ca install --only nss,java
   larder ca export --out larder.pem
   larder ca rotate";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  larder run -- npm ci
+  larder run -- cargo build
+  larder run --no-proxy registry.internal -- ./build.sh";
+
+const ENV_EXAMPLES: &str = "\
+Examples:
+  eval \"$(larder env)\"
+  larder env --format fish | source
+  larder env --format github >> \"$GITHUB_ENV\"
+  larder env --format apt > /etc/apt/apt.conf.d/80larder";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
@@ -93,6 +108,15 @@ pub enum Command {
     /// Say why a URL is a hit or a miss, or what became of a request, with the clauses of the RFCs
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
+    /// Run a command with its requests going through a larder that looks into HTTPS
+    ///
+    /// A running larder of the same cache folder is used if it looks into HTTPS; else one is started, and ends with
+    /// the last command. The exit code is the command's.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Print the variables that have programs use the running larder, and trust its authority
+    #[command(after_help = ENV_EXAMPLES)]
+    Env(EnvArgs),
     /// The authority that signs for intercepted hosts, and who trusts it
     #[command(subcommand, after_help = CA_EXAMPLES)]
     Ca(CaCommand),
@@ -129,6 +153,9 @@ pub struct ExportArgs {
     /// The file to write [default: the standard output]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// All that this machine trusts as well, for clients that read one file and nothing else
+    #[arg(long)]
+    pub bundle: bool,
     #[command(flatten)]
     pub ca: CaArgs,
 }
@@ -305,6 +332,9 @@ pub struct ServeArgs {
     /// Look into HTTPS, with an authority that clients have to trust
     #[arg(long)]
     pub intercept: bool,
+    /// Started by `larder run`
+    #[arg(long, hide = true)]
+    pub for_run: bool,
 }
 
 /// How to find the running larder.
@@ -316,6 +346,35 @@ pub struct ClientArgs {
     /// The cache folder that it runs with
     #[arg(long, env = "LARDER_CACHE_DIR", hide_env_values = true, value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
+}
+
+/// What to run.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunArgs {
+    /// Hosts that are asked without the proxy, with commas [default: NO_PROXY, else this machine]
+    #[arg(long, value_name = "HOSTS")]
+    pub no_proxy: Option<String>,
+    /// Say nothing at the end
+    #[arg(long, short)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// For whom to print variables.
+#[derive(Clone, Debug, clap::Args)]
+pub struct EnvArgs {
+    /// Who reads them
+    #[arg(long, value_name = "FORMAT", default_value = "sh")]
+    pub format: EnvFormat,
+    /// Hosts that are asked without the proxy, with commas [default: NO_PROXY, else this machine]
+    #[arg(long, value_name = "HOSTS")]
+    pub no_proxy: Option<String>,
+    #[command(flatten)]
+    pub client: ClientArgs,
 }
 
 /// Patterns for the running larder.
@@ -360,6 +419,12 @@ impl CaArgs {
 }
 
 impl ClientArgs {
+    /// The settings of the larder that is meant.
+    pub fn settings(&self) -> Result<Settings, ConfigError> {
+        let overrides = Overrides { cache_dir: self.cache_dir.clone(), ..Overrides::default() };
+        load_without_lists(self.config.as_deref(), &overrides, &Folders::of_process())
+    }
+
     /// The cache folder of the larder that is meant. The configuration is read only where it
     /// has to be: a bad one must not keep anybody from blocking a site.
     pub fn cache_dir(&self) -> Result<PathBuf, ConfigError> {

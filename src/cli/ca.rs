@@ -12,6 +12,7 @@ use crate::tls::{Authority, RootCertificate};
 
 use super::args::{CaArgs, CaCommand, ExportArgs, InstallArgs, UninstallArgs};
 use super::commands::{bad_config, print};
+use super::environment::bundle;
 use super::trust::{Found, Places, Root, Step, Store, StoreKind};
 
 /// `larder ca`.
@@ -51,13 +52,14 @@ fn path(settings: &Settings) -> anyhow::Result<ExitCode> {
 
 fn export(args: &ExportArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let authority = existing(settings)?;
+    let text = if args.bundle { bundle(&authority, settings)? } else { authority.pem().to_owned() };
     match &args.out {
         None => {
-            io::stdout().write_all(authority.pem().as_bytes())?;
+            io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Some(file) => {
-            let (from, text) = (authority.certificate_path(), authority.pem().to_owned());
+            let from = authority.certificate_path();
             Step::Copy { from, text, to: file.clone() }.take()?;
             print(&[format!("{} is in {}", authority.name(), file.display())])
         }
@@ -149,9 +151,7 @@ fn describe(authority: &Authority) -> Vec<String> {
 }
 
 fn found(args: &InstallArgs) -> Found {
-    let Environment { home, xdg_data, programs, java_home } = Environment::of_process();
-    let places = Places { root: "/".into(), home, xdg_data, programs, java_home };
-    Found::on(&places).only(&args.only)
+    Found::on(&Places::of(&Environment::of_process())).only(&args.only)
 }
 
 /// What is told of a run, and whether all of it was done.

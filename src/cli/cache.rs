@@ -42,9 +42,7 @@ pub(super) fn ask_cache(
     match ask(&cache_dir, &ControlRequest::Cache(request))? {
         ControlResponse::Cache(answer) => answered(answer),
         ControlResponse::Failed { message } => bail!(message),
-        ControlResponse::Done { .. } | ControlResponse::Explained(_) => {
-            bail!("an answer to another question")
-        }
+        _other => bail!("an answer to another question"),
     }
 }
 

@@ -50,9 +50,7 @@ pub fn blocked(args: &ClientArgs) -> anyhow::Result<ExitCode> {
     match ask(&cache_dir, &ControlRequest::Blocked)? {
         ControlResponse::Done { patterns, .. } => print(&patterns),
         ControlResponse::Failed { message } => Err(anyhow::Error::msg(message)),
-        ControlResponse::Cache(_) | ControlResponse::Explained(_) => {
-            Err(anyhow::anyhow!("an answer to another question"))
-        }
+        _other => Err(anyhow::anyhow!("an answer to another question")),
     }
 }
 
@@ -77,9 +75,7 @@ pub(super) fn tell(args: &ClientArgs, request: &ControlRequest) -> anyhow::Resul
     match ask(&cache_dir, request)? {
         ControlResponse::Done { message, .. } => print(&[message]),
         ControlResponse::Failed { message } => Err(anyhow::Error::msg(message)),
-        ControlResponse::Cache(_) | ControlResponse::Explained(_) => {
-            Err(anyhow::anyhow!("an answer to another question"))
-        }
+        _other => Err(anyhow::anyhow!("an answer to another question")),
     }
 }
 

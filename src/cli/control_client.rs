@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
-use crate::admin::control::{ControlRequest, ControlResponse, REQUEST_LENGTH_MAX, SOCKET_NAME};
+use crate::admin::control::{
+    ControlRequest, ControlResponse, REQUEST_LENGTH_MAX, RunningStatus, SOCKET_NAME,
+};
 
 /// Longer than a reload of large lists takes.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,6 +33,15 @@ pub(super) fn ask(cache_dir: &Path, request: &ControlRequest) -> anyhow::Result<
         _ => error,
     })?;
     exchange(stream, &line).with_context(|| format!("no answer on {}", path.display()))
+}
+
+/// What the larder of a cache folder says of itself.
+pub(super) fn ask_status(cache_dir: &Path) -> anyhow::Result<RunningStatus> {
+    match ask(cache_dir, &ControlRequest::Status)? {
+        ControlResponse::Status(status) => Ok(status),
+        ControlResponse::Failed { message } => bail!(message),
+        _other => bail!("an answer to another question"),
+    }
 }
 
 fn exchange(mut stream: UnixStream, line: &[u8]) -> anyhow::Result<ControlResponse> {

@@ -8,9 +8,11 @@ mod ca;
 mod cache;
 mod commands;
 mod control_client;
+mod environment;
 mod explain;
 mod open_store;
 mod open_tls;
+mod run;
 mod running;
 mod serve;
 mod trust;
@@ -18,12 +20,14 @@ mod verify;
 mod warm;
 
 pub use args::{
-    Args, CaArgs, CaCommand, CacheCommand, ClientArgs, Command, ExplainArgs, ExportArgs, InstallArgs,
-    PatternArgs, ServeArgs,
+    Args, CaArgs, CaCommand, CacheCommand, ClientArgs, Command, EnvArgs, ExplainArgs, ExportArgs,
+    InstallArgs, PatternArgs, RunArgs, ServeArgs,
 };
 pub use ca::ca;
 pub use cache::cache;
 pub use commands::{bad_config, block, blocked, check, failed, reload, unblock};
+pub use environment::{EnvFormat, env};
 pub use explain::explain;
+pub use run::run;
 pub use serve::serve;
 pub use trust::StoreKind;

@@ -2,13 +2,15 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::{info, warn};
 
 use super::args::ServeArgs;
 use super::serve::apply_live;
-use crate::admin::control::{ControlRequest, ControlResponse};
+use crate::admin::control::{ControlRequest, ControlResponse, Counts, RunningStatus};
 use crate::admin::{cache, explain};
 use crate::config::{CacheSettings, Settings};
 use crate::policy::{Policy, RuntimeBlocks, RuntimeError};
@@ -36,9 +38,10 @@ pub(super) async fn answer(running: &RefCell<Running>, request: ControlRequest) 
         ControlRequest::Blocked => Ok((String::new(), running.borrow().blocks.patterns())),
         ControlRequest::Reload => running.borrow_mut().reload().map(|message| (message, Vec::new())),
         ControlRequest::Cache(request) => {
-            let (shared, listening, memory) = running.borrow().for_cache();
-            return cache::answer(&shared, &listening, memory, request).await;
+            let (shared, memory) = running.borrow().for_cache();
+            return cache::answer(&shared, memory, request).await;
         }
+        ControlRequest::Status => return ControlResponse::Status(running.borrow().status()),
         ControlRequest::Explain(question) => {
             let shared = running.borrow().shared.clone();
             return explain::answer(&shared, question).await;
@@ -62,8 +65,27 @@ impl Running {
     }
 
     /// What questions about the cache are answered from, without holding on to the rest.
-    fn for_cache(&self) -> (Arc<Shared>, Vec<SocketAddr>, u64) {
-        (self.shared.clone(), self.listening.clone(), self.settings.cache.memory)
+    fn for_cache(&self) -> (Arc<Shared>, u64) {
+        (self.shared.clone(), self.settings.cache.memory)
+    }
+
+    fn status(&self) -> RunningStatus {
+        let counters = &self.shared.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RunningStatus {
+            pid: std::process::id(),
+            addresses: self.listening.clone(),
+            ca_dir: self.settings.intercept.enabled.then(|| absolute(&self.settings.ca_dir)),
+            is_for_run: self.args.for_run,
+            counts: Counts {
+                requests: read(&counters.requests),
+                hits: read(&counters.hits),
+                tunnels: read(&counters.tunnels),
+                denied: read(&counters.denied),
+                bytes_to_clients: read(&counters.bytes_to_clients),
+                bytes_from_origins: read(&counters.bytes_from_origins),
+            },
+        }
     }
 
     /// Changes the run-time blocks: in force at once, and on disk before the answer.
@@ -137,6 +159,11 @@ impl Running {
         self.shared.log.reopen();
         info!("the access log was reopened");
     }
+}
+
+/// As who asks finds it, who may be in another folder.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_no_current_folder| path.to_owned())
 }
 
 /// `[cache]` as it is in force after a reload: what can't change while Larder runs is the old one's.

@@ -14,29 +14,30 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::args::WarmArgs;
-use super::cache::ask_cache;
-use super::commands::print;
-use crate::admin::cache::{CacheAnswer, CacheRequest};
+use super::commands::{bad_config, print};
+use super::control_client::ask_status;
 use crate::admin::numbers::Size;
 use crate::http::{ChunkLimits, Content, HeadLimits, Method, Reader, Target, TargetUri};
 
 /// `larder cache warm`: 0 when each URL was answered with a 2xx, 1 when one was not.
 pub(super) fn warm(args: &WarmArgs) -> anyhow::Result<ExitCode> {
     let lines = read_lines(&args.file)?;
-    ask_cache(&args.client, CacheRequest::Listening, |answer| {
-        let CacheAnswer::Listening { addresses } = answer else { bail!("an answer to another question") };
-        let proxy = addresses.first().copied().map(reachable).context("it listens nowhere")?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let summary = runtime.block_on(fetch_all(proxy, lines, args.jobs.into()));
-        print(&[format!(
-            "{} fetched ({}), {} were stored already, {} failed",
-            summary.fetched,
-            Size(summary.octets),
-            summary.hits,
-            summary.failed
-        )])?;
-        Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    })
+    let cache_dir = match args.client.cache_dir() {
+        Ok(cache_dir) => cache_dir,
+        Err(error) => return Ok(bad_config(&error)),
+    };
+    let status = ask_status(&cache_dir)?;
+    let proxy = status.addresses.first().copied().map(reachable).context("it listens nowhere")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let summary = runtime.block_on(fetch_all(proxy, lines, args.jobs.into()));
+    print(&[format!(
+        "{} fetched ({}), {} were stored already, {} failed",
+        summary.fetched,
+        Size(summary.octets),
+        summary.hits,
+        summary.failed
+    )])?;
+    Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command reads the file that it was given")]
@@ -53,7 +54,7 @@ fn read_lines(file: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// Where a client of the same machine connects: an unspecified address is none.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -56,6 +56,12 @@ pub struct Environment {
     /// The folders of `PATH`.
     pub programs: Vec<PathBuf>,
     pub java_home: Option<PathBuf>,
+    /// Hosts that are asked without a proxy.
+    pub no_proxy: Option<String>,
+    /// Options for every JVM.
+    pub java_options: Option<String>,
+    /// What `wget` reads instead of the file in the user's folder.
+    pub wgetrc: Option<PathBuf>,
 }
 
 impl Environment {
@@ -68,6 +74,9 @@ impl Environment {
             xdg_data: absolute("XDG_DATA_HOME"),
             programs: programs.unwrap_or_default(),
             java_home: absolute("JAVA_HOME"),
+            no_proxy: env::var("NO_PROXY").or_else(|_unset| env::var("no_proxy")).ok(),
+            java_options: env::var("JAVA_TOOL_OPTIONS").ok(),
+            wgetrc: absolute("WGETRC"),
         }
     }
 }

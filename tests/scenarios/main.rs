@@ -43,6 +43,7 @@ mod cli_ca;
 mod cli_cache;
 mod cli_config;
 mod cli_explain;
+mod cli_run;
 mod cli_running;
 mod cli_start;
 mod collapse_ending;

@@ -6,7 +6,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a command of the user's, not a request")]
 
-mod java;
+pub(super) mod java;
 mod nss;
 mod step;
 mod system;
@@ -15,6 +15,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use crate::config::Environment;
 use crate::tls::RootCertificate;
 
 pub(super) use step::Step;
@@ -106,6 +107,12 @@ impl Root {
 }
 
 impl Places {
+    /// Those of this machine.
+    pub(super) fn of(environment: &Environment) -> Places {
+        let Environment { home, xdg_data, programs, java_home, .. } = environment.clone();
+        Places { root: "/".into(), home, xdg_data, programs, java_home }
+    }
+
     /// The first program of this name.
     fn program(&self, name: &str) -> Option<PathBuf> {
         self.programs.iter().map(|folder| folder.join(name)).find(|path| path.is_file())
