@@ -14,10 +14,11 @@ use std::time::Duration;
 use super::checkpoint::{self, Checkpoint};
 use super::files::File;
 use super::index::Place;
+use super::queue::queued_octets;
 use super::record::{ALIGNMENT, Kind, Record};
 use super::recovery::place;
 use super::segment::{Entry, Segment, file_name, read_footer, read_record, scan, seal};
-use super::{Inner, queued_octets, slot_of};
+use super::{Inner, slot_of};
 
 /// What a power cut may cost, in time.
 const SYNC_EVERY: Duration = Duration::from_secs(5);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use super::files::{File, SystemFiles};
+use super::purges::PurgeScope;
 use super::record::Kind;
 use super::*;
 
