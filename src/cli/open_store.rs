@@ -40,7 +40,7 @@ pub(super) fn open_store(
     let files: Arc<dyn Files> = Arc::new(SystemFiles);
     let opened = set::open(&folders, &files, &Clock::system(), || numbers.next().unwrap_or([k0, k1]));
     // Its one line says the cause already; the chain would say it again.
-    let disks = opened.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let set::Opened { disks, .. } = opened.map_err(|error| anyhow::anyhow!("{error}"))?;
     if disks.is_empty() {
         if !folders.is_empty() {
             warn!("the cache is in memory alone");

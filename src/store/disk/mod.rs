@@ -11,6 +11,8 @@ mod admission;
 pub mod appender;
 pub mod checkpoint;
 pub mod extent;
+#[cfg(test)]
+pub mod faulty;
 pub mod files;
 pub mod ghost;
 pub mod index;
@@ -45,8 +47,7 @@ use queue::Queue;
 use record::{ALIGNMENT, Record};
 use scrub::Scrub;
 use segment::Segment;
-use set::Set;
-use superblock::InvalidSuperblock;
+use superblock::{InvalidSuperblock, Superblock};
 
 pub use queue::{Done, Queued};
 pub use usage::DiskUsage;
@@ -121,6 +122,7 @@ struct Inner {
     settings: DiskSettings,
     hash_key: [u64; 2],
     member: u64,
+    superblock: Mutex<Superblock>,
     /// The logical clock.
     seq: AtomicU64,
     index: Index,
@@ -165,33 +167,27 @@ impl Disk {
         clock: Clock,
         random: [u64; 2],
     ) -> Result<Disk, OpenError> {
-        Disk::open_member(folder, settings, files, clock, random, None)
+        set::open_one(folder, settings, &files, &clock, random)
     }
 
-    /// As [`Disk::open`], for one of several folders, whose superblock has to say what those of the
-    /// others say.
-    pub(super) fn open_member(
-        folder: &Path,
+    /// Reads what is in a folder that is locked. It must not be used before its superblock is
+    /// written: [`Disk::list_members`].
+    pub(super) fn recover(
+        folder: PathBuf,
         settings: DiskSettings,
         files: Arc<dyn Files>,
         clock: Clock,
-        random: [u64; 2],
-        set: Option<Set>,
-    ) -> Result<Disk, OpenError> {
-        let io = |error: io::Error| match error.kind() {
-            io::ErrorKind::WouldBlock => OpenError::InUse(folder.to_owned()),
-            _ => OpenError::Io(folder.to_owned(), error),
-        };
-        files.create_folder(folder).map_err(io)?;
-        let lock = files.lock(&folder.join("lock"), &std::process::id().to_string()).map_err(io)?;
-        let superblock = set::join(&*files, folder, random, set)?;
+        superblock: Superblock,
+        lock: Box<dyn Lock>,
+    ) -> io::Result<Disk> {
         let inner = Inner {
-            folder: folder.to_owned(),
+            folder,
             files,
             settings,
             hash_key: superblock.hash_key,
             member: superblock.member,
             seq: AtomicU64::new(u64::from(superblock.epoch) << 40),
+            superblock: Mutex::new(superblock),
             index: Index::new(),
             ghost: Ghost::new(0),
             budget: WriteBudget::new(settings.size, clock.monotonic_ms()),
@@ -213,9 +209,9 @@ impl Disk {
             is_dead: OnceLock::new(),
             _lock: lock,
         };
-        let last = recovery::recover(&inner).map_err(io)?;
+        let last = recovery::recover(&inner)?;
         let inner = Arc::new(inner);
-        let appender = inner.start_appender(last).map_err(io)?;
+        let appender = inner.start_appender(last)?;
         Ok(Disk { inner, appender: Mutex::new(Some(appender)), scrubber: Mutex::default() })
     }
 
@@ -243,6 +239,14 @@ impl Disk {
     /// Who this folder is among several, wherever it is mounted.
     pub fn member(&self) -> u64 {
         self.inner.member
+    }
+
+    /// Writes down which members this folder is open with, itself among them: what is removed from
+    /// now on is removed in all of them.
+    pub(super) fn list_members(&self, members: &[u64]) -> io::Result<()> {
+        let mut superblock = self.inner.superblock.lock().unwrap_or_else(PoisonError::into_inner);
+        superblock.open_with = members.to_vec();
+        superblock.store(&*self.inner.files, &self.inner.folder)
     }
 
     /// How large it is.

@@ -1,8 +1,9 @@
 //! The disk tier against an oracle: restarts, crashes, damage, full disks.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
+use super::faulty::Killed;
 use super::files::{File, SystemFiles};
 use super::purges::PurgeScope;
 use super::record::Kind;
@@ -211,86 +212,13 @@ fn a_full_disk_takes_what_is_asked_for_twice() {
     assert!(disk.admits(key(gone), octets));
 }
 
-/// Files that can't be written from some operation on.
-#[derive(Debug)]
-struct Full {
-    left: Arc<AtomicI64>,
-}
-
-#[derive(Debug)]
-struct FullFile {
-    file: Arc<dyn File>,
-    left: Arc<AtomicI64>,
-}
-
-fn spend(left: &AtomicI64) -> io::Result<()> {
-    let is_left = left.fetch_sub(1, Ordering::SeqCst) > 0;
-    if is_left { Ok(()) } else { Err(rustix::io::Errno::NOSPC.into()) }
-}
-
-impl Files for Full {
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        SystemFiles.create_folder(path)
-    }
-    fn lock(&self, path: &Path, text: &str) -> io::Result<Box<dyn Lock>> {
-        SystemFiles.lock(path, text)
-    }
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        spend(&self.left)?;
-        Ok(Arc::new(FullFile { file: SystemFiles.create(path)?, left: self.left.clone() }))
-    }
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        SystemFiles.open(path)
-    }
-    fn open_to_write(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        SystemFiles.open_to_write(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        spend(&self.left)?;
-        SystemFiles.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        SystemFiles.remove(path)
-    }
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        SystemFiles.list(folder)
-    }
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        SystemFiles.sync_folder(folder)
-    }
-}
-
-impl File for FullFile {
-    fn length(&self) -> io::Result<u64> {
-        self.file.length()
-    }
-    fn write_all_at(&self, octets: &[u8], at: u64) -> io::Result<()> {
-        // What a full disk does: a part is written.
-        spend(&self.left).inspect_err(|_full| {
-            let part = octets.get(..octets.len() / 2).unwrap_or_default();
-            assert!(self.file.write_all_at(part, at).is_ok());
-        })?;
-        self.file.write_all_at(octets, at)
-    }
-    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
-        self.file.read_at(into, at)
-    }
-    fn sync(&self) -> io::Result<()> {
-        spend(&self.left)?;
-        self.file.sync()
-    }
-    fn set_length(&self, length: u64) -> io::Result<()> {
-        self.file.set_length(length)
-    }
-}
-
 #[test]
 fn a_disk_that_fails_at_any_operation_is_read_only_and_right() {
     let settings = DiskSettings { size: 64 << 10, segment_size: 16 << 10 };
     for operations in 0..60 {
         let folder = Folder::new();
-        let files = Full { left: Arc::new(AtomicI64::new(operations)) };
-        let Ok(disk) = Disk::open(&folder.0, settings, Arc::new(files), Clock::system(), [1, 2]) else {
+        let files = Killed::after(operations).files;
+        let Ok(disk) = Disk::open(&folder.0, settings, files, Clock::system(), [1, 2]) else {
             continue;
         };
         let mut written: HashMap<u64, u64> = HashMap::new();
