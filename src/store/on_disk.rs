@@ -193,7 +193,8 @@ impl OnDisk {
     }
 
     /// Takes all of a key out of the index, and queues behind all that was queued before that it
-    /// is gone. [`Disk::wait`] makes sure that a crash doesn't undo it.
+    /// is gone. [`Disk::wait`] makes sure that a crash doesn't undo it. `None` when the disk is being
+    /// closed.
     pub fn forget(&self, key: Key<'_>) -> Option<Queued> {
         self.disk.remove(key.hash);
         let head = heads::encode_uri_only(key.uri);

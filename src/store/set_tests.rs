@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::disk::faulty::Killed;
+use super::disk::faulty::Failing;
 use super::disk::files::{Files, SystemFiles};
 use super::disk::record::{Kind, Record};
 use super::disk::{DiskSettings, OpenError, set};
@@ -218,7 +218,7 @@ type Known = [u64; FEW as usize];
 const FEW: u64 = 24;
 
 /// Random openings of random folders, in which things are stored, replaced, removed and purged, some
-/// of them ended by a kill. A folder knows what happened while it was open, and what those knew with
+/// of them with disks that are full, or ended by a kill. A folder knows what happened while it was open, and what those knew with
 /// which it was opened: nothing that one of the folders knows to be gone is ever found again.
 #[tokio::test]
 async fn in_any_order_of_openings_nothing_that_was_removed_is_found_again() {
@@ -241,12 +241,17 @@ async fn in_any_order_of_openings_nothing_that_was_removed_is_found_again() {
             }
             if next(4) == 0 {
                 // Killed at the start: nobody has learned anything.
-                let _killed = folders.open_with(&open, &Killed::after(next(30) as i64).files);
+                let _killed = folders.open_with(&open, &Failing::killed_after(next(30) as i64).files);
             }
-            // Killed at some time, or never.
-            let killed = Killed::after(if next(3) == 0 { 60 + next(100) as i64 } else { i64::MAX });
-            let store = folders.open_with(&open, &killed.files).expect("folders");
-            if killed.has_struck() {
+            // Killed at some time, or with full disks from some time on, or neither.
+            let (kind, after) = (next(4), 60 + next(100) as i64);
+            let failing = match kind {
+                0 => Failing::killed_after(after),
+                1 => Failing::full_after(after),
+                _ => Failing::killed_after(i64::MAX),
+            };
+            let store = folders.open_with(&open, &failing.files).expect("folders");
+            if failing.has_struck() {
                 continue;
             }
             let mut of_all: Known = Default::default();
@@ -263,8 +268,8 @@ async fn in_any_order_of_openings_nothing_that_was_removed_is_found_again() {
                 }
                 number += 1;
                 let concerned = change(&store, number, &mut next).await;
-                // What was not written before the kill may come back.
-                if !killed.has_struck() {
+                // What was not written before a kill may come back.
+                if kind != 0 || !failing.has_struck() {
                     concerned.into_iter().for_each(|key| of_all[key as usize] = number);
                 }
             }

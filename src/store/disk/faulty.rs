@@ -59,29 +59,49 @@ impl Faulty {
     }
 }
 
-/// Files with which nothing is changed any more after some operations.
-pub struct Killed {
+/// Files that fail after some operations that change something.
+pub struct Failing {
     pub files: Arc<dyn Files>,
     left: Arc<AtomicI64>,
 }
 
-impl Killed {
-    /// After so many operations that change something.
-    pub fn after(operations: i64) -> Killed {
-        let left = Arc::new(AtomicI64::new(operations));
-        let counted = left.clone();
-        let files = Faulty::files(move |operation, _path| match operation.changes() {
-            true => match counted.fetch_sub(1, Ordering::SeqCst) {
-                1.. => Ok(()),
-                0 => Err(Errno::NOSPC),
-                _ => Err(Errno::IO),
-            },
-            false => Ok(()),
-        });
-        Killed { files, left }
+impl Failing {
+    /// As a process that is killed: nothing is changed any more.
+    pub fn killed_after(operations: i64) -> Failing {
+        Failing::after(operations, |_operation, at| Err(if at == 0 { Errno::NOSPC } else { Errno::IO }))
     }
 
-    /// Whether something was refused already.
+    /// As a disk that is full: files can still be renamed and removed.
+    pub fn full_after(operations: i64) -> Failing {
+        Failing::after(operations, |operation, _at| match operation {
+            Operation::Create | Operation::Write => Err(Errno::NOSPC),
+            _ => Ok(()),
+        })
+    }
+
+    /// `then` judges what comes after so many, and is told how many came before that.
+    pub fn after(
+        operations: i64,
+        then: impl Fn(Operation, i64) -> Result<(), Errno> + Send + Sync + 'static,
+    ) -> Failing {
+        let left = Arc::new(AtomicI64::new(operations));
+        let counted = left.clone();
+        let judge = move |operation: Operation, _path: &Path| {
+            if !operation.changes() {
+                return Ok(());
+            }
+            let left = counted.fetch_sub(1, Ordering::SeqCst);
+            if left > 0 { Ok(()) } else { then(operation, -left) }
+        };
+        Failing { files: Faulty::files(judge), left }
+    }
+
+    /// Has the next operations succeed, so many of them.
+    pub fn strike_after(&self, operations: i64) {
+        self.left.store(operations, Ordering::SeqCst);
+    }
+
+    /// Whether something may have failed already.
     pub fn has_struck(&self) -> bool {
         self.left.load(Ordering::SeqCst) < 0
     }

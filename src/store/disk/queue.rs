@@ -1,8 +1,10 @@
 //! What waits to be written to a disk, who waits for it, and what becomes of it when the disk can't
 //! be written to.
 //!
-//! Invariant: records are written in the order in which they were queued. Removals are never refused
-//! while the disk can be written to, and are kept in mind when it can't be.
+//! Invariant: records are written in the order in which they were queued. A removal is never
+//! refused before the end: one that can't be written is kept in mind, to be the first when the disk
+//! is online again, and the folder loses the right to its content until then. So what a restart
+//! finds has either the removal or nothing.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,6 +14,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use super::purges::PurgeScope;
 use super::record::{self, Kind, Record};
 use super::segment::id_of;
+use super::superblock::{Superblock, remove_if_there};
 use super::{Disk, Inner, Refused, appender};
 
 /// Octets that may wait to be written; more are refused. Arbitrary: some of the largest records.
@@ -22,7 +25,10 @@ const UNWRITTEN_MAX: usize = 16_384;
 
 /// A record that waits to be written.
 #[derive(Clone, Copy, Debug)]
-pub struct Queued(u64);
+pub struct Queued {
+    number: u64,
+    is_removal: bool,
+}
 
 /// Called when a record was written, or could not be; true says that it is there to be read.
 pub struct Done(pub Box<dyn FnOnce(bool) + Send>);
@@ -50,8 +56,26 @@ pub(super) struct Queue {
     /// Why nothing is written any more.
     pub read_only: Option<String>,
     /// Removals that could not be written.
-    pub unwritten: Vec<Record>,
+    pub unwritten: Removals,
+    pub withdrawal: Withdrawal,
+    /// The thread that has failed to write is to end, for another one to begin.
+    pub resumes: bool,
     pub stops: bool,
+}
+
+/// Removals that may have to be written again. After too many of them it is one of everything.
+#[derive(Debug, Default)]
+pub(super) struct Removals(Vec<Record>);
+
+/// What has become of the folder's right to its content since a removal could not be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Withdrawal {
+    /// Nothing: each removal is in the log.
+    #[default]
+    NotNeeded,
+    Done,
+    /// The disk does not permit that either.
+    Failed,
 }
 
 impl Disk {
@@ -66,25 +90,34 @@ impl Disk {
     pub fn append_chunk(&self, record: Record, done: Done) -> Result<(), Refused> {
         let queued = self.inner.enqueue(record)?;
         let mut queue = self.inner.lock_queue();
-        let is_through = queue.finished >= queued.0 || queue.read_only.is_some();
+        let is_through = queue.finished >= queued.number || queue.read_only.is_some();
         if is_through {
-            let is_written = queue.finished >= queued.0;
+            let is_written = queue.finished >= queued.number;
             drop(queue);
             (done.0)(is_written);
         } else {
-            queue.waiting.push((queued.0, done));
+            queue.waiting.push((queued.number, done));
         }
         Ok(())
     }
 
-    /// Waits until what was queued is written, so that a crash of this process doesn't undo it.
-    /// False: it could not be written.
+    /// Waits until what was queued is written, so that a crash of this process doesn't undo it; of a
+    /// removal that can't be written, until a restart finds nothing. False: neither can be done.
     pub fn wait(&self, queued: Queued) -> bool {
         let mut queue = self.inner.lock_queue();
-        while queue.finished < queued.0 && queue.read_only.is_none() {
+        loop {
+            if queue.finished >= queued.number {
+                return true;
+            }
+            match queue.withdrawal {
+                _ if queue.read_only.is_none() => {}
+                _ if !queued.is_removal => return false,
+                Withdrawal::Done => return true,
+                Withdrawal::Failed => return false,
+                Withdrawal::NotNeeded => {}
+            }
             queue = self.inner.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        queue.finished >= queued.0
     }
 
     /// Whether nothing can be written any more.
@@ -100,19 +133,23 @@ impl Disk {
             return Ok(false);
         }
         let last = self.inner.try_writing()?;
-        // It ended when it could not write.
+        self.inner.lock_queue().resumes = true;
+        self.inner.work.notify_all();
         let _ended = appender.take().map(std::thread::JoinHandle::join);
         let mut queue = self.inner.lock_queue();
+        queue.resumes = false;
         // What was lost is nobody's to wait for any more.
         queue.finished = queue.queued;
-        for record in std::mem::take(&mut queue.unwritten) {
+        for record in queue.unwritten.take() {
             queue.add(record);
         }
         queue.read_only = None;
         drop(queue);
         let started = self.inner.start_appender(last);
         *appender = Some(started.inspect_err(|error| {
-            self.inner.lock_queue().read_only = Some(error.to_string());
+            self.inner.give_up(error.to_string(), []);
+            // Nobody is there who would do it when it is needed.
+            self.inner.withdraw();
         })?);
         Ok(true)
     }
@@ -130,9 +167,19 @@ impl Inner {
             return Err(Refused::TooLong);
         }
         let mut queue = self.lock_queue();
-        if queue.read_only.is_some() || queue.stops {
-            queue.keep_removals([record]);
+        if queue.stops {
             return Err(Refused::ReadOnly);
+        }
+        if queue.read_only.is_some() {
+            if !record.kind.is_removal() {
+                return Err(Refused::ReadOnly);
+            }
+            queue.unwritten.keep([record]);
+            queue.queued += 1;
+            let number = queue.queued;
+            drop(queue);
+            self.work.notify_all();
+            return Ok(Queued { number, is_removal: true });
         }
         if queue.octets + length > QUEUE_MAX && !record.kind.is_removal() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -142,6 +189,59 @@ impl Inner {
         drop(queue);
         self.work.notify_all();
         Ok(number)
+    }
+
+    /// Notes that nothing can be written any more. The removals among what is lost are kept.
+    pub(super) fn give_up(&self, why: String, lost: impl IntoIterator<Item = Record>) {
+        let mut queue = self.lock_queue();
+        let later = std::mem::take(&mut queue.records);
+        for record in lost.into_iter().chain(later).filter(|record| record.kind.is_removal()) {
+            // Something in front of it may have been written, and is to be removed all the same.
+            if record.kind == Kind::Tombstone {
+                self.index.remove(record.key);
+            }
+            queue.unwritten.keep([record]);
+        }
+        queue.read_only = Some(why);
+        queue.keys.clear();
+        queue.removing.clear();
+        queue.octets = 0;
+    }
+
+    /// While nothing can be written: takes the folder's right to its content away as soon as there is
+    /// a removal that its log does not have. Ends when the disk is online again, or closed.
+    pub(super) fn stand_by(&self) {
+        let mut queue = self.lock_queue();
+        loop {
+            if !queue.unwritten.is_empty() && queue.withdrawal == Withdrawal::NotNeeded {
+                drop(queue);
+                self.withdraw();
+                queue = self.lock_queue();
+            }
+            if queue.stops || queue.resumes {
+                return;
+            }
+            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes the folder's right to its content away, and tells who waits for a removal.
+    pub(super) fn withdraw(&self) {
+        let withdrawn = Superblock::withdraw(&*self.files, &self.folder);
+        if let Err(error) = &withdrawn {
+            let folder = self.folder.display();
+            tracing::warn!("what is removed from {folder} may come back after a restart: {error}");
+        }
+        self.lock_queue().withdrawal = if withdrawn.is_ok() { Withdrawal::Done } else { Withdrawal::Failed };
+        self.done.notify_all();
+    }
+
+    /// Gives the folder its right back, when each removal is in its log.
+    pub(super) fn restore(&self) -> io::Result<()> {
+        // From here on it may be there already.
+        self.lock_queue().withdrawal = Withdrawal::NotNeeded;
+        let superblock = self.superblock.lock().unwrap_or_else(PoisonError::into_inner);
+        superblock.store(&*self.files, &self.folder)
     }
 
     /// Starts the thread that writes; `last` is the newest segment there is.
@@ -155,10 +255,7 @@ impl Inner {
     /// one that could not be used.
     fn try_writing(&self) -> io::Result<u64> {
         let path = self.folder.join("trial");
-        match self.files.remove(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_if_there(&*self.files, &path)?;
         let file = self.files.create(&path)?;
         let written = file.write_all_at(&[0; 4096], 0).and_then(|()| file.sync());
         self.files.remove(&path)?;
@@ -175,18 +272,30 @@ impl Queue {
         if record.kind == Kind::Tombstone {
             *self.removing.entry(record.key).or_default() += 1;
         }
+        let is_removal = record.kind.is_removal();
         self.records.push(record);
         self.queued += 1;
-        Queued(self.queued)
+        Queued { number: self.queued, is_removal }
+    }
+}
+
+impl Removals {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
-    /// Keeps what must be written as soon as anything can be again.
-    pub fn keep_removals(&mut self, records: impl IntoIterator<Item = Record>) {
+    /// All of them, and leaves none.
+    pub fn take(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.0)
+    }
+
+    /// Adds those of the records that are removals.
+    pub fn keep(&mut self, records: impl IntoIterator<Item = Record>) {
         for record in records.into_iter().filter(|record| record.kind.is_removal()) {
-            let is_full = self.unwritten.len() >= UNWRITTEN_MAX;
-            match self.unwritten.last_mut().filter(|_| is_full) {
+            let is_full = self.0.len() >= UNWRITTEN_MAX;
+            match self.0.last_mut().filter(|_| is_full) {
                 Some(last) => *last = purge_of_all(record.seq.max(last.seq)),
-                None => self.unwritten.push(record),
+                None => self.0.push(record),
             }
         }
     }

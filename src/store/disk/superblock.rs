@@ -104,7 +104,11 @@ impl Superblock {
     /// Takes a folder's right to its content away, for good. A file's new name needs no room, so
     /// that a full disk permits it.
     pub fn withdraw(files: &dyn Files, folder: &Path) -> io::Result<()> {
-        files.rename(&folder.join(NAME), &folder.join(NAME_WITHDRAWN))?;
+        match files.rename(&folder.join(NAME), &folder.join(NAME_WITHDRAWN)) {
+            // It has none.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
         files.sync_folder(folder)
     }
 

@@ -1,9 +1,10 @@
-//! The disk tier against an oracle: restarts, crashes, damage, full disks.
+//! The disk tier against an oracle: restarts, crashes, damage; and in `failing`, full disks.
+
+mod failing;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 
-use super::faulty::Killed;
 use super::files::{File, SystemFiles};
 use super::purges::PurgeScope;
 use super::record::Kind;
@@ -210,37 +211,6 @@ fn a_full_disk_takes_what_is_asked_for_twice() {
     // What had to go is known, too.
     let gone = (0..400).find(|number| !disk.contains(key(*number))).expect("more than fits");
     assert!(disk.admits(key(gone), octets));
-}
-
-#[test]
-fn a_disk_that_fails_at_any_operation_is_read_only_and_right() {
-    let settings = DiskSettings { size: 64 << 10, segment_size: 16 << 10 };
-    for operations in 0..60 {
-        let folder = Folder::new();
-        let files = Killed::after(operations).files;
-        let Ok(disk) = Disk::open(&folder.0, settings, files, Clock::system(), [1, 2]) else {
-            continue;
-        };
-        let mut written: HashMap<u64, u64> = HashMap::new();
-        for step in 0..100 {
-            let number = step % 30;
-            if write(&disk, record(key(number), step, 1000)) {
-                written.insert(number, step);
-            }
-        }
-        assert!(disk.usage().read_only.is_some(), "after {operations} operations");
-        for (number, generation) in &written {
-            let read = disk.read(key(*number)).map(|read| generation_of(&read));
-            assert!(read.is_none_or(|read| read == *generation));
-        }
-        drop(disk);
-        let disk = folder.open(settings);
-        for (number, generation) in &written {
-            let read = disk.read(key(*number)).map(|read| generation_of(&read));
-            // The record that failed may have been written whole all the same.
-            assert!(read.is_none_or(|read| read >= *generation), "after {operations} operations");
-        }
-    }
 }
 
 /// Copies a folder as a crash leaves it, with its saved index or without.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use bytes::Bytes;
 use rustix::io::Errno;
 
-use super::super::faulty::{Faulty, Killed};
+use super::super::faulty::{Failing, Faulty};
 use super::super::files::SystemFiles;
 use super::super::record::{Kind, Record};
 use super::*;
@@ -199,7 +199,7 @@ fn a_start_that_is_killed_at_any_operation_brings_nothing_back_and_loses_nothing
     let mut killed = 0;
     for operations in 0.. {
         let folders = template.copy();
-        let killed_then = Killed::after(operations);
+        let killed_then = Failing::killed_after(operations);
         // What is written when it is closed fails, too.
         drop(folders.open("ABC", &killed_then.files));
         let next = ["AB", "AC", "ABC", "A"][operations as usize % 4];
