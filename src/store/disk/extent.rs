@@ -112,7 +112,7 @@ impl Extent {
             Ok(Ok((header, _record))) => header.key == self.key,
             Ok(Err(_damaged)) => false,
             Err(_failed) => {
-                if self.inner.index.remove_if(self.key, slot, offset) {
+                if self.inner.forget(self.key, slot, offset) {
                     self.inner.read_errors.fetch_add(1, Ordering::Relaxed);
                 }
                 return false;
@@ -121,7 +121,7 @@ impl Extent {
         if is_right {
             self.inner.index.mark_verified(self.key, slot, offset);
             self.inner.reads.fetch_add(1, Ordering::Relaxed);
-        } else if self.inner.index.remove_if(self.key, slot, offset) {
+        } else if self.inner.forget(self.key, slot, offset) {
             self.inner.damaged.fetch_add(1, Ordering::Relaxed);
         }
         is_right

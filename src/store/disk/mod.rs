@@ -44,7 +44,7 @@ use ghost::Ghost;
 use index::{Index, Place};
 use purges::Purges;
 use queue::Queue;
-use record::{ALIGNMENT, Record};
+use record::{ALIGNMENT, Kind, Record};
 use scrub::Scrub;
 use segment::Segment;
 use superblock::{InvalidSuperblock, Superblock};
@@ -319,7 +319,7 @@ impl Inner {
             Ok(record) => return Some(record),
             Err(unread) => unread,
         };
-        if self.index.remove_if(key, place.slot, place.offset) {
+        if self.forget(key, place.slot, place.offset) {
             match unread {
                 Unread::Gone => 0,
                 Unread::Device => self.read_errors.fetch_add(1, Ordering::Relaxed),
@@ -327,6 +327,20 @@ impl Inner {
             };
         }
         None
+    }
+
+    /// Forgets a record that can't be read, if it is still what the key has. Whether it was. The log is
+    /// told, too: who removes the key later does not, and another time the record may be read.
+    fn forget(&self, key: u128, slot: u32, offset: u32) -> bool {
+        let was_there = self.index.remove_if(key, slot, offset);
+        if was_there && self.segment_in(slot).is_some() {
+            let (kind, seq) = (Kind::Tombstone, self.seq.fetch_add(1, Ordering::Relaxed));
+            let head = Bytes::new();
+            let gone = Record { key, kind, seq, generation: 0, part: 0, first: 0, head, body: Vec::new() };
+            // Refused when the disk is being closed, when nothing more is removed either.
+            let _queued = self.enqueue(gone);
+        }
+        was_there
     }
 
     fn read_at(&self, key: u128, place: &Place) -> Result<Record, Unread> {

@@ -161,7 +161,7 @@ impl Inner {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enqueue(&self, record: Record) -> Result<Queued, Refused> {
+    pub(super) fn enqueue(&self, record: Record) -> Result<Queued, Refused> {
         let length = queued_octets(&record);
         if record.head.len() > record::HEAD_MAX || record.body_length() > record::BODY_MAX {
             return Err(Refused::TooLong);

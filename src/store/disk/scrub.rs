@@ -175,7 +175,7 @@ fn look(inner: &Inner, segment: &Segment, entry: &Entry) -> (u64, bool) {
         segment.file.forget(at, length);
     }
     inner.scrub.read.fetch_add(length, Ordering::Relaxed);
-    if !is_right && inner.index.remove_if(entry.key, slot, entry.offset) {
+    if !is_right && inner.forget(entry.key, slot, entry.offset) {
         inner.scrub.damaged.fetch_add(1, Ordering::Relaxed);
         inner.damaged.fetch_add(1, Ordering::Relaxed);
         return (length, false);

@@ -174,3 +174,83 @@ fn what_lies_in_front_of_a_removal_that_fails_is_removed_all_the_same() {
     assert!(disk.is_read_only() && disk.read(key(1)).is_some());
     assert!(disk.read(key(2)).is_none(), "it is gone while this process lives, too");
 }
+
+/// Files in which the device can't do this in this segment.
+fn unreadable(segment: &str, failing: &'static [Operation]) -> Arc<dyn Files> {
+    let segment = segment.to_owned();
+    Faulty::files(move |operation, path| match failing.contains(&operation) && path.ends_with(&segment) {
+        true => Err(Errno::IO),
+        false => Ok(()),
+    })
+}
+
+#[test]
+fn a_segment_that_cant_be_read_at_the_start_goes_with_all_that_is_older() {
+    let settings = DiskSettings { size: 1 << 20, segment_size: 16 << 10 };
+    // The keys 0 to 9 in one segment, their removal in the next, others in the third.
+    let folder = Folder::new();
+    for turn in 0..3 {
+        let disk = folder.open(settings);
+        for number in 0..10 {
+            let written = match turn {
+                0 => record(key(number), 1, 500),
+                1 => removal(key(number)),
+                _ => record(key(number + 10), 1, 500),
+            };
+            assert!(write(&disk, written));
+        }
+    }
+    let count = |disk: &Disk, from: u64| (from..from + 10).filter(|n| disk.read(key(*n)).is_some()).count();
+    let segments: Vec<String> = folder.segments().iter().map(|path| path.to_string_lossy().into()).collect();
+    let names: Vec<&str> = segments.iter().filter_map(|path| path.rsplit('/').next()).collect();
+    assert_eq!(names.len(), 3);
+    const OPEN: &[Operation] = &[Operation::Open];
+    const READ: &[Operation] = &[Operation::Read];
+    for (name, left, others) in [(names[0], 2, 10), (names[1], 1, 10), (names[2], 0, 0)] {
+        for (has_index, failing) in [(true, OPEN), (false, OPEN), (false, READ)] {
+            let folder = copy(&folder, has_index);
+            let open = |files| Disk::open(&folder.0, settings, files, Clock::system(), [1, 2]);
+            let disk = open(unreadable(name, failing)).expect("a usable folder");
+            assert_eq!((count(&disk, 0), count(&disk, 10)), (0, others), "{name}");
+            assert_eq!(disk.usage().segments, left, "{name}");
+            drop(disk);
+            let disk = folder.open(settings);
+            assert_eq!((count(&disk, 0), count(&disk, 10)), (0, others), "{name}: it does not come back");
+        }
+        // One that can't be removed: the folder is left out, and all is there another time.
+        let folder = copy(&folder, false);
+        let files = unreadable(name, &[Operation::Open, Operation::Remove]);
+        let opened = Disk::open(&folder.0, settings, files, Clock::system(), [1, 2]);
+        assert!(matches!(opened, Err(OpenError::Io(..))), "{opened:?}");
+        assert_eq!((count(&folder.open(settings), 0)), 0);
+    }
+}
+
+#[test]
+fn a_record_that_could_not_be_read_does_not_come_back() {
+    let folder = Folder::new();
+    let settings = DiskSettings { size: 64 << 10, segment_size: 16 << 10 };
+    let disk = folder.open(settings);
+    for number in 0..3 {
+        assert!(write(&disk, record(key(number), 1, 500)));
+    }
+    drop(disk);
+    let fails = Arc::new(AtomicBool::new(false));
+    let failing = fails.clone();
+    let files = Faulty::files(move |operation, _path| match operation {
+        Operation::Read if failing.load(Ordering::SeqCst) => Err(Errno::IO),
+        _ => Ok(()),
+    });
+    let disk = Disk::open(&folder.0, settings, files, Clock::system(), [1, 2]).expect("a usable folder");
+    fails.store(true, Ordering::SeqCst);
+    assert!(disk.read(key(1)).is_none() && disk.usage().read_errors == 1);
+    fails.store(false, Ordering::SeqCst);
+    // Nobody who removes the key now has anything to remove.
+    assert!(disk.inner.index.find(key(1)).is_none());
+    drop(disk);
+    for has_index in [true, false] {
+        let disk = copy(&folder, has_index).open(settings);
+        assert!(disk.read(key(1)).is_none(), "index: {has_index}");
+        assert!(disk.read(key(0)).is_some() && disk.read(key(2)).is_some());
+    }
+}
