@@ -69,28 +69,8 @@ fn store_all(store: &Store, number: u64) {
 fn store_some(store: &Store, keys: impl IntoIterator<Item = u64>, number: u64) -> bool {
     for key in keys {
         let uri = uri(key);
-        let (key, now) = (store.key(&uri), Timestamp(1_000));
-        let asked = store.generation(key);
-        let fields: Fields = [("Cache-Control", "max-age=600")].into_iter().collect();
-        let parts = StoredParts {
-            method: Method::Get,
-            status: 200,
-            reason: Bytes::new(),
-            fields,
-            times: Times { request_time: now, response_time: now },
-            initial_age: 0,
-            selecting: Vec::new(),
-            targets: Default::default(),
-        };
-        let object = Object {
-            head: StoredHead::from_parts(parts),
-            rendered: Bytes::new(),
-            content: StoredContent::new(vec![Bytes::from(number.to_string())]),
-            origin: "192.0.2.1:80".parse().expect("an address"),
-            received: Version::Http11,
-            generation: asked.seq(),
-        };
-        store.insert(key, object, asked, |_| true);
+        let content = StoredContent::new(vec![Bytes::from(number.to_string())]);
+        store_one(store, store.key(&uri), content);
     }
     // What is queued is not read yet, and no memory has it here: a last record is waited for.
     let is_written = |disk: &Disk| {
@@ -99,6 +79,32 @@ fn store_some(store: &Store, keys: impl IntoIterator<Item = u64>, number: u64) -
         disk.append(last).is_ok_and(|queued| disk.wait(queued))
     };
     store.disks().filter(|disk| !is_written(disk)).count() == 0
+}
+
+/// Stores a response with this content.
+fn store_one(store: &Store, key: Key<'_>, content: StoredContent) {
+    let now = Timestamp(1_000);
+    let asked = store.generation(key);
+    let fields: Fields = [("Cache-Control", "max-age=600")].into_iter().collect();
+    let parts = StoredParts {
+        method: Method::Get,
+        status: 200,
+        reason: Bytes::new(),
+        fields,
+        times: Times { request_time: now, response_time: now },
+        initial_age: 0,
+        selecting: Vec::new(),
+        targets: Default::default(),
+    };
+    let object = Object {
+        head: StoredHead::from_parts(parts),
+        rendered: Bytes::new(),
+        content,
+        origin: "192.0.2.1:80".parse().expect("an address"),
+        received: Version::Http11,
+        generation: asked.seq(),
+    };
+    store.insert(key, object, asked, |_| true);
 }
 
 /// The numbers of what is found, by key.
@@ -210,6 +216,21 @@ async fn a_disk_that_cant_be_used_costs_itself_and_a_strangers_ends_the_start() 
     let store = folders.open(&[2]).expect("a folder");
     assert!(matches!(folders.open(&[2]), Err(OpenError::InUse(_))));
     assert!(all_are(&found(&store).await, 1));
+}
+
+#[tokio::test]
+async fn a_head_that_says_more_than_its_disk_holds_is_none() {
+    let folders = Folders::new();
+    let store = folders.open(&[0]).expect("a folder");
+    let size = 4 << 20;
+    let cases = [(size, true), (size + 1, false), (1 << 52, false), (u64::MAX - 5, false), (u64::MAX, false)];
+    for (number, (length, is_found)) in (0..).zip(cases) {
+        let uri = uri(number);
+        store_one(&store, store.key(&uri), StoredContent::Chunks { length });
+        store_some(&store, [], 0);
+        assert_eq!(store.look_up(store.key(&uri)).await.is_some(), is_found, "{length}");
+        assert_eq!(store.show(&uri).len(), usize::from(is_found), "{length}");
+    }
 }
 
 /// What a folder knows of each key: the lowest number that has not been replaced or removed.

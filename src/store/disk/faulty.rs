@@ -22,7 +22,8 @@ pub enum Operation {
     Remove,
     List,
     SyncFolder,
-    Read,
+    /// Of so many octets.
+    Read(usize),
     Write,
     Sync,
     SetLength,
@@ -31,7 +32,7 @@ pub enum Operation {
 impl Operation {
     /// Whether it leaves a trace on the device.
     pub fn changes(self) -> bool {
-        !matches!(self, Operation::Lock | Operation::Open | Operation::List | Operation::Read)
+        !matches!(self, Operation::Lock | Operation::Open | Operation::List | Operation::Read(_))
     }
 }
 
@@ -172,7 +173,7 @@ impl File for FaultyFile {
         self.file.write_all_at(octets, at)
     }
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
-        self.faults.judge(Operation::Read, &self.path)?;
+        self.faults.judge(Operation::Read(into.len()), &self.path)?;
         self.file.read_at(into, at)
     }
     fn sync(&self) -> io::Result<()> {

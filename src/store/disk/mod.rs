@@ -346,7 +346,8 @@ impl Inner {
     fn read_at(&self, key: u128, place: &Place) -> Result<Record, Unread> {
         let segment = self.segment_in(place.slot).ok_or(Unread::Gone)?;
         let at = u64::from(place.offset) * ALIGNMENT;
-        let mut octets = vec![0; place.length_max as usize];
+        // A place knows where the next record begins, which may be far behind.
+        let mut octets = vec![0; u64::from(place.length_max).min(record::STORED_MAX) as usize];
         let read = segment.file.read_at(&mut octets, at).map_err(|_counted| Unread::Device)?;
         octets.truncate(read);
         match Record::decode(&Bytes::from(octets), at) {

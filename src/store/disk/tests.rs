@@ -5,9 +5,12 @@ mod failing;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 
+use super::extent::Wanted;
+use super::faulty::{Faulty, Operation};
 use super::files::{File, SystemFiles};
 use super::purges::PurgeScope;
 use super::record::Kind;
+use super::segment::{Entry, seal};
 use super::*;
 
 const SMALL: DiskSettings = DiskSettings { size: 1 << 20, segment_size: 1 << 20 };
@@ -348,4 +351,63 @@ fn a_scrub_under_way_ends_when_the_disk_is_closed_and_harms_no_reclaim() {
     assert!(usage.reclaimed_bytes > 1 << 20 && usage.damaged == 0, "{usage:?}");
     // A day is not waited for.
     disk.close();
+}
+
+#[test]
+fn no_more_is_read_than_a_record_can_have() {
+    let folder = Folder::new();
+    drop(folder.open(SMALL));
+    // One record, and its segment's list far behind it: between the two lies a hole.
+    let file = SystemFiles.create(&folder.0.join("seg-00000001")).expect("a file");
+    let mut octets = Vec::new();
+    record(key(1), 1, 500).encode(0, &mut octets).expect("small enough");
+    file.write_all_at(&octets, 0).expect("writable");
+    let entry = Entry { key: key(1), seq: 1, offset: 0, kind: Kind::Object };
+    seal(&*file, &[entry], 3 << 30).expect("writable");
+    let longest = Arc::new(AtomicU64::new(0));
+    let seen = longest.clone();
+    let files = Faulty::files(move |operation, _path| {
+        if let Operation::Read(octets) = operation {
+            seen.fetch_max(octets as u64, Ordering::SeqCst);
+        }
+        Ok(())
+    });
+    let disk = Disk::open(&folder.0, SMALL, files, Clock::system(), [1, 2]).expect("a usable folder");
+    assert_eq!(disk.read(key(1)).map(|read| generation_of(&read)), Some(1));
+    assert!(longest.load(Ordering::SeqCst) < 2 << 20, "{longest:?}");
+}
+
+#[test]
+fn an_extent_is_of_the_very_record_that_is_wanted() {
+    let folder = Folder::new();
+    let disk = folder.open(SMALL);
+    let body = 70_000;
+    let chunk = |key| Record { kind: Kind::Chunk, part: 2, ..record(key, 5, body) };
+    let right = |key| Wanted {
+        key,
+        kind: Kind::Chunk,
+        generation: 5,
+        part: 2,
+        head_length: 40,
+        body_length: body as u32,
+    };
+    type Change = fn(&mut Wanted);
+    let cases: [(&str, Change); 6] = [
+        ("the one", |_wanted| {}),
+        ("another generation", |wanted| wanted.generation = 4),
+        ("another number", |wanted| wanted.part = 1),
+        ("another kind", |wanted| wanted.kind = Kind::Object),
+        ("a shorter head", |wanted| wanted.head_length = 16),
+        ("a longer body", |wanted| wanted.body_length += 1),
+    ];
+    for (number, (what, change)) in (0..).zip(cases) {
+        assert!(write(&disk, chunk(key(number))));
+        let mut wanted = right(key(number));
+        change(&mut wanted);
+        let extent = disk.extent(wanted, (10, 70_000)).expect("there is a record of the key");
+        let is_it = wanted == right(key(number));
+        assert!(is_it || !extent.as_checked().is_ready(), "{what}");
+        assert_eq!(extent.check(), is_it, "{what}");
+        assert_eq!(disk.extent(right(key(number)), (0, 1)).is_some(), is_it, "{what}: it is forgotten");
+    }
 }
