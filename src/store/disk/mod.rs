@@ -10,6 +10,8 @@
 mod admission;
 pub mod appender;
 pub mod checkpoint;
+#[cfg(target_os = "linux")]
+mod direct;
 pub mod extent;
 #[cfg(test)]
 pub mod faulty;

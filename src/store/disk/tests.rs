@@ -336,6 +336,60 @@ fn scrubbing_finds_what_nobody_has_asked_for() {
 }
 
 #[test]
+fn scrubbing_leaves_the_page_cache_as_it_was() {
+    let settings = DiskSettings { size: 1 << 20, segment_size: 64 << 10 };
+    // Past the cache where the file system can do that, and as everybody reads where it can't.
+    let kinds: [Arc<dyn Files>; 2] = [Arc::new(SystemFiles), Faulty::files(|_operation, _path| Ok(()))];
+    for (number, files) in kinds.into_iter().enumerate() {
+        let folder = Folder::new();
+        let disk = Disk::open(&folder.0, settings, files, Clock::system(), [1, 2]).expect("a usable folder");
+        for number in 0..200 {
+            assert!(write(&disk, record(key(number), 1, 900 + number as usize * 10)));
+        }
+        let full = folder.segments();
+        let full: Vec<_> =
+            full.iter().rev().skip(1).map(|path| (path, SystemFiles.open(path).expect("a file"))).collect();
+        for (_path, file) in &full {
+            file.forget(0, file.length().expect("a length"));
+        }
+        disk.scrub();
+        assert_eq!((disk.usage().scrub.passes, disk.usage().damaged), (1, 0));
+        assert!(disk.usage().scrub.read_bytes > 200 * 1000);
+        // One look at each: it may have the kernel read what is behind.
+        let in_memory =
+            || full.iter().filter(|(_, file)| file.read_at_once(&mut [0], 20_000).is_ok()).count();
+        if number == 0 && SystemFiles.open_past_cache(full[0].0).is_ok() {
+            assert_eq!(in_memory(), 0);
+        }
+    }
+}
+
+#[test]
+fn what_is_read_past_the_cache_is_what_the_file_has() {
+    let folder = Folder::new();
+    SystemFiles.create_folder(&folder.0).expect("a temporary folder");
+    let path = folder.0.join("file");
+    let file = SystemFiles.create(&path).expect("a file");
+    let octets: Vec<u8> = (0..2_700_001u64).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
+    file.write_all_at(&octets, 0).expect("writable");
+    // Not every file system can do it.
+    let Ok(direct) = SystemFiles.open_past_cache(&path) else { return };
+    assert_eq!(direct.length().expect("a length"), octets.len() as u64);
+    let end = octets.len();
+    let places =
+        [(0, 64), (1, 5000), (4095, 2), (1 << 20, 1), ((1 << 20) - 1, 2), (5, 2 << 20), (0, end + 9)];
+    for (at, count) in places.into_iter().chain([(end - 3, 9), (end, 1), (end + 5000, 1), (100, 64)]) {
+        let mut into = vec![0; count];
+        let read = direct.read_at(&mut into, at as u64).expect("readable");
+        assert_eq!(
+            Some(&into[..read]),
+            octets.get(at.min(end)..(at + count).min(end).max(at.min(end))),
+            "{at}"
+        );
+    }
+}
+
+#[test]
 fn a_scrub_under_way_ends_when_the_disk_is_closed_and_harms_no_reclaim() {
     let folder = Folder::new();
     let disk = folder.open(DiskSettings { size: 128 << 10, segment_size: 16 << 10 });
