@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use bytes::Bytes;
 
@@ -125,6 +125,8 @@ struct Inner {
     hash_key: [u64; 2],
     member: u64,
     superblock: Mutex<Superblock>,
+    /// The others of its set.
+    companions: OnceLock<Vec<Weak<Inner>>>,
     /// The logical clock.
     seq: AtomicU64,
     index: Index,
@@ -190,6 +192,7 @@ impl Disk {
             member: superblock.member,
             seq: AtomicU64::new(u64::from(superblock.epoch) << 40),
             superblock: Mutex::new(superblock),
+            companions: OnceLock::new(),
             index: Index::new(),
             ghost: Ghost::new(0),
             budget: WriteBudget::new(settings.size, clock.monotonic_ms()),
@@ -249,6 +252,13 @@ impl Disk {
         let mut superblock = self.inner.superblock.lock().unwrap_or_else(PoisonError::into_inner);
         superblock.open_with = members.to_vec();
         superblock.store(&*self.inner.files, &self.inner.folder)
+    }
+
+    /// Says which others are open with this one. The first call counts.
+    pub(super) fn meet(&self, all: &[Disk]) {
+        let others = all.iter().filter(|other| other.member() != self.member());
+        let _met_before =
+            self.inner.companions.set(others.map(|other| Arc::downgrade(&other.inner)).collect());
     }
 
     /// How large it is.

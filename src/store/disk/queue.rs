@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 
 use super::purges::PurgeScope;
 use super::record::{self, Kind, Record};
@@ -227,7 +227,12 @@ impl Inner {
 
     /// Takes the folder's right to its content away, and tells who waits for a removal.
     pub(super) fn withdraw(&self) {
-        let withdrawn = Superblock::withdraw(&*self.files, &self.folder);
+        let own = {
+            let _superblock = self.superblock.lock().unwrap_or_else(PoisonError::into_inner);
+            Superblock::withdraw(&*self.files, &self.folder)
+        };
+        // Where this one can't be told, the others can: it stands in none of their lists then.
+        let withdrawn = own.or_else(|error| if self.is_disowned() { Ok(()) } else { Err(error) });
         if let Err(error) = &withdrawn {
             let folder = self.folder.display();
             tracing::warn!("what is removed from {folder} may come back after a restart: {error}");
@@ -236,11 +241,29 @@ impl Inner {
         self.done.notify_all();
     }
 
+    /// Takes this folder out of the lists of all that it is open with. Whether there are others, and
+    /// each has done it.
+    fn is_disowned(&self) -> bool {
+        let companions = self.companions.get().map(Vec::as_slice).unwrap_or_default();
+        let disown = |other: &Weak<Inner>| other.upgrade().is_some_and(|other| other.disown(self.member));
+        !companions.is_empty() && companions.iter().filter(|other| !disown(other)).count() == 0
+    }
+
+    fn disown(&self, member: u64) -> bool {
+        let mut superblock = self.superblock.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that has no right itself would have it back with its superblock.
+        if self.lock_queue().withdrawal != Withdrawal::NotNeeded {
+            return false;
+        }
+        superblock.open_with.retain(|other| *other != member);
+        superblock.store(&*self.files, &self.folder).is_ok()
+    }
+
     /// Gives the folder its right back, when each removal is in its log.
     pub(super) fn restore(&self) -> io::Result<()> {
+        let superblock = self.superblock.lock().unwrap_or_else(PoisonError::into_inner);
         // From here on it may be there already.
         self.lock_queue().withdrawal = Withdrawal::NotNeeded;
-        let superblock = self.superblock.lock().unwrap_or_else(PoisonError::into_inner);
         superblock.store(&*self.files, &self.folder)
     }
 

@@ -115,6 +115,7 @@ fn open_all(
         }
     }
     agree(&mut disks, &mut failed);
+    disks.iter().for_each(|disk| disk.meet(&disks));
     Ok((disks, failed))
 }
 

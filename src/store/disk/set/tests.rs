@@ -2,7 +2,7 @@
 //! where keys lie.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use rustix::io::Errno;
@@ -25,8 +25,7 @@ impl Folders {
     }
 
     fn system(&self, letters: &str) -> Result<Opened, OpenError> {
-        let files: Arc<dyn Files> = Arc::new(SystemFiles);
-        self.open(letters, &files)
+        self.open(letters, &Faulty::files(|_operation, _path| Ok(())))
     }
 
     fn open(&self, letters: &str, files: &Arc<dyn Files>) -> Result<Opened, OpenError> {
@@ -183,6 +182,34 @@ fn a_start_that_ends_with_an_error_has_changed_nothing() {
         matches!(folders.system("ABC"), Err(OpenError::Format(folder, _)) if folder == folders.folder('C'))
     );
     assert_eq!(folders.contents(), before);
+}
+
+#[test]
+fn a_removal_on_a_disk_that_permits_nothing_is_known_to_its_companions() {
+    // Those whose device permits nothing any more, whether a removal from B is kept, and what is
+    // left of all at the next start.
+    for (failing, is_kept, expected) in [("B", true, "AC"), ("BC", false, "AC"), ("ABC", false, "ABC")] {
+        let folders = Folders::new();
+        folders.turn("ABC");
+        let fails = Arc::new(AtomicBool::new(false));
+        let failing_folders: Vec<PathBuf> = failing.chars().map(|letter| folders.folder(letter)).collect();
+        let failed = fails.clone();
+        let files = Faulty::files(move |operation, path| {
+            let is_failing = failed.load(Ordering::SeqCst) && operation.changes();
+            match is_failing && failing_folders.iter().any(|folder| path.starts_with(folder)) {
+                true => Err(Errno::ROFS),
+                false => Ok(()),
+            }
+        });
+        let opened = folders.open("ABC", &files).expect("a set");
+        fails.store(true, Ordering::SeqCst);
+        let (kind, head) = (Kind::Tombstone, Bytes::new());
+        let gone = Record { key: 7, kind, seq: 1, generation: 0, part: 0, first: 0, head, body: Vec::new() };
+        let disk = &opened.disks[1];
+        assert_eq!(disk.append(gone).is_ok_and(|queued| disk.wait(queued)), is_kept, "{failing}");
+        drop(opened);
+        assert_eq!(folders.full("ABC"), expected, "{failing}");
+    }
 }
 
 /// Folders of which A keeps what it holds, B begins empty, and C is new.
