@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder::clock::Clock;
 use larder::http::Timestamp;
+use larder::store::disk::extent::Wanted;
 use larder::store::disk::record::{Kind, Record};
 use larder::store::disk::{Disk, DiskSettings, Refused, SEGMENT_SIZE};
 
@@ -54,7 +55,15 @@ pub fn replay(trace: &[Request], size: u64) -> Result<Option<Outcome>> {
         let mut had = 0;
         for (part, length) in pieces(size) {
             // The index counts it as a use; nothing is read.
-            match disk.extent(key(request.object, part), 0, length.max(1) as u32, (0, length.max(1))) {
+            let wanted = Wanted {
+                key: key(request.object, part),
+                kind: Kind::Object,
+                generation: 0,
+                part: 0,
+                head_length: 0,
+                body_length: length.max(1) as u32,
+            };
+            match disk.extent(wanted, (0, length.max(1))) {
                 Some(_found) => had += length,
                 None => missing.push((part, length)),
             }

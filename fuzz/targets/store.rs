@@ -10,7 +10,7 @@ use larder::store::disk::index::{Index, Place};
 use larder::store::disk::purges::{Purge, PurgeScope};
 use larder::store::disk::record::{ALIGNMENT, HEADER_LENGTH, Kind, Record};
 use larder::store::disk::segment::{Entry, has_damaged_list, read_footer, read_record, scan, seal};
-use larder::store::disk::superblock::Superblock;
+use larder::store::disk::superblock::{MEMBERS_MAX, Right, Superblock};
 
 use super::input::{Input, seed};
 use super::memory_files::{MemoryFile, MemoryFiles};
@@ -201,22 +201,29 @@ pub fn superblock(data: &[u8]) {
     let folder = Path::new(FOLDER);
     let mut octets = data.to_vec();
     for is_put_right in [false, true] {
-        if is_put_right && octets.len() >= 36 {
-            octets[..8].copy_from_slice(b"LarderSt");
-            put_crc(&mut octets, 0..32, 32);
+        if is_put_right && octets.len() >= 48 {
+            octets[..12].copy_from_slice(b"LarderSt\x01\0\0\0");
+            // As many members as there is room for.
+            let members = ((octets.len() - 48) / 8).min(MEMBERS_MAX);
+            octets.truncate(48 + members * 8);
+            octets[40..44].copy_from_slice(&(members as u32).to_le_bytes());
+            let crc = octets.len() - 4;
+            put_crc(&mut octets, 0..crc, crc);
         }
         let files = MemoryFiles::new(&[("superblock".to_owned(), octets.clone())].into());
-        if let Some(Ok(read)) = Superblock::load(&*files, folder).expect("memory can be read") {
+        let found = Superblock::load(&*files, folder).expect("memory can be read");
+        assert!(!is_put_right || octets.len() < 48 || matches!(found, Some(Ok(_))), "{found:?}");
+        if let Some(Ok((read, _right))) = found {
             read.store(&*files, folder).expect("memory can be written");
             let again = Superblock::load(&*files, folder).expect("memory can be read");
-            assert_eq!(again, Some(Ok(read)));
+            assert_eq!(again, Some(Ok((read, Right::Kept))));
         }
     }
 }
 
 pub fn superblock_seeds() -> Vec<Vec<u8>> {
     let files = MemoryFiles::new(&[].into());
-    let written = Superblock { epoch: 7, hash_key: [1, 2], member: 3 };
+    let written = Superblock { epoch: 7, hash_key: [1, 2], member: 3, open_with: vec![3, 4] };
     written.store(&*files, Path::new(FOLDER)).expect("memory can be written");
     vec![files.contents()["superblock"].clone()]
 }

@@ -15,6 +15,7 @@ use super::control::ControlResponse;
 use crate::caching::Lifetime;
 use crate::http::{Host, Method, Target, TargetUri, Timestamp};
 use crate::proxy::Shared;
+use crate::store::disk::set::LeftOut;
 use crate::store::disk::survey::{Lies, Share};
 use crate::store::{PurgeScope, Store, Stored};
 
@@ -57,7 +58,7 @@ pub enum Scope {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "lowercase")]
 pub enum CacheAnswer {
-    Stats { memory: MemoryStats, disks: Vec<DiskStats> },
+    Stats { memory: MemoryStats, disks: Vec<DiskStats>, left_out: Vec<LeftOutStats> },
     Listing { responses: Vec<Listed>, total: u64 },
     Shown { responses: Vec<Shown> },
 }
@@ -103,6 +104,13 @@ pub struct DiskStats {
     pub scrub_damaged: u64,
     pub written_bytes: u64,
     pub reclaimed_bytes: u64,
+}
+
+/// A folder that could not be used at the start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOutStats {
+    pub folder: String,
+    pub reason: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,7 +229,12 @@ fn stats(store: &Store, memory_bytes_max: u64) -> ControlResponse {
             reclaimed_bytes: usage.reclaimed_bytes,
         }
     });
-    ControlResponse::Cache(CacheAnswer::Stats { memory, disks: disks.collect() })
+    let left_out = store.left_out().iter().map(|LeftOut { folder, why }| LeftOutStats {
+        folder: folder.display().to_string(),
+        reason: why.clone(),
+    });
+    let (disks, left_out) = (disks.collect(), left_out.collect());
+    ControlResponse::Cache(CacheAnswer::Stats { memory, disks, left_out })
 }
 
 async fn list(

@@ -15,6 +15,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::status::{Reading, VERSION};
+use crate::store::disk::DiskUsage;
 
 /// What [`text`] is.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -34,10 +35,11 @@ impl Collector for Reading {
         self.encode_process(&mut out)?;
         self.encode_requests(&mut out)?;
         self.encode_store(&mut out)?;
-        self.encode_disk(&mut out)?;
+        self.encode_disks(&mut out)?;
         self.encode_rules(&mut out)?;
         out.counters(
             "access_log_lines",
+            None,
             "Access log lines: written, dropped because the queue was full, failed to be written.",
             "result",
             &[("written", self.log.written), ("dropped", self.log.dropped), ("failed", self.log.failed)],
@@ -59,6 +61,7 @@ impl Reading {
         out.counter("requests", None, "Requests that have ended, tunnels among them.", self.requests)?;
         out.counters(
             "request_outcomes",
+            None,
             "Requests that have ended, by outcome. Those in none of them Larder answered itself.",
             "outcome",
             &[
@@ -99,25 +102,44 @@ impl Reading {
         let counts: Vec<(&str, u64)> =
             self.rules.iter().map(|(name, count)| (name.as_str(), *count)).collect();
         let help = "Requests for which a rule for caching made the difference, by rule.";
-        out.counters("cache_rule_overrides", help, "rule", &counts)
+        out.counters("cache_rule_overrides", None, help, "rule", &counts)
     }
 
     /// Nothing where there is no tier on disk.
-    fn encode_disk(&self, out: &mut Out<'_, '_>) -> fmt::Result {
-        let Some(disk) = &self.disk else { return Ok(()) };
-        out.gauge("disk_used", Some(&Unit::Bytes), "Bytes of disk that the store takes.", disk.used_bytes)?;
-        out.gauge("disk_limit", Some(&Unit::Bytes), "Bytes of disk that it may take.", disk.size)?;
-        out.gauge("disk_segments", None, "Files that the store on disk consists of.", disk.segments)?;
-        out.gauge("disk_records", None, "Records on disk that are in force.", disk.records)?;
+    fn encode_disks(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        if self.disks.is_empty() && self.left_out.is_empty() {
+            return Ok(());
+        }
+        let of = |number: fn(&DiskUsage) -> u64| -> Vec<(&str, u64)> {
+            self.disks.iter().map(|(folder, usage)| (folder.as_str(), number(usage))).collect()
+        };
+        let left_out: Vec<String> =
+            self.left_out.iter().map(|one| one.folder.display().to_string()).collect();
+        let mut is_left_out = of(|_used| 0);
+        is_left_out.extend(left_out.iter().map(|folder| (folder.as_str(), 1)));
+        let help = "1 for a folder that could not be used at the start. Else 0.";
+        out.gauges("disk_left_out", None, help, "folder", &is_left_out)?;
         let help = "1 after a disk has failed: nothing is written there until it is online again. Else 0.";
-        out.gauge("disk_read_only", None, help, u64::from(disk.read_only.is_some()))?;
+        let values = of(|disk| u64::from(disk.read_only.is_some()));
+        out.gauges("disk_read_only", None, help, "folder", &values)?;
+        let help = "Bytes of disk that the store takes.";
+        out.gauges("disk_used", Some(&Unit::Bytes), help, "folder", &of(|disk| disk.used_bytes))?;
+        let help = "Bytes of disk that it may take.";
+        out.gauges("disk_limit", Some(&Unit::Bytes), help, "folder", &of(|disk| disk.size))?;
+        let help = "Files that the store on disk consists of.";
+        out.gauges("disk_segments", None, help, "folder", &of(|disk| disk.segments))?;
+        let help = "Records on disk that are in force.";
+        out.gauges("disk_records", None, help, "folder", &of(|disk| disk.records))?;
         let help = "Bytes written to disk since the start.";
-        out.counter("disk_written", Some(&Unit::Bytes), help, disk.written_bytes)?;
-        let help = "Records on disk that were found damaged, or could not be read.";
-        out.counter("disk_damaged_records", None, help, disk.damaged)?;
+        out.counters("disk_written", Some(&Unit::Bytes), help, "folder", &of(|disk| disk.written_bytes))?;
+        let help = "Reads that the device or the file system has failed.";
+        out.counters("disk_read_errors", None, help, "folder", &of(|disk| disk.read_errors))?;
+        let help = "Records on disk that were found damaged.";
+        out.counters("disk_damaged_records", None, help, "folder", &of(|disk| disk.damaged))?;
         let help = "Bytes on disk that were read in the background and compared with their checksums.";
-        out.counter("disk_scrubbed", Some(&Unit::Bytes), help, disk.scrub.read_bytes)?;
-        out.counter("disk_scrub_passes", None, "Times that all on disk was looked at.", disk.scrub.passes)
+        out.counters("disk_scrubbed", Some(&Unit::Bytes), help, "folder", &of(|disk| disk.scrub.read_bytes))?;
+        let help = "Times that all in the folder was looked at.";
+        out.counters("disk_scrub_passes", None, help, "folder", &of(|disk| disk.scrub.passes))
     }
 }
 
@@ -130,8 +152,15 @@ impl Out<'_, '_> {
         ConstCounter::new(value).encode(metric)
     }
 
-    fn counters(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+    fn counters(
+        &mut self,
+        name: &str,
+        unit: Option<&Unit>,
+        help: &str,
+        label: &str,
+        values: &[(&str, u64)],
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
         values.iter().try_for_each(|&(name, value)| {
             ConstCounter::new(value).encode(metric.encode_family(&[(label, name)])?)
         })
@@ -139,12 +168,30 @@ impl Out<'_, '_> {
 
     fn gauge(&mut self, name: &str, unit: Option<&Unit>, help: &str, value: u64) -> fmt::Result {
         let metric = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
-        // The library's gauges are signed. Nothing real comes near the end.
-        ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(metric)
+        ConstGauge::new(signed(value)).encode(metric)
+    }
+
+    fn gauges(
+        &mut self,
+        name: &str,
+        unit: Option<&Unit>,
+        help: &str,
+        label: &str,
+        values: &[(&str, u64)],
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?;
+        values.iter().try_for_each(|&(name, value)| {
+            ConstGauge::new(signed(value)).encode(metric.encode_family(&[(label, name)])?)
+        })
     }
 
     fn info(&mut self, name: &str, help: &str, label: &str, value: &str) -> fmt::Result {
         let metric = self.0.encode_descriptor(name, help, None, MetricType::Info)?;
         Info::new([(label.to_owned(), value.to_owned())]).encode(metric)
     }
+}
+
+/// The library's gauges are signed. Nothing real comes near the end.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,12 +1,13 @@
 //! `/`: the numbers for people, on one page without scripts.
 //!
-//! Everything on it is a number or an address of Larder's own: nothing that a client or an origin
-//! has sent is ever shown here, so that nothing has to be escaped.
+//! Everything on it is a number, an address or a folder of Larder's own: nothing that a client or an
+//! origin has sent is ever shown here. Names of folders, and what the system says of them, are escaped.
 
 use std::net::SocketAddr;
 
 use super::numbers::{Grouped, Size, Uptime};
 use super::status::{Reading, VERSION};
+use crate::proxy::escape;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -23,13 +24,14 @@ pub(super) fn html(reading: &Reading, listening: &[SocketAddr]) -> String {
          <header><h1>Larder</h1><span class=soft>{VERSION}</span>\
          <span class='{class}'>{state}</span></header>\n\
          <p>Listens on {}, up for {}</p>\n\
-         {}\n<h2>Since the start</h2>\n{}\
+         {}\n<h2>Since the start</h2>\n{}{}\
          <footer><a href=/metrics>Metrics</a><a href=/proxy.pac>PAC file</a>\
          <a href=/healthz>Health</a><a href=/readyz>Readiness</a></footer>\n</body></html>\n",
         listening.join(", "),
         Uptime(reading.now.0.saturating_sub(reading.started.0)),
         tiles(reading),
         table(reading),
+        folders(reading),
     )
 }
 
@@ -79,6 +81,27 @@ fn table(reading: &Reading) -> String {
         note => format!("<tr><th scope=row>{name}<small>{note}</small></th><td>{value}</td></tr>\n"),
     };
     format!("<table>\n{}</table>\n", rows.iter().map(row).collect::<String>())
+}
+
+/// Nothing where there is no tier on disk.
+fn folders(reading: &Reading) -> String {
+    let used = reading.disks.iter().map(|(folder, disk)| {
+        let count = |count: u64, what: &str| (count > 0).then(|| format!("{what}: {}", Grouped(count)));
+        let failed = count(disk.read_errors, "reads that failed");
+        let damaged = count(disk.damaged, "damaged records");
+        let read_only = disk.read_only.as_ref().map(|why| format!("read-only: {why}"));
+        let notes: Vec<String> = [read_only, failed, damaged].into_iter().flatten().collect();
+        (folder.clone(), notes.join("; "), format!("{} of {}", Size(disk.used_bytes), Size(disk.size)))
+    });
+    let left_out = reading.left_out.iter().map(|one| {
+        (one.folder.display().to_string(), format!("left out at the start: {}", one.why), "–".to_owned())
+    });
+    let row = |(folder, note, value): (String, String, String)| {
+        let note = if note.is_empty() { note } else { format!("<small>{}</small>", escape(&note)) };
+        format!("<tr><th scope=row>{}{note}</th><td>{value}</td></tr>\n", escape(&folder))
+    };
+    let rows: String = used.chain(left_out).map(row).collect();
+    if rows.is_empty() { rows } else { format!("<h2>On disk</h2>\n<table>\n{rows}</table>\n") }
 }
 
 /// `None` of nothing.

@@ -12,7 +12,8 @@ use crate::http::Timestamp;
 use crate::log::LogCounters;
 use crate::proxy::Shared;
 use crate::store::Usage;
-use crate::store::disk::DiskUsage;
+use crate::store::disk::set::LeftOut;
+use crate::store::disk::{Disk, DiskUsage};
 
 /// The version of the program.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -44,8 +45,10 @@ pub(super) struct Reading {
     pub(super) bytes_from_origins: u64,
     pub(super) connections: u64,
     pub(super) store: Usage,
-    /// Of the tier on disk, if there is one.
-    pub(super) disk: Option<DiskUsage>,
+    /// Of each folder of the tier on disk.
+    pub(super) disks: Vec<(String, DiskUsage)>,
+    /// The folders that could not be used at the start.
+    pub(super) left_out: Vec<LeftOut>,
     pub(super) memory_bytes_max: u64,
     pub(super) log: LogCounters,
     /// How often each rule for caching made the difference.
@@ -104,13 +107,19 @@ impl Status {
             bytes_from_origins: read(&counters.bytes_from_origins),
             connections: (self.connections)() as u64,
             store: self.shared.store.usage(),
-            disk: self.shared.store.disk_usage(),
+            disks: self.shared.store.disks().map(folder_of).collect(),
+            left_out: self.shared.store.left_out().to_vec(),
             memory_bytes_max: self.memory_bytes_max,
             log: self.shared.log.counters(),
             rules: self.shared.rules.counts(),
             is_offline: self.shared.is_offline(),
         }
     }
+}
+
+/// A folder's name and its numbers.
+fn folder_of(disk: &Disk) -> (String, DiskUsage) {
+    (disk.folder().display().to_string(), disk.usage())
 }
 
 impl std::fmt::Debug for Status {

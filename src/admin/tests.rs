@@ -237,20 +237,39 @@ async fn a_port_in_use_is_said() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the test's own folder")]
 fn the_tier_on_disk_is_told_of_where_there_is_one() {
-    use crate::store::disk::{Disk, DiskSettings, files::SystemFiles};
+    use crate::store::disk::{Disk, DiskSettings, files::SystemFiles, set::LeftOut};
     let reading = |shared| Status::new(shared, Vec::new(), 1 << 20, || 0).read();
     let without = super::metrics::text(reading(shared())).expect("text");
     assert!(!without.contains("larder_disk_"), "{without}");
+    assert!(!super::page::html(&reading(shared()), &[]).contains("On disk"));
     let folder = std::env::temp_dir().join(format!("larder-metrics-{}", std::process::id()));
     let settings = DiskSettings { size: 8 << 20, segment_size: 4 << 20 };
     let disk = Disk::open(&folder, settings, Arc::new(SystemFiles), Clock::system(), [1, 2]);
     let disk = disk.expect("a usable folder");
     let store = Store::with_disks(StoreSettings::default(), vec![disk], crate::proxy::renderer(7), 3);
-    let with = super::metrics::text(reading(shared_with(store))).expect("text");
-    for line in
-        ["larder_disk_limit_bytes 8388608\n", "larder_disk_used_bytes 0\n", "larder_disk_read_only 0\n"]
-    {
-        assert!(with.contains(line), "{line}: {with}");
+    let gone = LeftOut { folder: "/mnt/\"<b>\"".into(), why: "Input/output error".to_owned() };
+    let reading = reading(shared_with(store.without(vec![gone])));
+    let page = super::page::html(&reading, &[]);
+    let with = super::metrics::text(reading).expect("text");
+    let here = folder.display();
+    for line in [
+        format!("larder_disk_limit_bytes{{folder=\"{here}\"}} 8388608\n"),
+        format!("larder_disk_used_bytes{{folder=\"{here}\"}} 0\n"),
+        format!("larder_disk_read_only{{folder=\"{here}\"}} 0\n"),
+        format!("larder_disk_read_errors_total{{folder=\"{here}\"}} 0\n"),
+        format!("larder_disk_damaged_records_total{{folder=\"{here}\"}} 0\n"),
+        format!("larder_disk_scrubbed_bytes_total{{folder=\"{here}\"}} 0\n"),
+        format!("larder_disk_left_out{{folder=\"{here}\"}} 0\n"),
+        "larder_disk_left_out{folder=\"/mnt/\\\"<b>\\\"\"} 1\n".to_owned(),
+    ] {
+        assert!(with.contains(&line), "{line}: {with}");
+    }
+    assert_eq!(with.matches("# TYPE larder_disk_used_bytes gauge").count(), 1, "{with}");
+    for part in [
+        format!("<th scope=row>{here}</th><td>0 bytes of 8 MiB</td>"),
+        "/mnt/&quot;&lt;b&gt;&quot;<small>left out at the start: Input/output error</small>".to_owned(),
+    ] {
+        assert!(page.contains(&part), "{part}: {page}");
     }
     std::fs::remove_dir_all(&folder).expect("it is there");
 }

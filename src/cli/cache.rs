@@ -11,7 +11,7 @@ use super::commands::{bad_config, print, tell};
 use super::control_client::ask;
 use super::{verify, warm};
 use crate::admin::cache::{
-    CacheAnswer, CacheRequest, DiskStats, Listed, MemoryStats, Scope, ShareStats, Shown,
+    CacheAnswer, CacheRequest, DiskStats, LeftOutStats, Listed, MemoryStats, Scope, ShareStats, Shown,
 };
 use crate::admin::control::{ControlRequest, ControlResponse};
 use crate::admin::numbers::Size;
@@ -55,9 +55,13 @@ fn stats(args: &LookArgs) -> anyhow::Result<ExitCode> {
         if args.json {
             return json(&answer);
         }
-        let CacheAnswer::Stats { memory, disks } = answer else { bail!("an answer to another question") };
+        let CacheAnswer::Stats { memory, disks, left_out } = answer else {
+            bail!("an answer to another question")
+        };
         let mut lines = memory_lines(&memory);
         disks.iter().for_each(|disk| lines.extend(disk_lines(disk)));
+        let without = |one: &LeftOutStats| format!("disk          {}, left out: {}", one.folder, one.reason);
+        lines.extend(left_out.iter().map(without));
         print(&lines)
     })
 }

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{DiskSize, Settings};
 use crate::proxy::renderer;
 use crate::store::disk::files::{Files, SystemFiles};
+use crate::store::disk::set::LeftOut;
 use crate::store::disk::{Disk, DiskSettings, SEGMENT_SIZE, set};
 use crate::store::{Store, StoreSettings};
 
@@ -30,7 +31,8 @@ pub(super) fn open_store(
     mut random: impl FnMut() -> anyhow::Result<[u64; 2]>,
 ) -> anyhow::Result<Store> {
     let cache = &settings.cache;
-    let folders = folders(settings)?;
+    let mut left_out = Vec::new();
+    let folders = folders(settings, &mut left_out)?;
     let object_max = cache.max_object.unwrap_or(cache.memory / 4).min(cache.memory);
     let sizes = StoreSettings { memory: cache.memory, object_max, object_on_disk_max: cache.max_object };
     let [k0, k1] = random()?;
@@ -40,12 +42,13 @@ pub(super) fn open_store(
     let files: Arc<dyn Files> = Arc::new(SystemFiles);
     let opened = set::open(&folders, &files, &Clock::system(), || numbers.next().unwrap_or([k0, k1]));
     // Its one line says the cause already; the chain would say it again.
-    let disks = opened.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let set::Opened { disks, left_out: failed } = opened.map_err(|error| anyhow::anyhow!("{error}"))?;
+    left_out.extend(failed);
     if disks.is_empty() {
-        if !folders.is_empty() {
+        if !left_out.is_empty() {
             warn!("the cache is in memory alone");
         }
-        return Ok(Store::new(sizes, [k0, k1, seed]));
+        return Ok(Store::new(sizes, [k0, k1, seed]).without(left_out));
     }
     for disk in &disks {
         let (usage, folder) = (disk.usage(), disk.folder().display());
@@ -53,7 +56,7 @@ pub(super) fn open_store(
         info!("the disk tier in {folder} takes {size} at most; {} records are kept in it", usage.records);
         scrub(disk, cache.scrub_days);
     }
-    Ok(Store::with_disks(sizes, disks, renderer(instance), seed))
+    Ok(Store::with_disks(sizes, disks, renderer(instance), seed).without(left_out))
 }
 
 fn scrub(disk: &Disk, days: u16) {
@@ -65,8 +68,8 @@ fn scrub(disk: &Disk, days: u16) {
     }
 }
 
-/// The folders of the second tier with their sizes, none where it is off.
-fn folders(settings: &Settings) -> anyhow::Result<Vec<(PathBuf, DiskSettings)>> {
+/// The folders of the second tier with their sizes, none where it is off; and those that can't be made.
+fn folders(settings: &Settings, left_out: &mut Vec<LeftOut>) -> anyhow::Result<Vec<(PathBuf, DiskSettings)>> {
     let cache = &settings.cache;
     if cache.disks.is_empty() {
         let folder = settings.cache_dir.join("store");
@@ -77,6 +80,7 @@ fn folders(settings: &Settings) -> anyhow::Result<Vec<(PathBuf, DiskSettings)>> 
         let folder = disk.dir.join("store");
         if let Err(error) = make_folder(&disk.dir) {
             warn!("{} can't be used: {error}; the cache does without it", disk.dir.display());
+            left_out.push(LeftOut { folder: disk.dir.join("store"), why: error.to_string() });
             continue;
         }
         // Two names of one folder would be two disks that are one.

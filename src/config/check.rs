@@ -2,12 +2,10 @@
 //! numbers. Each finding names the key that is best changed.
 
 use crate::http::FIELDS_MAX;
+use crate::store::disk::superblock::MEMBERS_MAX;
 
 use super::DiskSize;
 use super::settings::Config;
-
-/// Folders of a cache; arbitrary, each is asked about each key.
-const DISKS_MAX: usize = 64;
 
 /// A value that is well-formed and can't be meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,8 +68,8 @@ impl Config {
 
     fn check_disks(&self) -> Result<(), Finding> {
         let disks = &self.cache.disks;
-        if disks.len() > DISKS_MAX {
-            return refuse("cache.disks", format!("at most {DISKS_MAX}"));
+        if disks.len() > MEMBERS_MAX {
+            return refuse("cache.disks", format!("at most {MEMBERS_MAX}"));
         }
         if !disks.is_empty() && self.cache.disk != DiskSize::Auto {
             return refuse("cache.disk", "not together with cache.disks, where each folder has its size");

@@ -52,7 +52,7 @@ use record::Record;
 
 pub use recent::{Recalled, Recent};
 pub use record::Counters;
-pub use refuse::{refuse_connection, refuse_head};
+pub use refuse::{escape, refuse_connection, refuse_head};
 pub use rules::Rules;
 pub use searches::Searches;
 

@@ -207,7 +207,8 @@ impl Page<'_> {
     }
 }
 
-fn escape(text: &str) -> String {
+/// Text as it stands in HTML.
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

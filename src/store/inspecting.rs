@@ -153,7 +153,7 @@ fn on_disk(
     let key = Key { uri: &uri, hash: tier.hash_key.of_uri(&uri) };
     let record = tier.key_of(key.hash, header.generation, &decoded.head);
     let is_listed = record == key.hash || tier.variants(key).contains(&header.generation);
-    if record != header.key || !is_listed {
+    if record != header.key || !is_listed || !tier.may_have(header.kind, decoded.length) {
         return None;
     }
     let decoded = tier.as_freshened(key, header.generation, decoded, &|key| tier.disk.peek(key))?;

@@ -45,6 +45,7 @@ pub use tiers::Beside;
 pub use disk::purges::{PurgeRefused, PurgeScope};
 
 use disk::purges::Purges;
+use disk::set::LeftOut;
 use disk::{Disk, DiskUsage};
 use key::HashKey;
 use memory::Changes;
@@ -77,6 +78,7 @@ pub struct Store {
     tiers: Arc<Tiers>,
     hash_key: HashKey,
     object_on_disk_max: Option<u64>,
+    left_out: Arc<[LeftOut]>,
 }
 
 impl Store {
@@ -88,7 +90,8 @@ impl Store {
         let order = std::array::from_fn(|_| std::sync::Mutex::default());
         let tiers = Tiers { memory, disks: Vec::new(), clock, purges_of_memory: Purges::new(), order };
         let object_on_disk_max = settings.object_on_disk_max;
-        Store { tiers: Arc::new(tiers), hash_key: HashKey([k0, k1]), object_on_disk_max }
+        let left_out = Arc::default();
+        Store { tiers: Arc::new(tiers), hash_key: HashKey([k0, k1]), object_on_disk_max, left_out }
     }
 
     /// A store whose second tier is these disks, at least one, which were opened as one set.
@@ -111,7 +114,14 @@ impl Store {
             order,
         });
         tiers.catch_evicted();
-        Store { tiers, hash_key, object_on_disk_max: settings.object_on_disk_max }
+        let (object_on_disk_max, left_out) = (settings.object_on_disk_max, Arc::default());
+        Store { tiers, hash_key, object_on_disk_max, left_out }
+    }
+
+    /// The same, which does without these folders.
+    #[must_use]
+    pub fn without(self, left_out: Vec<LeftOut>) -> Store {
+        Store { left_out: left_out.into(), ..self }
     }
 
     /// All stored responses of a cache key that are in memory; `None` when there is none, and
@@ -262,6 +272,11 @@ impl Store {
     /// The disks of the second tier, if there are any.
     pub fn disks(&self) -> impl ExactSizeIterator<Item = &Disk> {
         self.tiers.disks.iter().map(|tier| &tier.disk)
+    }
+
+    /// The folders of the second tier that could not be used at the start.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     /// What the store holds.

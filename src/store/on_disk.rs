@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::disk::extent::Wanted;
 use super::disk::record::{BODY_MAX, Kind, Record};
 use super::disk::{Disk, Done, Queued, Refused};
 use super::heads::{self, Decoded};
@@ -77,6 +78,9 @@ impl OnDisk {
 
     fn object(&self, key: Key<'_>, record: Record) -> Option<Object> {
         let decoded = heads::decode(&record.head).filter(|decoded| decoded.uri == *key.uri)?;
+        if !self.may_have(record.kind, decoded.length) {
+            return None;
+        }
         let content = match record.kind {
             Kind::Head => StoredContent::Chunks { length: decoded.length },
             _ if !decoded.spans.is_empty() => partial(decoded.length, &decoded.spans, record.body)?,
@@ -92,6 +96,16 @@ impl OnDisk {
             received: decoded.received,
             generation: record.generation,
         })
+    }
+
+    /// Whether content of this length may belong to a record of this kind. What is in chunks is at most
+    /// as large as its disk, and as many chunks as have numbers: whoever goes through them comes to
+    /// an end.
+    pub fn may_have(&self, kind: Kind, length: u64) -> bool {
+        match kind {
+            Kind::Head => length <= self.disk.settings().size.min(CHUNK_LENGTH << u32::BITS),
+            _ => length <= CHUNK_LENGTH,
+        }
     }
 
     /// A response's head as the last 304 left it; `None` when it was purged, before that or since.
@@ -154,10 +168,13 @@ impl OnDisk {
             let start = number * CHUNK_LENGTH;
             let end = length.min(start + CHUNK_LENGTH);
             let (first, last) = (range.first.max(start), range.last.min(end - 1));
-            let found = u32::try_from(number).ok().and_then(|number| {
-                let key = self.hash_key.derived(id.key, id.generation, Derived::Chunk(number));
+            let found = u32::try_from(number).ok().and_then(|part| {
+                let key = self.hash_key.derived(id.key, id.generation, Derived::Chunk(part));
                 // At most the length of a chunk.
-                self.disk.extent(key, CHUNK_HEAD, (end - start) as u32, (first - start, last + 1 - start))
+                let (kind, body_length) = (Kind::Chunk, (end - start) as u32);
+                let (generation, head_length) = (id.generation, CHUNK_HEAD);
+                let wanted = Wanted { key, kind, generation, part, head_length, body_length };
+                self.disk.extent(wanted, (first - start, last + 1 - start))
             });
             match (found, parts.last_mut()) {
                 (Some(extent), _) => parts.push(Part::Extent(extent, first)),
@@ -193,7 +210,8 @@ impl OnDisk {
     }
 
     /// Takes all of a key out of the index, and queues behind all that was queued before that it
-    /// is gone. [`Disk::wait`] makes sure that a crash doesn't undo it.
+    /// is gone. [`Disk::wait`] makes sure that a crash doesn't undo it. `None` when the disk is being
+    /// closed.
     pub fn forget(&self, key: Key<'_>) -> Option<Queued> {
         self.disk.remove(key.hash);
         let head = heads::encode_uri_only(key.uri);

@@ -166,3 +166,26 @@ fn errors_say_what_to_do() {
     assert!(cache(&folder, &["online"]).out.contains("online, as before"));
     assert!(cache(&folder, &["purge", &origin.url("/")]).out.contains("nothing was stored"));
 }
+
+#[test]
+fn a_folder_that_cant_be_used_is_named_with_the_reason() {
+    let folder = Folder::new();
+    let config = folder.write(
+        "disks.toml",
+        "[[cache.disks]]\ndir = \"one\"\nsize = \"64MiB\"\n\
+         [[cache.disks]]\ndir = \"two\"\nsize = \"64MiB\"\n\
+         [[cache.disks]]\ndir = \"three\"\nsize = \"64MiB\"\n",
+    );
+    // Files are where the folders should be.
+    folder.write("two", "");
+    std::fs::create_dir(folder.text_of_path("three")).expect("a folder");
+    folder.write("three/store", "");
+    let _process = Process::start_in(&folder, &["--config", &config]);
+    let text = cache(&folder, &["stats"]).out;
+    assert!(text.contains("/one/store, online\n"), "{text}");
+    assert!(text.contains("/two/store, left out: ") && text.contains("/three/store, left out: "), "{text}");
+    let stats: serde_json::Value =
+        serde_json::from_str(&cache(&folder, &["stats", "--json"]).out).expect("JSON");
+    assert_eq!(stats["disks"].as_array().map(Vec::len), Some(1), "{stats}");
+    assert_eq!(stats["left_out"].as_array().map(Vec::len), Some(2), "{stats}");
+}

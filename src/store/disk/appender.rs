@@ -14,10 +14,11 @@ use std::time::Duration;
 use super::checkpoint::{self, Checkpoint};
 use super::files::File;
 use super::index::Place;
+use super::queue::{Removals, Withdrawal, queued_octets};
 use super::record::{ALIGNMENT, Kind, Record};
 use super::recovery::place;
 use super::segment::{Entry, Segment, file_name, read_footer, read_record, scan, seal};
-use super::{Inner, queued_octets, slot_of};
+use super::{Inner, slot_of};
 
 /// What a power cut may cost, in time.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
@@ -35,48 +36,53 @@ const REINSERTED_PERCENT_MAX: u64 = 75;
 /// Writes until told to stop.
 pub(super) fn run(inner: &Inner, last: u64) {
     let synced_ms = inner.clock.monotonic_ms();
-    let mut log = Log { inner, last, open: None, is_dirty: false, synced_ms, unsaved: Unsaved::default() };
+    let mut log = Log {
+        inner,
+        last,
+        open: None,
+        is_dirty: false,
+        synced_ms,
+        unsynced: Removals::default(),
+        unsaved: Unsaved::default(),
+    };
     while let Some(batch) = log.next_batch() {
-        let result = log.append(&batch).and_then(|()| log.sync_if_due());
-        let failure = result.err().map(|error| error.to_string());
-        if let Some(error) = &failure {
-            let folder = inner.folder.display();
-            tracing::warn!("the disk tier in {folder} is read-only until `larder cache online`: {error}");
-        }
-        let has_failed = failure.is_some();
+        let written = log.write_batch(&batch);
         let mut queue = inner.lock_queue();
         for record in &batch {
             queue.octets = queue.octets.saturating_sub(queued_octets(record));
             count_down(&mut queue.keys, record.key);
-            if record.kind == Kind::Tombstone {
+            if record.kind == Kind::Tombstone && written.is_ok() {
                 count_down(&mut queue.removing, record.key);
             }
         }
-        if has_failed {
-            let later = std::mem::take(&mut queue.records);
-            queue.keep_removals(batch.into_iter().chain(later));
-            queue.read_only = failure;
-            queue.keys.clear();
-            queue.removing.clear();
-            queue.octets = 0;
-        } else {
+        if written.is_ok() {
             queue.finished += batch.len() as u64;
         }
-        let finished = if has_failed { u64::MAX } else { queue.finished };
+        drop(queue);
+        if let Err(error) = &written {
+            let folder = inner.folder.display();
+            tracing::warn!("the disk tier in {folder} is read-only until `larder cache online`: {error}");
+            inner.give_up(error.to_string(), log.unsynced.take().into_iter().chain(batch));
+        }
+        let mut queue = inner.lock_queue();
+        let finished = if written.is_ok() { queue.finished } else { u64::MAX };
         let through: Vec<_> = queue.waiting.extract_if(.., |(number, _)| *number <= finished).collect();
         drop(queue);
         inner.done.notify_all();
         for (_number, done) in through {
-            (done.0)(!has_failed);
+            (done.0)(written.is_ok());
         }
-        if has_failed {
-            return;
+        if written.is_err() {
+            return inner.stand_by();
         }
     }
     match log.seal() {
         Ok(()) => log.save_index(log.last + 1),
         Err(error) => {
             tracing::warn!("the disk tier in {} could not be closed: {error}", inner.folder.display());
+            if !log.unsynced.is_empty() {
+                inner.withdraw();
+            }
         }
     }
 }
@@ -99,6 +105,8 @@ struct Log<'a> {
     is_dirty: bool,
     /// Of the last sync, on the monotonic clock.
     synced_ms: u64,
+    /// Removals since the last sync: what a sync that fails was to keep may be lost.
+    unsynced: Removals,
     unsaved: Unsaved,
 }
 
@@ -141,6 +149,17 @@ impl Log<'_> {
         }
     }
 
+    fn write_batch(&mut self, batch: &[Record]) -> io::Result<()> {
+        self.append(batch)?;
+        self.unsynced.keep(batch.iter().filter(|record| record.kind.is_removal()).cloned());
+        // The first batch after a failure has all the removals that could not be written then.
+        if self.inner.lock_queue().withdrawal != Withdrawal::NotNeeded {
+            self.sync()?;
+            self.inner.restore()?;
+        }
+        self.sync_if_due()
+    }
+
     fn append(&mut self, mut batch: &[Record]) -> io::Result<()> {
         while !batch.is_empty() {
             let room = self.inner.settings.segment_size;
@@ -173,20 +192,26 @@ impl Log<'_> {
         if u128::from(now.saturating_sub(self.synced_ms)) < SYNC_EVERY.as_millis() {
             return Ok(());
         }
+        self.sync()?;
+        self.synced_ms = now;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
         if let Some(open) = self.open.as_ref().filter(|_| self.is_dirty) {
             open.segment.file.sync()?;
         }
-        (self.is_dirty, self.synced_ms) = (false, now);
+        self.is_dirty = false;
+        self.unsynced.take();
         Ok(())
     }
 
     /// Ends the open segment: what it holds is on the device before it says so.
     fn seal(&mut self) -> io::Result<()> {
+        self.sync()?;
         let Some(open) = self.open.take() else { return Ok(()) };
-        open.segment.file.sync()?;
         let octets = seal(&*open.segment.file, &open.entries, open.end)?;
         self.inner.count_written(octets);
-        self.is_dirty = false;
         self.unsaved.records += open.entries.len() as u64;
         self.unsaved.octets += open.end + octets;
         Ok(())

@@ -1,8 +1,8 @@
 //! Octets of a record's body, to be sent from their file: where they are, whether they can be
 //! sent at once, and whether they are right.
 //!
-//! Invariant: before octets leave, the header of their record was compared with the key that was
-//! asked for, and the content was checked by this process, when it was written or since.
+//! Invariant: before octets leave, the header of their record was compared with all that was asked
+//! for, and the content was checked by this process, when it was written or since.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::index::Place;
-use super::record::{ALIGNMENT, HEADER_LENGTH, Header};
+use super::record::{ALIGNMENT, HEADER_LENGTH, Header, Kind};
 use super::segment::{Segment, read_record};
 use super::{Disk, Inner};
 
@@ -20,12 +20,33 @@ use super::{Disk, Inner};
 /// kernel reads ahead at once, twice.
 const PROBE_STEP: u64 = 256 * 1024;
 
+/// What the header of a record must say for its body to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub key: u128,
+    pub kind: Kind,
+    pub generation: u64,
+    /// The number of the chunk.
+    pub part: u32,
+    pub head_length: u32,
+    pub body_length: u32,
+}
+
+impl Wanted {
+    /// Whether the record is the one: another's octets would be taken for this one's, and with another
+    /// length they lie elsewhere.
+    fn is(&self, header: &Header) -> bool {
+        let Header { key, kind, generation, part, head_length, body_length, .. } = *header;
+        *self == Wanted { key, kind, generation, part, head_length, body_length }
+    }
+}
+
 /// Octets of one record's body. The file stays readable when its segment goes meanwhile.
 #[derive(Clone)]
 pub struct Extent {
     inner: Arc<Inner>,
     segment: Arc<Segment>,
-    key: u128,
+    wanted: Wanted,
     place: Place,
     /// Of the octets in the file.
     at: u64,
@@ -40,16 +61,10 @@ impl std::fmt::Debug for Extent {
 }
 
 impl Disk {
-    /// Octets `from` to `to`, the latter not included, of the body of a record with this key; its
-    /// head has `head_length` octets and its body `body_length`. `None` when there is no such record.
-    /// Counts as a use.
-    pub fn extent(
-        &self,
-        key: u128,
-        head_length: u32,
-        body_length: u32,
-        (from, to): (u64, u64),
-    ) -> Option<Extent> {
+    /// Octets `from` to `to`, the latter not included, of the body of a record. `None` when there is
+    /// none with its key. Counts as a use.
+    pub fn extent(&self, wanted: Wanted, (from, to): (u64, u64)) -> Option<Extent> {
+        let Wanted { key, head_length, body_length, .. } = wanted;
         let place = self.inner.index.touch(key)?;
         let segment = self.inner.segment_in(place.slot)?;
         let at = u64::from(place.offset) * ALIGNMENT;
@@ -57,7 +72,7 @@ impl Disk {
         (from < to && to <= u64::from(body_length)).then(|| Extent {
             inner: self.inner.clone(),
             segment,
-            key,
+            wanted,
             place,
             at: body_at + from,
             length: to - from,
@@ -98,7 +113,7 @@ impl Extent {
         let file = &self.segment.file;
         let read = file.read_at_once(&mut header, u64::from(self.place.offset) * ALIGNMENT);
         let is_meant = read.is_ok_and(|read| read == HEADER_LENGTH)
-            && Header::decode(&header).is_ok_and(|header| header.key == self.key);
+            && Header::decode(&header).is_ok_and(|header| self.wanted.is(&header));
         let last = self.at + self.length - 1;
         let is_there = |at| file.read_at_once(&mut [0], at).is_ok_and(|read| read == 1);
         is_meant && (self.at..last).step_by(PROBE_STEP as usize).chain([last]).all(is_there)
@@ -109,19 +124,19 @@ impl Extent {
     pub fn check(&self) -> bool {
         let Place { slot, offset, .. } = self.place;
         let is_right = match read_record(&*self.segment.file, u64::from(offset) * ALIGNMENT) {
-            Ok(Ok((header, _record))) => header.key == self.key,
+            Ok(Ok((header, _record))) => self.wanted.is(&header),
             Ok(Err(_damaged)) => false,
             Err(_failed) => {
-                if self.inner.index.remove_if(self.key, slot, offset) {
+                if self.inner.forget(self.wanted.key, slot, offset) {
                     self.inner.read_errors.fetch_add(1, Ordering::Relaxed);
                 }
                 return false;
             }
         };
         if is_right {
-            self.inner.index.mark_verified(self.key, slot, offset);
+            self.inner.index.mark_verified(self.wanted.key, slot, offset);
             self.inner.reads.fetch_add(1, Ordering::Relaxed);
-        } else if self.inner.index.remove_if(self.key, slot, offset) {
+        } else if self.inner.forget(self.wanted.key, slot, offset) {
             self.inner.damaged.fetch_add(1, Ordering::Relaxed);
         }
         is_right

@@ -27,6 +27,12 @@ pub trait Files: Send + Sync + Debug {
     /// Opens a file for reading.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
 
+    /// Opens a file for reading past the page cache. An error where that can't be done.
+    fn open_past_cache(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let _path = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Opens a file for reading and writing.
     fn open_to_write(&self, path: &Path) -> io::Result<Arc<dyn File>>;
 
@@ -112,6 +118,13 @@ impl Files for SystemFiles {
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         Ok(Arc::new(SystemFile::open(path)?))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn open_past_cache(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let direct = rustix::fs::OFlags::DIRECT.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(direct).open(path)?;
+        Ok(Arc::new(super::direct::Direct::of(file)?))
     }
 
     fn open_to_write(&self, path: &Path) -> io::Result<Arc<dyn File>> {

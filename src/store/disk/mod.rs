@@ -10,11 +10,16 @@
 mod admission;
 pub mod appender;
 pub mod checkpoint;
+#[cfg(target_os = "linux")]
+mod direct;
 pub mod extent;
+#[cfg(test)]
+pub mod faulty;
 pub mod files;
 pub mod ghost;
 pub mod index;
 pub mod purges;
+mod queue;
 pub mod record;
 pub mod recovery;
 pub mod scrub;
@@ -27,11 +32,11 @@ mod tests;
 mod usage;
 pub mod verify;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use bytes::Bytes;
 
@@ -39,22 +44,17 @@ use admission::WriteBudget;
 use files::{Files, Lock};
 use ghost::Ghost;
 use index::{Index, Place};
-use purges::{PurgeScope, Purges};
+use purges::Purges;
+use queue::Queue;
 use record::{ALIGNMENT, Kind, Record};
 use scrub::Scrub;
-use segment::{Segment, id_of};
-use set::Set;
-use superblock::InvalidSuperblock;
+use segment::Segment;
+use superblock::{InvalidSuperblock, Superblock};
 
+pub use queue::{Done, Queued};
 pub use usage::DiskUsage;
 
 use crate::clock::Clock;
-
-/// Octets that may wait to be written; more are refused. Arbitrary: some of the largest records.
-const QUEUE_MAX: u64 = 4 << 20;
-/// Removals that a disk which can't be written to keeps in mind; arbitrary. After more of them
-/// all that it holds counts as removed when it can be written to again.
-const UNWRITTEN_MAX: usize = 16_384;
 
 /// Octets of the largest record's content.
 const CHUNK_MAX: u64 = record::BODY_MAX as u64;
@@ -97,19 +97,6 @@ pub enum Refused {
     TooLong,
 }
 
-/// A record that waits to be written.
-#[derive(Clone, Copy, Debug)]
-pub struct Queued(u64);
-
-/// Called when a record was written, or could not be; true says that it is there to be read.
-pub struct Done(pub Box<dyn FnOnce(bool) + Send>);
-
-impl std::fmt::Debug for Done {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Done")
-    }
-}
-
 /// Says of a record that it is not worth a place: what it holds was purged.
 pub type IsDead = dyn Fn(&Record) -> bool + Send + Sync;
 
@@ -137,6 +124,9 @@ struct Inner {
     settings: DiskSettings,
     hash_key: [u64; 2],
     member: u64,
+    superblock: Mutex<Superblock>,
+    /// The others of its set.
+    companions: OnceLock<Vec<Weak<Inner>>>,
     /// The logical clock.
     seq: AtomicU64,
     index: Index,
@@ -164,27 +154,6 @@ struct Inner {
     _lock: Box<dyn Lock>,
 }
 
-/// What waits to be written.
-#[derive(Debug, Default)]
-struct Queue {
-    records: Vec<Record>,
-    octets: u64,
-    /// Keys that are waiting or being written, and how often.
-    keys: HashMap<u128, u32>,
-    /// Those of them that are to be removed, and how often: nothing is read of them.
-    removing: HashMap<u128, u32>,
-    /// Records queued and records done so far: tells a waiting one when it is through.
-    queued: u64,
-    finished: u64,
-    /// Whom to tell when so many are done.
-    waiting: Vec<(u64, Done)>,
-    /// Why nothing is written any more.
-    read_only: Option<String>,
-    /// Removals that could not be written.
-    unwritten: Vec<Record>,
-    stops: bool,
-}
-
 /// Why a record was not read.
 enum Unread {
     /// Its segment has just gone.
@@ -202,33 +171,28 @@ impl Disk {
         clock: Clock,
         random: [u64; 2],
     ) -> Result<Disk, OpenError> {
-        Disk::open_member(folder, settings, files, clock, random, None)
+        set::open_one(folder, settings, &files, &clock, random)
     }
 
-    /// As [`Disk::open`], for one of several folders, whose superblock has to say what those of the
-    /// others say.
-    pub(super) fn open_member(
-        folder: &Path,
+    /// Reads what is in a folder that is locked. It must not be used before its superblock is
+    /// written: [`Disk::list_members`].
+    pub(super) fn recover(
+        folder: PathBuf,
         settings: DiskSettings,
         files: Arc<dyn Files>,
         clock: Clock,
-        random: [u64; 2],
-        set: Option<Set>,
-    ) -> Result<Disk, OpenError> {
-        let io = |error: io::Error| match error.kind() {
-            io::ErrorKind::WouldBlock => OpenError::InUse(folder.to_owned()),
-            _ => OpenError::Io(folder.to_owned(), error),
-        };
-        files.create_folder(folder).map_err(io)?;
-        let lock = files.lock(&folder.join("lock"), &std::process::id().to_string()).map_err(io)?;
-        let superblock = set::join(&*files, folder, random, set)?;
+        superblock: Superblock,
+        lock: Box<dyn Lock>,
+    ) -> io::Result<Disk> {
         let inner = Inner {
-            folder: folder.to_owned(),
+            folder,
             files,
             settings,
             hash_key: superblock.hash_key,
             member: superblock.member,
             seq: AtomicU64::new(u64::from(superblock.epoch) << 40),
+            superblock: Mutex::new(superblock),
+            companions: OnceLock::new(),
             index: Index::new(),
             ghost: Ghost::new(0),
             budget: WriteBudget::new(settings.size, clock.monotonic_ms()),
@@ -250,9 +214,9 @@ impl Disk {
             is_dead: OnceLock::new(),
             _lock: lock,
         };
-        let last = recovery::recover(&inner).map_err(io)?;
+        let last = recovery::recover(&inner)?;
         let inner = Arc::new(inner);
-        let appender = inner.start_appender(last).map_err(io)?;
+        let appender = inner.start_appender(last)?;
         Ok(Disk { inner, appender: Mutex::new(Some(appender)), scrubber: Mutex::default() })
     }
 
@@ -282,6 +246,21 @@ impl Disk {
         self.inner.member
     }
 
+    /// Writes down which members this folder is open with, itself among them: what is removed from
+    /// now on is removed in all of them.
+    pub(super) fn list_members(&self, members: &[u64]) -> io::Result<()> {
+        let mut superblock = self.inner.superblock.lock().unwrap_or_else(PoisonError::into_inner);
+        superblock.open_with = members.to_vec();
+        superblock.store(&*self.inner.files, &self.inner.folder)
+    }
+
+    /// Says which others are open with this one. The first call counts.
+    pub(super) fn meet(&self, all: &[Disk]) {
+        let others = all.iter().filter(|other| other.member() != self.member());
+        let _met_before =
+            self.inner.companions.set(others.map(|other| Arc::downgrade(&other.inner)).collect());
+    }
+
     /// How large it is.
     pub fn settings(&self) -> DiskSettings {
         self.inner.settings
@@ -300,43 +279,6 @@ impl Disk {
     /// Whether there is, or will be when the queue is written, a record of this key.
     pub fn contains(&self, key: u128) -> bool {
         self.inner.lock_queue().keys.contains_key(&key) || self.inner.index.find(key).is_some()
-    }
-
-    /// Queues a record. Removals are never refused for want of room: they are small, and what
-    /// they remove must not come back.
-    pub fn append(&self, record: Record) -> Result<Queued, Refused> {
-        self.inner.enqueue(record)
-    }
-
-    /// Queues a chunk of content, and has `done` called, on the thread that writes, when it is
-    /// through. Whoever brings chunks bounds how many wait: none is refused for want of room.
-    pub fn append_chunk(&self, record: Record, done: Done) -> Result<(), Refused> {
-        let queued = self.inner.enqueue(record)?;
-        let mut queue = self.inner.lock_queue();
-        let is_through = queue.finished >= queued.0 || queue.read_only.is_some();
-        if is_through {
-            let is_written = queue.finished >= queued.0;
-            drop(queue);
-            (done.0)(is_written);
-        } else {
-            queue.waiting.push((queued.0, done));
-        }
-        Ok(())
-    }
-
-    /// Waits until what was queued is written, so that a crash of this process doesn't undo it.
-    /// False: it could not be written.
-    pub fn wait(&self, queued: Queued) -> bool {
-        let mut queue = self.inner.lock_queue();
-        while queue.finished < queued.0 && queue.read_only.is_none() {
-            queue = self.inner.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        queue.finished >= queued.0
-    }
-
-    /// Whether nothing can be written any more.
-    pub fn is_read_only(&self) -> bool {
-        self.inner.lock_queue().read_only.is_some()
     }
 
     /// Takes a key out of the index. The log still has it.
@@ -364,31 +306,6 @@ impl Disk {
         self.inner.read_or_forget(key, &place)
     }
 
-    /// Lets a disk that could not be written to be written to again, if a file can be made there
-    /// now. Removals that could not be written down are written first. Whether it was needed.
-    pub fn online(&self) -> io::Result<bool> {
-        let mut appender = self.appender.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.inner.lock_queue().read_only.is_none() {
-            return Ok(false);
-        }
-        let last = self.inner.try_writing()?;
-        // It ended when it could not write.
-        let _ended = appender.take().map(std::thread::JoinHandle::join);
-        let mut queue = self.inner.lock_queue();
-        // What was lost is nobody's to wait for any more.
-        queue.finished = queue.queued;
-        for record in std::mem::take(&mut queue.unwritten) {
-            queue.add(record);
-        }
-        queue.read_only = None;
-        drop(queue);
-        let started = self.inner.start_appender(last);
-        *appender = Some(started.inspect_err(|error| {
-            self.inner.lock_queue().read_only = Some(error.to_string());
-        })?);
-        Ok(true)
-    }
-
     /// Writes what is queued, and waits until it is on the device.
     pub fn close(&self) {
         self.inner.lock_queue().stops = true;
@@ -409,37 +326,12 @@ impl Drop for Disk {
 }
 
 impl Inner {
-    fn lock_queue(&self) -> MutexGuard<'_, Queue> {
-        // No code panics between the halves of a change.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn enqueue(&self, record: Record) -> Result<Queued, Refused> {
-        let length = queued_octets(&record);
-        if record.head.len() > record::HEAD_MAX || record.body_length() > record::BODY_MAX {
-            return Err(Refused::TooLong);
-        }
-        let mut queue = self.lock_queue();
-        if queue.read_only.is_some() || queue.stops {
-            queue.keep_removals([record]);
-            return Err(Refused::ReadOnly);
-        }
-        if queue.octets + length > QUEUE_MAX && !record.kind.is_removal() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return Err(Refused::Queue);
-        }
-        let number = queue.add(record);
-        drop(queue);
-        self.work.notify_all();
-        Ok(number)
-    }
-
     fn read_or_forget(&self, key: u128, place: &Place) -> Option<Record> {
         let unread = match self.read_at(key, place) {
             Ok(record) => return Some(record),
             Err(unread) => unread,
         };
-        if self.index.remove_if(key, place.slot, place.offset) {
+        if self.forget(key, place.slot, place.offset) {
             match unread {
                 Unread::Gone => 0,
                 Unread::Device => self.read_errors.fetch_add(1, Ordering::Relaxed),
@@ -449,39 +341,31 @@ impl Inner {
         None
     }
 
+    /// Forgets a record that can't be read, if it is still what the key has. Whether it was. The log is
+    /// told, too: who removes the key later does not, and another time the record may be read.
+    fn forget(&self, key: u128, slot: u32, offset: u32) -> bool {
+        let was_there = self.index.remove_if(key, slot, offset);
+        if was_there && self.segment_in(slot).is_some() {
+            let (kind, seq) = (Kind::Tombstone, self.seq.fetch_add(1, Ordering::Relaxed));
+            let head = Bytes::new();
+            let gone = Record { key, kind, seq, generation: 0, part: 0, first: 0, head, body: Vec::new() };
+            // Refused when the disk is being closed, when nothing more is removed either.
+            let _queued = self.enqueue(gone);
+        }
+        was_there
+    }
+
     fn read_at(&self, key: u128, place: &Place) -> Result<Record, Unread> {
         let segment = self.segment_in(place.slot).ok_or(Unread::Gone)?;
         let at = u64::from(place.offset) * ALIGNMENT;
-        let mut octets = vec![0; place.length_max as usize];
+        // A place knows where the next record begins, which may be far behind.
+        let mut octets = vec![0; u64::from(place.length_max).min(record::STORED_MAX) as usize];
         let read = segment.file.read_at(&mut octets, at).map_err(|_counted| Unread::Device)?;
         octets.truncate(read);
         match Record::decode(&Bytes::from(octets), at) {
             Ok((_header, record)) if record.key == key => Ok(record),
             _ => Err(Unread::Damaged),
         }
-    }
-
-    /// Starts the thread that writes; `last` is the newest segment there is.
-    fn start_appender(self: &Arc<Inner>, last: u64) -> io::Result<std::thread::JoinHandle<()>> {
-        let inner = self.clone();
-        let thread = std::thread::Builder::new().name("larder-disk".to_owned());
-        thread.spawn(move || appender::run(&inner, last))
-    }
-
-    /// Writes a small file and removes it; gives the number of the newest segment, which may be
-    /// one that could not be used.
-    fn try_writing(&self) -> io::Result<u64> {
-        let path = self.folder.join("trial");
-        match self.files.remove(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = self.files.create(&path)?;
-        let written = file.write_all_at(&[0; 4096], 0).and_then(|()| file.sync());
-        self.files.remove(&path)?;
-        written?;
-        let names = self.files.list(&self.folder)?;
-        Ok(names.iter().filter_map(|name| id_of(name)).max().unwrap_or(0))
     }
 
     /// The segment whose number ends in these 20 bits: no two that are in force share them.
@@ -491,41 +375,6 @@ impl Inner {
         let back = (newest as u32).wrapping_sub(slot) & SLOT_MASK;
         segments.get(&newest.checked_sub(u64::from(back))?).cloned()
     }
-}
-
-impl Queue {
-    fn add(&mut self, record: Record) -> Queued {
-        self.octets += queued_octets(&record);
-        *self.keys.entry(record.key).or_default() += 1;
-        if record.kind == Kind::Tombstone {
-            *self.removing.entry(record.key).or_default() += 1;
-        }
-        self.records.push(record);
-        self.queued += 1;
-        Queued(self.queued)
-    }
-
-    /// Keeps what must be written as soon as anything can be again.
-    fn keep_removals(&mut self, records: impl IntoIterator<Item = Record>) {
-        for record in records.into_iter().filter(|record| record.kind.is_removal()) {
-            let is_full = self.unwritten.len() >= UNWRITTEN_MAX;
-            match self.unwritten.last_mut().filter(|_| is_full) {
-                Some(last) => *last = purge_of_all(record.seq.max(last.seq)),
-                None => self.unwritten.push(record),
-            }
-        }
-    }
-}
-
-/// What a record counts for in the queue, in octets: chunks are bounded by who brings them.
-fn queued_octets(record: &Record) -> u64 {
-    if record.kind == Kind::Chunk { 0 } else { record.stored_length(0) }
-}
-
-/// The record that says that all before `seq` is gone.
-fn purge_of_all(seq: u64) -> Record {
-    let head = PurgeScope::All.encode();
-    Record { key: 0, kind: Kind::Purge, seq, generation: seq, part: 0, first: 0, head, body: Vec::new() }
 }
 
 /// A segment's slot in the index is its number in 20 bits.

@@ -36,6 +36,8 @@ pub const PAGE: u64 = 4096;
 pub const HEAD_MAX: usize = 128 * 1024;
 /// Octets of a body, at the most.
 pub const BODY_MAX: usize = 1024 * 1024;
+/// Octets that a record takes in a file, at the most: with both gaps.
+pub const STORED_MAX: u64 = HEADER_LENGTH as u64 + HEAD_MAX as u64 + PAGE + BODY_MAX as u64 + ALIGNMENT;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"LRec");
 

@@ -2,8 +2,10 @@
 //! saved index knows is not read again.
 //!
 //! A segment that was ended has a list of its records; another is read record by record, up to
-//! the first that is not whole, which is where a crash has cut it, and gets its list now. What
-//! can't be read is left out, with a warning. Segments that were there get no further records.
+//! the first that is not whole, which is where a crash has cut it, and gets its list now. A segment
+//! that the device can't read goes, for good, with all that are older: it may hold what has removed
+//! theirs, and what is removed from now on could not be told to it. Segments that were there get no
+//! further records.
 
 use std::io;
 use std::path::Path;
@@ -15,7 +17,7 @@ use super::files::File;
 use super::index::{Changes, Place};
 use super::purges::PurgeScope;
 use super::record::{ALIGNMENT, Kind};
-use super::segment::{Entry, Segment, id_of, read_footer, read_record, scan, seal};
+use super::segment::{Entry, Segment, file_name, id_of, read_footer, read_record, scan, seal};
 use super::{Inner, slot_of};
 
 /// Changes of the index that are gathered before they are made: arbitrary, some 64 MiB.
@@ -29,7 +31,7 @@ pub(super) fn recover(inner: &Inner) -> io::Result<u64> {
     let known_before = load_checkpoint(inner);
     let mut changes = Changes::default();
     for &id in &ids {
-        let path = inner.folder.join(super::segment::file_name(id));
+        let path = inner.folder.join(file_name(id));
         let opened = inner.files.open(&path).and_then(|file| {
             // The saved index knows all that lies in it.
             let is_known = id < known_before;
@@ -47,12 +49,39 @@ pub(super) fn recover(inner: &Inner) -> io::Result<u64> {
                 let mut segments = inner.segments.write().unwrap_or_else(PoisonError::into_inner);
                 segments.insert(id, Arc::new(Segment { id, file }));
             }
-            Err(error) => tracing::warn!("{} is left out: {error}", path.display()),
+            Err(error) if is_of_device(&error) => {
+                tracing::warn!("{} is removed with all that is older: {error}", path.display());
+                remove_until(inner, &ids, id)?;
+                changes = Changes::default();
+            }
+            // For want of descriptors, say: it can be read at another time.
+            Err(error) => return Err(error),
         }
     }
     inner.index.apply(&mut changes);
     // Never one that the saved index takes for older than it is.
     Ok(ids.last().copied().unwrap_or(0).max(known_before.saturating_sub(1)))
+}
+
+fn is_of_device(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
+/// Removes the segments up to `last`, which were read so far, and that one. The oldest first: what is
+/// left at any moment is the end of the log, which may go without what is older. Places that the
+/// index has in them are found to be gone when they are asked for.
+fn remove_until(inner: &Inner, ids: &[u64], last: u64) -> io::Result<()> {
+    let Inner { files, folder, .. } = inner;
+    let remove = |id: &u64| files.remove(&folder.join(file_name(*id)));
+    // Another one before may have had them removed.
+    let there = |id: &&u64| inner.segments.read().unwrap_or_else(PoisonError::into_inner).contains_key(id);
+    ids.iter().take_while(|id| **id < last).filter(there).try_for_each(remove)?;
+    files.sync_folder(folder)?;
+    remove(&last)?;
+    files.sync_folder(folder)?;
+    inner.segments.write().unwrap_or_else(PoisonError::into_inner).clear();
+    inner.used.store(0, Ordering::Relaxed);
+    Ok(())
 }
 
 /// Loads the saved index; gives the first segment that it may not know, 0 when there is none.

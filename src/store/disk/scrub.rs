@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use super::files::File;
 use super::record::ALIGNMENT;
 use super::segment::{Entry, Segment, file_name, read_footer, read_record, scan};
 use super::{Disk, Inner, slot_of};
@@ -107,8 +108,9 @@ fn pass(inner: &Inner, period: Option<Duration>) -> Pass {
     let mut unpaid = 0;
     for segment in segments {
         let mut damaged = 0;
-        for entry in entries_of(&segment) {
-            let (octets, is_right) = look(inner, &segment, &entry);
+        let past_cache = inner.files.open_past_cache(&inner.folder.join(file_name(segment.id))).ok();
+        for entry in entries_of(past_cache.as_deref().unwrap_or(&*segment.file)) {
+            let (octets, is_right) = look(inner, &segment, past_cache.as_deref(), &entry);
             damaged += u64::from(!is_right);
             unpaid += octets;
             if unpaid >= READ_AT_ONCE {
@@ -152,33 +154,43 @@ fn pause(inner: &Inner, long: Option<Duration>) -> Pass {
 }
 
 /// The records of a segment; none when it can't be read, which its readers find out.
-fn entries_of(segment: &Segment) -> Vec<Entry> {
-    match read_footer(&*segment.file) {
+fn entries_of(file: &dyn File) -> Vec<Entry> {
+    match read_footer(file) {
         Ok(Some(entries)) => entries,
-        Ok(None) => scan(&*segment.file).map(|(entries, _end)| entries).unwrap_or_default(),
+        Ok(None) => scan(file).map(|(entries, _end)| entries).unwrap_or_default(),
         Err(_unreadable) => Vec::new(),
     }
 }
 
 /// Reads a record that is in force and compares its checksums; forgets one that is damaged. Octets
 /// that were read, and whether they are right.
-fn look(inner: &Inner, segment: &Segment, entry: &Entry) -> (u64, bool) {
+fn look(inner: &Inner, segment: &Segment, past_cache: Option<&dyn File>, entry: &Entry) -> (u64, bool) {
     let slot = slot_of(segment.id);
     let is_in_force = || inner.index.find(entry.key).filter(|place| place.is_at(slot, entry.offset));
     let Some(place) = is_in_force() else { return (0, true) };
     let at = u64::from(entry.offset) * ALIGNMENT;
-    let was_in_memory = segment.file.read_at_once(&mut [0], at).is_ok();
-    let is_right =
-        matches!(read_record(&*segment.file, at), Ok(Ok((header, _record))) if header.key == entry.key);
     let length = u64::from(place.length_max);
-    if !was_in_memory {
-        segment.file.forget(at, length);
-    }
+    // What looks damaged past the cache is read as everybody does, too, before it is condemned.
+    let is_right = past_cache.is_some_and(|file| is_whole(file, at, entry.key))
+        || is_whole_in_cache(&*segment.file, at, length, entry.key);
     inner.scrub.read.fetch_add(length, Ordering::Relaxed);
-    if !is_right && inner.index.remove_if(entry.key, slot, entry.offset) {
+    if !is_right && inner.forget(entry.key, slot, entry.offset) {
         inner.scrub.damaged.fetch_add(1, Ordering::Relaxed);
         inner.damaged.fetch_add(1, Ordering::Relaxed);
         return (length, false);
     }
     (length, true)
+}
+
+fn is_whole(file: &dyn File, at: u64, key: u128) -> bool {
+    matches!(read_record(file, at), Ok(Ok((header, _record))) if header.key == key)
+}
+
+fn is_whole_in_cache(file: &dyn File, at: u64, length: u64, key: u128) -> bool {
+    let was_in_memory = file.read_at_once(&mut [0], at).is_ok();
+    let is_whole = is_whole(file, at, key);
+    if !was_in_memory {
+        file.forget(at, length);
+    }
+    is_whole
 }

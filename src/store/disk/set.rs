@@ -1,93 +1,224 @@
-//! Several folders as one store: what their superblocks must say, and which of them has a key.
+//! Several folders as one store: which of them keep what they hold, and which of them has a key.
 //!
 //! All records of one cache key lie in one folder, so that each folder's log is the truth about the
 //! keys that it has. Which one that is, is found by rendezvous hashing (Thaler and Ravishankar 1998)
 //! with the folders' sizes as weights: a folder that comes or goes moves its own share only.
 //!
-//! Invariant: what was removed while a folder was away does not come back with it. The folders of a
-//! set are opened together and count together; one that has missed a turn may have missed a removal,
-//! and begins empty.
+//! Invariant: what was removed while a folder was away does not come back with it. Each superblock
+//! lists the members that its folder was open with last. A folder that stands in the lists of all
+//! others that are opened now has seen whatever was removed in any of them: when that list was
+//! written, the same held, and what was removed since was removed in all that stand there. One that
+//! stands not in one of them begins empty. One without a superblock has nothing to tell, and begins
+//! empty, too.
+//!
+//! Order: all are locked and their superblocks read before anything is changed; then those that
+//! begin empty are emptied; then all are read; then the lists are written; then all are used. So
+//! a crash in between has removed what was to be removed, and nothing has a right that it had not.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::Files;
-use super::segment::id_of;
-use super::superblock::Superblock;
+use super::files::{Files, Lock};
+use super::segment::{file_name, id_of};
+use super::superblock::{Right, Superblock, remove_if_there};
 use super::{Disk, DiskSettings, OpenError};
 use crate::clock::Clock;
 
-/// What the superblocks of a set have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Set {
-    pub hash_key: [u64; 2],
-    /// Of this turn.
-    pub epoch: u32,
+/// What came of opening a set.
+#[derive(Debug, Default)]
+pub struct Opened {
+    pub disks: Vec<Disk>,
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A folder that can't be used at present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    pub folder: PathBuf,
+    pub why: String,
 }
 
 /// Opens folders that are one store. One that can't be read or written is left out, with a
-/// warning; another's, or one in use, is an error. `random` gives each new folder what it needs.
+/// warning; another's, or one in use, is an error, and nothing was changed. `random` gives a new
+/// store its secret, and each new folder its number.
 pub fn open(
     folders: &[(PathBuf, DiskSettings)],
     files: &Arc<dyn Files>,
     clock: &Clock,
-    mut random: impl FnMut() -> [u64; 2],
-) -> Result<Vec<Disk>, OpenError> {
-    let set = match find(folders, &**files) {
-        Some(newest) => Set { hash_key: newest.hash_key, epoch: newest.epoch.wrapping_add(1) },
-        None => Set { hash_key: random(), epoch: 1 },
+    random: impl FnMut() -> [u64; 2],
+) -> Result<Opened, OpenError> {
+    let (disks, failed) = open_all(folders, files, clock, random)?;
+    let leave_out = |(folder, error): (PathBuf, io::Error)| {
+        let why = error.to_string();
+        tracing::warn!("{}; the cache does without it", OpenError::Io(folder.clone(), error));
+        LeftOut { folder, why }
     };
-    let mut disks = Vec::new();
+    Ok(Opened { disks, left_out: failed.into_iter().map(leave_out).collect() })
+}
+
+/// Opens one folder that is a store of its own.
+pub(super) fn open_one(
+    folder: &Path,
+    settings: DiskSettings,
+    files: &Arc<dyn Files>,
+    clock: &Clock,
+    random: [u64; 2],
+) -> Result<Disk, OpenError> {
+    let (mut disks, mut failed) = open_all(&[(folder.to_owned(), settings)], files, clock, || random)?;
+    disks.pop().ok_or_else(|| {
+        let gone = || (folder.to_owned(), io::ErrorKind::Other.into());
+        let (folder, error) = failed.pop().unwrap_or_else(gone);
+        OpenError::Io(folder, error)
+    })
+}
+
+/// Folders that an input or output has failed in.
+type Failed = Vec<(PathBuf, io::Error)>;
+
+fn open_all(
+    folders: &[(PathBuf, DiskSettings)],
+    files: &Arc<dyn Files>,
+    clock: &Clock,
+    mut random: impl FnMut() -> [u64; 2],
+) -> Result<(Vec<Disk>, Failed), OpenError> {
+    let (mut claimed, mut failed) = (Vec::new(), Vec::new());
     for (folder, settings) in folders {
-        match Disk::open_member(folder, *settings, files.clone(), clock.clone(), random(), Some(set)) {
-            Ok(disk) => disks.push(disk),
-            Err(error @ OpenError::Io(..)) => tracing::warn!("{error}; the cache does without it"),
+        match Claimed::claim(folder, *settings, &**files) {
+            Ok(one) => claimed.push(one),
+            Err(OpenError::Io(folder, error)) => failed.push((folder, error)),
             Err(error) => return Err(error),
         }
     }
-    Ok(disks)
-}
-
-/// The superblock of the folder that was opened last: of the set, as far as that can be told.
-fn find(folders: &[(PathBuf, DiskSettings)], files: &dyn Files) -> Option<Superblock> {
-    // What can't be read is told when it is opened.
-    let load = |(folder, _): &(PathBuf, DiskSettings)| Superblock::load(files, folder).ok()??.ok();
-    folders.iter().filter_map(load).max_by_key(|superblock| superblock.epoch)
-}
-
-/// Takes a locked folder into this turn of its set, or of its own if it is alone.
-pub(super) fn join(
-    files: &dyn Files,
-    folder: &Path,
-    random: [u64; 2],
-    set: Option<Set>,
-) -> Result<Superblock, OpenError> {
-    let io = |error| OpenError::Io(folder.to_owned(), error);
-    let found = Superblock::load(files, folder).map_err(io)?.transpose();
-    let found = found.map_err(|invalid| OpenError::Format(folder.to_owned(), invalid))?;
-    let own = found.map(|found| Set { hash_key: found.hash_key, epoch: found.epoch.wrapping_add(1) });
-    let set = set.or(own).unwrap_or(Set { hash_key: random, epoch: 1 });
-    if own.is_some_and(|own| own.hash_key != set.hash_key) {
-        return Err(OpenError::Stranger(folder.to_owned()));
+    let secret = claimed.iter().find_map(Claimed::superblock).map(|first| first.hash_key);
+    let is_stranger = |one: &&Claimed| one.superblock().is_some_and(|own| Some(own.hash_key) != secret);
+    if let Some(stranger) = claimed.iter().find(is_stranger) {
+        return Err(OpenError::Stranger(stranger.folder.clone()));
     }
-    if own.is_some_and(|own| own != set) {
-        tracing::warn!("{} was away, and may hold what was removed since: it begins empty", folder.display());
-        empty(files, folder).map_err(io)?;
+    let epoch = claimed.iter().filter_map(|one| Some(one.superblock()?.epoch)).max().unwrap_or(0);
+    let hash_key = secret.unwrap_or_else(&mut random);
+    let begins: Vec<Begins> = claimed.iter().map(|one| one.begins(&claimed)).collect();
+    let mut disks = Vec::new();
+    for (one, begins) in claimed.into_iter().zip(begins) {
+        let folder = one.folder.clone();
+        let number = || {
+            // A random number of its own, where the secret is the set's.
+            let [high, low] = random();
+            high ^ low.rotate_left(32)
+        };
+        let own = one.superblock().filter(|_| begins != Begins::Anew).map(|own| own.member);
+        let member = own.unwrap_or_else(number);
+        let superblock = Superblock { epoch: epoch.wrapping_add(1), hash_key, member, open_with: Vec::new() };
+        match one.open(begins, superblock, files, clock) {
+            Ok(disk) => disks.push(disk),
+            Err(error) => failed.push((folder, error)),
+        }
     }
-    // A random number of its own, where the secret is the set's.
-    let member = found.map_or(random[0] ^ random[1].rotate_left(32), |found| found.member);
-    let superblock = Superblock { epoch: set.epoch, hash_key: set.hash_key, member };
-    superblock.store(files, folder).map_err(io)?;
-    Ok(superblock)
+    agree(&mut disks, &mut failed);
+    disks.iter().for_each(|disk| disk.meet(&disks));
+    Ok((disks, failed))
 }
 
-/// Removes all that is stored in a folder: the saved index first, which says what there is.
+/// Has each folder list all. One whose superblock can't be written is left out, and the others list
+/// each other without it.
+fn agree(disks: &mut Vec<Disk>, failed: &mut Failed) {
+    loop {
+        let members: Vec<u64> = disks.iter().map(Disk::member).collect();
+        disks.retain(|disk| match disk.list_members(&members) {
+            Ok(()) => true,
+            Err(error) => {
+                failed.push((disk.folder().to_owned(), error));
+                false
+            }
+        });
+        if disks.len() == members.len() {
+            return;
+        }
+    }
+}
+
+/// How a folder begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begins {
+    /// With what it holds.
+    Full,
+    /// Empty, as the member that it was.
+    Empty,
+    /// Empty, as a new member.
+    Anew,
+}
+
+/// A folder that no other process uses, and what its superblock says.
+struct Claimed {
+    folder: PathBuf,
+    settings: DiskSettings,
+    lock: Box<dyn Lock>,
+    found: Option<(Superblock, Right)>,
+}
+
+impl Claimed {
+    fn claim(folder: &Path, settings: DiskSettings, files: &dyn Files) -> Result<Claimed, OpenError> {
+        let io = |error: io::Error| match error.kind() {
+            io::ErrorKind::WouldBlock => OpenError::InUse(folder.to_owned()),
+            _ => OpenError::Io(folder.to_owned(), error),
+        };
+        files.create_folder(folder).map_err(io)?;
+        let lock = files.lock(&folder.join("lock"), &std::process::id().to_string()).map_err(io)?;
+        let found = Superblock::load(files, folder).map_err(io)?.transpose();
+        let found = found.map_err(|invalid| OpenError::Format(folder.to_owned(), invalid))?;
+        Ok(Claimed { folder: folder.to_owned(), settings, lock, found })
+    }
+
+    fn superblock(&self) -> Option<&Superblock> {
+        self.found.as_ref().map(|(superblock, _right)| superblock)
+    }
+
+    /// How this one begins among all that are opened, itself among them.
+    fn begins(&self, all: &[Claimed]) -> Begins {
+        let Some((own, right)) = &self.found else { return Begins::Anew };
+        let found = || all.iter().filter_map(Claimed::superblock);
+        let folder = self.folder.display();
+        if found().filter(|other| other.member == own.member).count() > 1 {
+            tracing::warn!("{folder} and another folder are copies of each other: both begin empty");
+            return Begins::Anew;
+        }
+        if *right == Right::Withdrawn {
+            tracing::warn!(
+                "{folder} holds what was removed, which could not be noted there: it begins empty"
+            );
+            return Begins::Empty;
+        }
+        if found().any(|other| other.member != own.member && !other.open_with.contains(&own.member)) {
+            tracing::warn!("{folder} was away, and may hold what was removed since: it begins empty");
+            return Begins::Empty;
+        }
+        Begins::Full
+    }
+
+    fn open(
+        self,
+        begins: Begins,
+        superblock: Superblock,
+        files: &Arc<dyn Files>,
+        clock: &Clock,
+    ) -> io::Result<Disk> {
+        let Claimed { folder, settings, lock, .. } = self;
+        if begins != Begins::Full {
+            empty(&**files, &folder)?;
+        }
+        Disk::recover(folder, settings, files.clone(), clock.clone(), superblock, lock)
+    }
+}
+
+/// Removes all that is stored in a folder, for good: the saved index first, which says what there
+/// is, and the oldest segment before those that say what has become of its records.
 fn empty(files: &dyn Files, folder: &Path) -> io::Result<()> {
-    let names = files.list(folder)?;
-    let index = names.iter().filter(|name| *name == super::checkpoint::NAME);
-    let segments = names.iter().filter(|name| id_of(name).is_some());
-    index.chain(segments).try_for_each(|name| files.remove(&folder.join(name)))
+    remove_if_there(files, &folder.join(super::checkpoint::NAME))?;
+    files.sync_folder(folder)?;
+    let mut ids: Vec<u64> = files.list(folder)?.iter().filter_map(|name| id_of(name)).collect();
+    ids.sort_unstable();
+    ids.iter().try_for_each(|id| files.remove(&folder.join(file_name(*id))))?;
+    files.sync_folder(folder)
 }
 
 /// Which of several disks has a key: the place of one of `disks`, each a member and its weight.
@@ -111,38 +242,4 @@ fn mix(word: u64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Spread as hashes are.
-    fn key(number: u64) -> u128 {
-        u128::from(mix(number)) << 64 | u128::from(mix(number ^ 0x5555))
-    }
-
-    const DISKS: [(u64, u64); 3] = [(11, 100), (22, 200), (33, 700)];
-
-    #[test]
-    fn keys_are_spread_by_weight() {
-        let mut counts = [0; 3];
-        (0..100_000).for_each(|number| counts[place_of(key(number), DISKS.into_iter())] += 1);
-        for (count, (_, weight)) in counts.into_iter().zip(DISKS) {
-            let expected = weight as i64 * 100;
-            assert!((count - expected).abs() < 600, "{count} of {expected}");
-        }
-    }
-
-    #[test]
-    fn a_disk_that_comes_or_goes_moves_its_own_share_only() {
-        let without = |gone: usize| {
-            DISKS.into_iter().enumerate().filter(move |(place, _)| *place != gone).map(|(_, disk)| disk)
-        };
-        for number in 0..10_000 {
-            let before = DISKS[place_of(key(number), DISKS.into_iter())];
-            for (gone, disk) in DISKS.into_iter().enumerate() {
-                let after = without(gone).nth(place_of(key(number), without(gone)));
-                assert!(disk == before || after == Some(before), "{number} without {gone}");
-            }
-        }
-        assert_eq!(place_of(key(1), std::iter::empty()), 0);
-    }
-}
+mod tests;

@@ -1,10 +1,16 @@
-//! The disk tier against an oracle: restarts, crashes, damage, full disks.
+//! The disk tier against an oracle: restarts, crashes, damage; and in `failing`, full disks.
+
+mod failing;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
+use super::extent::Wanted;
+use super::faulty::{Faulty, Operation};
 use super::files::{File, SystemFiles};
+use super::purges::PurgeScope;
 use super::record::Kind;
+use super::segment::{Entry, seal};
 use super::*;
 
 const SMALL: DiskSettings = DiskSettings { size: 1 << 20, segment_size: 1 << 20 };
@@ -210,110 +216,6 @@ fn a_full_disk_takes_what_is_asked_for_twice() {
     assert!(disk.admits(key(gone), octets));
 }
 
-/// Files that can't be written from some operation on.
-#[derive(Debug)]
-struct Full {
-    left: Arc<AtomicI64>,
-}
-
-#[derive(Debug)]
-struct FullFile {
-    file: Arc<dyn File>,
-    left: Arc<AtomicI64>,
-}
-
-fn spend(left: &AtomicI64) -> io::Result<()> {
-    let is_left = left.fetch_sub(1, Ordering::SeqCst) > 0;
-    if is_left { Ok(()) } else { Err(rustix::io::Errno::NOSPC.into()) }
-}
-
-impl Files for Full {
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        SystemFiles.create_folder(path)
-    }
-    fn lock(&self, path: &Path, text: &str) -> io::Result<Box<dyn Lock>> {
-        SystemFiles.lock(path, text)
-    }
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        spend(&self.left)?;
-        Ok(Arc::new(FullFile { file: SystemFiles.create(path)?, left: self.left.clone() }))
-    }
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        SystemFiles.open(path)
-    }
-    fn open_to_write(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        SystemFiles.open_to_write(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        spend(&self.left)?;
-        SystemFiles.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        SystemFiles.remove(path)
-    }
-    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        SystemFiles.list(folder)
-    }
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        SystemFiles.sync_folder(folder)
-    }
-}
-
-impl File for FullFile {
-    fn length(&self) -> io::Result<u64> {
-        self.file.length()
-    }
-    fn write_all_at(&self, octets: &[u8], at: u64) -> io::Result<()> {
-        // What a full disk does: a part is written.
-        spend(&self.left).inspect_err(|_full| {
-            let part = octets.get(..octets.len() / 2).unwrap_or_default();
-            assert!(self.file.write_all_at(part, at).is_ok());
-        })?;
-        self.file.write_all_at(octets, at)
-    }
-    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
-        self.file.read_at(into, at)
-    }
-    fn sync(&self) -> io::Result<()> {
-        spend(&self.left)?;
-        self.file.sync()
-    }
-    fn set_length(&self, length: u64) -> io::Result<()> {
-        self.file.set_length(length)
-    }
-}
-
-#[test]
-fn a_disk_that_fails_at_any_operation_is_read_only_and_right() {
-    let settings = DiskSettings { size: 64 << 10, segment_size: 16 << 10 };
-    for operations in 0..60 {
-        let folder = Folder::new();
-        let files = Full { left: Arc::new(AtomicI64::new(operations)) };
-        let Ok(disk) = Disk::open(&folder.0, settings, Arc::new(files), Clock::system(), [1, 2]) else {
-            continue;
-        };
-        let mut written: HashMap<u64, u64> = HashMap::new();
-        for step in 0..100 {
-            let number = step % 30;
-            if write(&disk, record(key(number), step, 1000)) {
-                written.insert(number, step);
-            }
-        }
-        assert!(disk.usage().read_only.is_some(), "after {operations} operations");
-        for (number, generation) in &written {
-            let read = disk.read(key(*number)).map(|read| generation_of(&read));
-            assert!(read.is_none_or(|read| read == *generation));
-        }
-        drop(disk);
-        let disk = folder.open(settings);
-        for (number, generation) in &written {
-            let read = disk.read(key(*number)).map(|read| generation_of(&read));
-            // The record that failed may have been written whole all the same.
-            assert!(read.is_none_or(|read| read >= *generation), "after {operations} operations");
-        }
-    }
-}
-
 /// Copies a folder as a crash leaves it, with its saved index or without.
 #[expect(clippy::disallowed_methods, reason = "the test's own folders")]
 fn copy(folder: &Folder, with_index: bool) -> Folder {
@@ -434,6 +336,60 @@ fn scrubbing_finds_what_nobody_has_asked_for() {
 }
 
 #[test]
+fn scrubbing_leaves_the_page_cache_as_it_was() {
+    let settings = DiskSettings { size: 1 << 20, segment_size: 64 << 10 };
+    // Past the cache where the file system can do that, and as everybody reads where it can't.
+    let kinds: [Arc<dyn Files>; 2] = [Arc::new(SystemFiles), Faulty::files(|_operation, _path| Ok(()))];
+    for (number, files) in kinds.into_iter().enumerate() {
+        let folder = Folder::new();
+        let disk = Disk::open(&folder.0, settings, files, Clock::system(), [1, 2]).expect("a usable folder");
+        for number in 0..200 {
+            assert!(write(&disk, record(key(number), 1, 900 + number as usize * 10)));
+        }
+        let full = folder.segments();
+        let full: Vec<_> =
+            full.iter().rev().skip(1).map(|path| (path, SystemFiles.open(path).expect("a file"))).collect();
+        for (_path, file) in &full {
+            file.forget(0, file.length().expect("a length"));
+        }
+        disk.scrub();
+        assert_eq!((disk.usage().scrub.passes, disk.usage().damaged), (1, 0));
+        assert!(disk.usage().scrub.read_bytes > 200 * 1000);
+        // One look at each: it may have the kernel read what is behind.
+        let in_memory =
+            || full.iter().filter(|(_, file)| file.read_at_once(&mut [0], 20_000).is_ok()).count();
+        if number == 0 && SystemFiles.open_past_cache(full[0].0).is_ok() {
+            assert_eq!(in_memory(), 0);
+        }
+    }
+}
+
+#[test]
+fn what_is_read_past_the_cache_is_what_the_file_has() {
+    let folder = Folder::new();
+    SystemFiles.create_folder(&folder.0).expect("a temporary folder");
+    let path = folder.0.join("file");
+    let file = SystemFiles.create(&path).expect("a file");
+    let octets: Vec<u8> = (0..2_700_001u64).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
+    file.write_all_at(&octets, 0).expect("writable");
+    // Not every file system can do it.
+    let Ok(direct) = SystemFiles.open_past_cache(&path) else { return };
+    assert_eq!(direct.length().expect("a length"), octets.len() as u64);
+    let end = octets.len();
+    let places =
+        [(0, 64), (1, 5000), (4095, 2), (1 << 20, 1), ((1 << 20) - 1, 2), (5, 2 << 20), (0, end + 9)];
+    for (at, count) in places.into_iter().chain([(end - 3, 9), (end, 1), (end + 5000, 1), (100, 64)]) {
+        let mut into = vec![0; count];
+        let read = direct.read_at(&mut into, at as u64).expect("readable");
+        assert_eq!(
+            Some(&into[..read]),
+            octets.get(at.min(end)..(at + count).min(end).max(at.min(end))),
+            "{at}"
+        );
+    }
+}
+
+#[test]
 fn a_scrub_under_way_ends_when_the_disk_is_closed_and_harms_no_reclaim() {
     let folder = Folder::new();
     let disk = folder.open(DiskSettings { size: 128 << 10, segment_size: 16 << 10 });
@@ -449,4 +405,63 @@ fn a_scrub_under_way_ends_when_the_disk_is_closed_and_harms_no_reclaim() {
     assert!(usage.reclaimed_bytes > 1 << 20 && usage.damaged == 0, "{usage:?}");
     // A day is not waited for.
     disk.close();
+}
+
+#[test]
+fn no_more_is_read_than_a_record_can_have() {
+    let folder = Folder::new();
+    drop(folder.open(SMALL));
+    // One record, and its segment's list far behind it: between the two lies a hole.
+    let file = SystemFiles.create(&folder.0.join("seg-00000001")).expect("a file");
+    let mut octets = Vec::new();
+    record(key(1), 1, 500).encode(0, &mut octets).expect("small enough");
+    file.write_all_at(&octets, 0).expect("writable");
+    let entry = Entry { key: key(1), seq: 1, offset: 0, kind: Kind::Object };
+    seal(&*file, &[entry], 3 << 30).expect("writable");
+    let longest = Arc::new(AtomicU64::new(0));
+    let seen = longest.clone();
+    let files = Faulty::files(move |operation, _path| {
+        if let Operation::Read(octets) = operation {
+            seen.fetch_max(octets as u64, Ordering::SeqCst);
+        }
+        Ok(())
+    });
+    let disk = Disk::open(&folder.0, SMALL, files, Clock::system(), [1, 2]).expect("a usable folder");
+    assert_eq!(disk.read(key(1)).map(|read| generation_of(&read)), Some(1));
+    assert!(longest.load(Ordering::SeqCst) < 2 << 20, "{longest:?}");
+}
+
+#[test]
+fn an_extent_is_of_the_very_record_that_is_wanted() {
+    let folder = Folder::new();
+    let disk = folder.open(SMALL);
+    let body = 70_000;
+    let chunk = |key| Record { kind: Kind::Chunk, part: 2, ..record(key, 5, body) };
+    let right = |key| Wanted {
+        key,
+        kind: Kind::Chunk,
+        generation: 5,
+        part: 2,
+        head_length: 40,
+        body_length: body as u32,
+    };
+    type Change = fn(&mut Wanted);
+    let cases: [(&str, Change); 6] = [
+        ("the one", |_wanted| {}),
+        ("another generation", |wanted| wanted.generation = 4),
+        ("another number", |wanted| wanted.part = 1),
+        ("another kind", |wanted| wanted.kind = Kind::Object),
+        ("a shorter head", |wanted| wanted.head_length = 16),
+        ("a longer body", |wanted| wanted.body_length += 1),
+    ];
+    for (number, (what, change)) in (0..).zip(cases) {
+        assert!(write(&disk, chunk(key(number))));
+        let mut wanted = right(key(number));
+        change(&mut wanted);
+        let extent = disk.extent(wanted, (10, 70_000)).expect("there is a record of the key");
+        let is_it = wanted == right(key(number));
+        assert!(is_it || !extent.as_checked().is_ready(), "{what}");
+        assert_eq!(extent.check(), is_it, "{what}");
+        assert_eq!(disk.extent(right(key(number)), (0, 1)).is_some(), is_it, "{what}: it is forgotten");
+    }
 }

@@ -56,7 +56,7 @@ pub fn verify(
         None => return Err(VerifyError::NoStore(folder.to_owned())),
         Some(Err(InvalidSuperblock::Damaged)) => verified.tell("superblock: it is damaged".to_owned()),
         Some(Err(version)) => return Err(VerifyError::Format(folder.to_owned(), version)),
-        Some(Ok(_superblock)) => {}
+        Some(Ok((_superblock, _right))) => {}
     }
     let _lock = files.lock(&folder.join("lock"), "verify").map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => VerifyError::InUse(folder.to_owned()),

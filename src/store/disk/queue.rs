@@ -1,0 +1,336 @@
+//! What waits to be written to a disk, who waits for it, and what becomes of it when the disk can't
+//! be written to.
+//!
+//! Invariant: records are written in the order in which they were queued. A removal is never
+//! refused before the end: one that can't be written is kept in mind, to be the first when the disk
+//! is online again, and the folder loses the right to its content until then. So what a restart
+//! finds has either the removal or nothing.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+
+use super::purges::PurgeScope;
+use super::record::{self, Kind, Record};
+use super::segment::id_of;
+use super::superblock::{Superblock, remove_if_there};
+use super::{Disk, Inner, Refused, appender};
+
+/// Octets that may wait to be written; more are refused. Arbitrary: some of the largest records.
+const QUEUE_MAX: u64 = 4 << 20;
+/// Removals that a disk which can't be written to keeps in mind; arbitrary. After more of them
+/// all that it holds counts as removed when it can be written to again.
+const UNWRITTEN_MAX: usize = 16_384;
+
+/// A record that waits to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Queued {
+    number: u64,
+    is_removal: bool,
+}
+
+/// Called when a record was written, or could not be; true says that it is there to be read.
+pub struct Done(pub Box<dyn FnOnce(bool) + Send>);
+
+impl std::fmt::Debug for Done {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Done")
+    }
+}
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub records: Vec<Record>,
+    pub octets: u64,
+    /// Keys that are waiting or being written, and how often.
+    pub keys: HashMap<u128, u32>,
+    /// Those of them that are to be removed, and how often: nothing is read of them.
+    pub removing: HashMap<u128, u32>,
+    /// Records queued and records done so far: tells a waiting one when it is through.
+    pub queued: u64,
+    pub finished: u64,
+    /// Whom to tell when so many are done.
+    pub waiting: Vec<(u64, Done)>,
+    /// Why nothing is written any more.
+    pub read_only: Option<String>,
+    /// Removals that could not be written.
+    pub unwritten: Removals,
+    pub withdrawal: Withdrawal,
+    /// The thread that has failed to write is to end, for another one to begin.
+    pub resumes: bool,
+    pub stops: bool,
+}
+
+/// Removals that may have to be written again. After too many of them it is one of everything.
+#[derive(Debug, Default)]
+pub(super) struct Removals(Vec<Record>);
+
+/// What has become of the folder's right to its content since a removal could not be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Withdrawal {
+    /// Nothing: each removal is in the log.
+    #[default]
+    NotNeeded,
+    Done,
+    /// The disk does not permit that either.
+    Failed,
+}
+
+impl Disk {
+    /// Queues a record. Removals are never refused for want of room: they are small, and what
+    /// they remove must not come back.
+    pub fn append(&self, record: Record) -> Result<Queued, Refused> {
+        self.inner.enqueue(record)
+    }
+
+    /// Queues a chunk of content, and has `done` called, on the thread that writes, when it is
+    /// through. Whoever brings chunks bounds how many wait: none is refused for want of room.
+    pub fn append_chunk(&self, record: Record, done: Done) -> Result<(), Refused> {
+        let queued = self.inner.enqueue(record)?;
+        let mut queue = self.inner.lock_queue();
+        let is_through = queue.finished >= queued.number || queue.read_only.is_some();
+        if is_through {
+            let is_written = queue.finished >= queued.number;
+            drop(queue);
+            (done.0)(is_written);
+        } else {
+            queue.waiting.push((queued.number, done));
+        }
+        Ok(())
+    }
+
+    /// Waits until what was queued is written, so that a crash of this process doesn't undo it; of a
+    /// removal that can't be written, until a restart finds nothing. False: neither can be done.
+    pub fn wait(&self, queued: Queued) -> bool {
+        let mut queue = self.inner.lock_queue();
+        loop {
+            if queue.finished >= queued.number {
+                return true;
+            }
+            match queue.withdrawal {
+                _ if queue.read_only.is_none() => {}
+                _ if !queued.is_removal => return false,
+                Withdrawal::Done => return true,
+                Withdrawal::Failed => return false,
+                Withdrawal::NotNeeded => {}
+            }
+            queue = self.inner.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Whether nothing can be written any more.
+    pub fn is_read_only(&self) -> bool {
+        self.inner.lock_queue().read_only.is_some()
+    }
+
+    /// Lets a disk that could not be written to be written to again, if a file can be made there
+    /// now. Removals that could not be written down are written first. Whether it was needed.
+    pub fn online(&self) -> io::Result<bool> {
+        let mut appender = self.appender.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.inner.lock_queue().read_only.is_none() {
+            return Ok(false);
+        }
+        let last = self.inner.try_writing()?;
+        self.inner.lock_queue().resumes = true;
+        self.inner.work.notify_all();
+        let _ended = appender.take().map(std::thread::JoinHandle::join);
+        let mut queue = self.inner.lock_queue();
+        queue.resumes = false;
+        // What was lost is nobody's to wait for any more.
+        queue.finished = queue.queued;
+        for record in queue.unwritten.take() {
+            queue.add(record);
+        }
+        queue.read_only = None;
+        drop(queue);
+        let started = self.inner.start_appender(last);
+        *appender = Some(started.inspect_err(|error| {
+            self.inner.give_up(error.to_string(), []);
+            // Nobody is there who would do it when it is needed.
+            self.inner.withdraw();
+        })?);
+        Ok(true)
+    }
+}
+
+impl Inner {
+    pub(super) fn lock_queue(&self) -> MutexGuard<'_, Queue> {
+        // No code panics between the halves of a change.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn enqueue(&self, record: Record) -> Result<Queued, Refused> {
+        let length = queued_octets(&record);
+        if record.head.len() > record::HEAD_MAX || record.body_length() > record::BODY_MAX {
+            return Err(Refused::TooLong);
+        }
+        let mut queue = self.lock_queue();
+        if queue.stops {
+            return Err(Refused::ReadOnly);
+        }
+        if queue.read_only.is_some() {
+            if !record.kind.is_removal() {
+                return Err(Refused::ReadOnly);
+            }
+            queue.unwritten.keep([record]);
+            queue.queued += 1;
+            let number = queue.queued;
+            drop(queue);
+            self.work.notify_all();
+            return Ok(Queued { number, is_removal: true });
+        }
+        if queue.octets + length > QUEUE_MAX && !record.kind.is_removal() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return Err(Refused::Queue);
+        }
+        let number = queue.add(record);
+        drop(queue);
+        self.work.notify_all();
+        Ok(number)
+    }
+
+    /// Notes that nothing can be written any more. The removals among what is lost are kept.
+    pub(super) fn give_up(&self, why: String, lost: impl IntoIterator<Item = Record>) {
+        let mut queue = self.lock_queue();
+        let later = std::mem::take(&mut queue.records);
+        for record in lost.into_iter().chain(later).filter(|record| record.kind.is_removal()) {
+            // Something in front of it may have been written, and is to be removed all the same.
+            if record.kind == Kind::Tombstone {
+                self.index.remove(record.key);
+            }
+            queue.unwritten.keep([record]);
+        }
+        queue.read_only = Some(why);
+        queue.keys.clear();
+        queue.removing.clear();
+        queue.octets = 0;
+    }
+
+    /// While nothing can be written: takes the folder's right to its content away as soon as there is
+    /// a removal that its log does not have. Ends when the disk is online again, or closed.
+    pub(super) fn stand_by(&self) {
+        let mut queue = self.lock_queue();
+        loop {
+            if !queue.unwritten.is_empty() && queue.withdrawal == Withdrawal::NotNeeded {
+                drop(queue);
+                self.withdraw();
+                queue = self.lock_queue();
+            }
+            if queue.stops || queue.resumes {
+                return;
+            }
+            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes the folder's right to its content away, and tells who waits for a removal.
+    pub(super) fn withdraw(&self) {
+        let own = {
+            let _superblock = self.superblock.lock().unwrap_or_else(PoisonError::into_inner);
+            Superblock::withdraw(&*self.files, &self.folder)
+        };
+        // Where this one can't be told, the others can: it stands in none of their lists then.
+        let withdrawn = own.or_else(|error| if self.is_disowned() { Ok(()) } else { Err(error) });
+        if let Err(error) = &withdrawn {
+            let folder = self.folder.display();
+            tracing::warn!("what is removed from {folder} may come back after a restart: {error}");
+        }
+        self.lock_queue().withdrawal = if withdrawn.is_ok() { Withdrawal::Done } else { Withdrawal::Failed };
+        self.done.notify_all();
+    }
+
+    /// Takes this folder out of the lists of all that it is open with. Whether there are others, and
+    /// each has done it.
+    fn is_disowned(&self) -> bool {
+        let companions = self.companions.get().map(Vec::as_slice).unwrap_or_default();
+        let disown = |other: &Weak<Inner>| other.upgrade().is_some_and(|other| other.disown(self.member));
+        !companions.is_empty() && companions.iter().filter(|other| !disown(other)).count() == 0
+    }
+
+    fn disown(&self, member: u64) -> bool {
+        let mut superblock = self.superblock.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that has no right itself would have it back with its superblock.
+        if self.lock_queue().withdrawal != Withdrawal::NotNeeded {
+            return false;
+        }
+        superblock.open_with.retain(|other| *other != member);
+        superblock.store(&*self.files, &self.folder).is_ok()
+    }
+
+    /// Gives the folder its right back, when each removal is in its log.
+    pub(super) fn restore(&self) -> io::Result<()> {
+        let superblock = self.superblock.lock().unwrap_or_else(PoisonError::into_inner);
+        // From here on it may be there already.
+        self.lock_queue().withdrawal = Withdrawal::NotNeeded;
+        superblock.store(&*self.files, &self.folder)
+    }
+
+    /// Starts the thread that writes; `last` is the newest segment there is.
+    pub(super) fn start_appender(self: &Arc<Inner>, last: u64) -> io::Result<std::thread::JoinHandle<()>> {
+        let inner = self.clone();
+        let thread = std::thread::Builder::new().name("larder-disk".to_owned());
+        thread.spawn(move || appender::run(&inner, last))
+    }
+
+    /// Writes a small file and removes it; gives the number of the newest segment, which may be
+    /// one that could not be used.
+    fn try_writing(&self) -> io::Result<u64> {
+        let path = self.folder.join("trial");
+        remove_if_there(&*self.files, &path)?;
+        let file = self.files.create(&path)?;
+        let written = file.write_all_at(&[0; 4096], 0).and_then(|()| file.sync());
+        self.files.remove(&path)?;
+        written?;
+        let names = self.files.list(&self.folder)?;
+        Ok(names.iter().filter_map(|name| id_of(name)).max().unwrap_or(0))
+    }
+}
+
+impl Queue {
+    pub fn add(&mut self, record: Record) -> Queued {
+        self.octets += queued_octets(&record);
+        *self.keys.entry(record.key).or_default() += 1;
+        if record.kind == Kind::Tombstone {
+            *self.removing.entry(record.key).or_default() += 1;
+        }
+        let is_removal = record.kind.is_removal();
+        self.records.push(record);
+        self.queued += 1;
+        Queued { number: self.queued, is_removal }
+    }
+}
+
+impl Removals {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, and leaves none.
+    pub fn take(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.0)
+    }
+
+    /// Adds those of the records that are removals.
+    pub fn keep(&mut self, records: impl IntoIterator<Item = Record>) {
+        for record in records.into_iter().filter(|record| record.kind.is_removal()) {
+            let is_full = self.0.len() >= UNWRITTEN_MAX;
+            match self.0.last_mut().filter(|_| is_full) {
+                Some(last) => *last = purge_of_all(record.seq.max(last.seq)),
+                None => self.0.push(record),
+            }
+        }
+    }
+}
+
+/// What a record counts for in the queue, in octets: chunks are bounded by who brings them.
+pub(super) fn queued_octets(record: &Record) -> u64 {
+    if record.kind == Kind::Chunk { 0 } else { record.stored_length(0) }
+}
+
+/// The record that says that all before `seq` is gone.
+fn purge_of_all(seq: u64) -> Record {
+    let head = PurgeScope::All.encode();
+    Record { key: 0, kind: Kind::Purge, seq, generation: seq, part: 0, first: 0, head, body: Vec::new() }
+}
