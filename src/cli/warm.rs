@@ -25,7 +25,7 @@ pub(super) fn warm(args: &WarmArgs) -> anyhow::Result<ExitCode> {
     let lines = read_lines(&args.file)?;
     ask_cache(&args.client, CacheRequest::Listening, |answer| {
         let CacheAnswer::Listening { addresses } = answer else { bail!("an answer to another question") };
-        let proxy = addresses.first().copied().map(reachable).context("it listens nowhere")?;
+        let proxy = addresses.first().copied().map(reachable).context("it listens nowhere without TLS")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let summary = runtime.block_on(fetch_all(proxy, lines, args.jobs.into()));
         print(&[format!(

@@ -48,6 +48,7 @@ pub(super) async fn establish(exchange: &mut Exchange<'_>) -> Result<(), Interru
         Version::Http10 => b"HTTP/1.0 200 Connection established\r\n\r\n",
     };
     exchange.write(head).await?;
+    exchange.client.writer.become_tunnel();
     exchange.record.sent(head.len() as u64);
     Ok(())
 }
@@ -67,12 +68,19 @@ pub(super) async fn relay(
         result = both_ways(client, origin, (&early_up, &early_down), &carrying) => result,
         () = silence(exchange.proxy, &carrying.up, &carrying.down) => Err(io::ErrorKind::TimedOut.into()),
     };
-    match ended {
-        Ok(()) => carrying.record.note("tunnel", "both sides have ended"),
-        Err(error) => carrying.record.note("tunnel", format_args!("ended: {error}")),
+    let Err(error) = ended else {
+        carrying.record.note("tunnel", "both sides have ended");
+        // The client may still have something to say: a reset could overtake the origin's last octets.
+        return Ok(Next::Close);
+    };
+    carrying.record.note("tunnel", format_args!("ended: {error}"));
+    // RFC 9113 §8.5: "a proxy MUST send a TCP segment with the RST bit set if it detects an error with
+    // the stream or the HTTP/2 connection."
+    if exchange.client.is_stream() {
+        let _best_effort = connection.reader.io().reset_at_end();
+        connection.writer.forget();
     }
-    // The client may still have something to say: a reset could overtake the origin's last octets.
-    Ok(Next::Close)
+    Ok(Next::Broken)
 }
 
 /// Carries both directions until each has ended. A side that takes no more may still have
