@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::record::Record;
 use super::{Exchange, Interrupted, Next, Proxy, splice};
-use crate::http::{Authority, ReadHalf, Version, WriteHalf};
+use crate::http::{Authority, ReadHalf, Source as _, Version, WriteHalf};
 use crate::origin::Connection;
 
 /// Octets in one direction after which splicing pays; a pipe costs three system calls.
@@ -169,12 +169,21 @@ async fn copy_some(from: &mut ReadHalf, to: &mut WriteHalf, carried: &Carried) -
     while carried.octets.get() < SPLICE_FROM || !may_splice {
         let length = from.read(&mut buffer).await.map_err(Broken::Read)?;
         if length == 0 {
-            return Ok(true);
+            return ends_as_a_tunnel(from).map(|()| true);
         }
         to.write_all(buffer.get(..length).unwrap_or_default()).await.map_err(|_gone| Broken::Write)?;
         carried.add(length);
     }
     Ok(false)
+}
+
+/// RFC 9113 §8.5: frames other than DATA "MUST NOT be sent on a connected stream and MUST be treated as
+/// a stream error" if they are; trailers are such ones.
+fn ends_as_a_tunnel(from: &mut ReadHalf) -> Result<(), Broken> {
+    match from.take_trailers() {
+        None => Ok(()),
+        Some(_) => Err(Broken::Read(io::ErrorKind::InvalidData.into())),
+    }
 }
 
 /// Ends when neither direction has carried anything for the whole idle time.

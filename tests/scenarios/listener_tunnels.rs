@@ -136,6 +136,18 @@ fn the_far_end_sees_that_a_stream_was_reset() {
 }
 
 #[test]
+fn a_tunnel_has_no_trailers() {
+    let world = world();
+    let (listener, address) = listener();
+    let mut client = world.http2_within_tls();
+    let (_, mut stream) = client.open(connect(&address.to_string())).expect("an answer");
+    let mut far = Wire::new(listener.accept().unwrap().0);
+    stream.end_with_trailers();
+    assert_eq!(far.until_close().end, End::Reset);
+    assert_eq!(stream.reset_reason(), Some(h2::Reason::CONNECT_ERROR));
+}
+
+#[test]
 fn streams_whose_far_ends_read_nothing_do_not_stop_the_others() {
     let world = world();
     let (listener, address) = listener();

@@ -254,6 +254,13 @@ impl Open<'_> {
         }
     }
 
+    /// Says that this was all, with a trailer field.
+    pub fn end_with_trailers(&mut self) {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x", http::HeaderValue::from_static("1"));
+        self.send.send_trailers(trailers).expect("an open stream");
+    }
+
     /// Resets the stream.
     pub fn reset(&mut self) {
         self.send.send_reset(h2::Reason::CANCEL);

@@ -6,6 +6,7 @@ authority's file, Chromium by the database of its user, into which `larder ca in
 
 import re
 
+import websocket
 from browser import title_of
 from checks_cache import READY, load_all
 from origin import PAGE_FILES
@@ -79,6 +80,16 @@ def browser(world):
         expect(title == READY, f"title {title!r}")
         wait_until("a CONNECT of version 2.0 in larder's access log",
                    lambda: len(larder.logged("CONNECT", "2.0")) > mark, LOGGED_S_MAX)
+    with world.report.check("chromium: websocket echo in a tunnel on a stream of HTTP/2"), \
+            websocket.EchoServer() as server:
+        url = world.origin.url("chromium-h2", f"socket.html?port={server.port}")
+        title = title_of(world.browser.document(url, **proxy))
+        expect(title == "echo right", f"title {title!r}")
+        expect(server.echoed == 2, f"the server saw {server.echoed} messages")
+        # A tunnel is logged when it ends.
+        wait_until("its CONNECT of version 2.0 in larder's access log",
+                   lambda: any(str(server.port) in line["url"] for line in larder.logged("CONNECT", "2.0")),
+                   LOGGED_S_MAX)
 
 
 def lines_of_page(larder, mark):

@@ -6,7 +6,7 @@ Only what the command line promises is used here; nothing looks into the cache f
 import json
 import re
 
-from processes import Server, free_port, run_bounded
+from processes import Server, free_port, run_bounded, wait_until
 
 # A drain may take 30 s by contract; what takes longer than this has not ended by itself.
 STOP_S_MAX = 35
@@ -94,3 +94,5 @@ class Larder:
              "--cache-dir", str(self.cache), "--memory", "256MiB", "--config", str(self.configuration),
              "--access-log", str(self.access_log), "--log-format", "json"],
             [self.port, self.https_port])
+        # The ports take connections a moment before the first start has made it.
+        wait_until("larder making its authority", self.authority.exists)
