@@ -210,6 +210,21 @@ fn a_handshake_may_come_octet_by_octet_and_not_without_end() {
 }
 
 #[test]
+fn a_connection_beyond_the_limit_is_closed_before_its_handshake() {
+    let world = World::with(|setup| {
+        setup.listen_within_tls();
+        setup.server.connections_max = 1;
+    });
+    let mut first = world.client_within_tls();
+    first.settle();
+    assert!(Client::connect(world.proxy_within_tls()).is_closed());
+    first.settle();
+    drop(first);
+    crate::support::eventually("its place is free", || world.server().connections() == 0);
+    world.client_within_tls().settle();
+}
+
+#[test]
 fn a_draining_proxy_lets_streams_finish() {
     let (world, origin) = secure();
     let gate = Gate::new();
