@@ -4,7 +4,8 @@
 
 use std::net::SocketAddr;
 
-use crate::http::Host;
+use crate::http::{Host, Scheme};
+use crate::server::Listen;
 
 /// What [`script`] is.
 pub(super) const CONTENT_TYPE: &str = "application/x-ns-proxy-autoconfig";
@@ -13,7 +14,12 @@ pub(super) const CONTENT_TYPE: &str = "application/x-ns-proxy-autoconfig";
 /// is the host that the script was asked for under: a client that reached that host can reach a
 /// listener on all addresses there, too. It is an address or `localhost`, so that no name from
 /// outside is ever written into the script.
-pub(super) fn script(listener: SocketAddr, asked: &Host) -> String {
+pub(super) fn script(listener: Listen, asked: &Host) -> String {
+    let Listen { scheme, address: listener } = listener;
+    let way = match scheme {
+        Scheme::Http => "PROXY",
+        Scheme::Https => "HTTPS",
+    };
     let proxy = match asked.ip() {
         _ if !listener.ip().is_unspecified() => listener.to_string(),
         Some(ip) => SocketAddr::new(ip, listener.port()).to_string(),
@@ -23,7 +29,7 @@ pub(super) fn script(listener: SocketAddr, asked: &Host) -> String {
         r#"function FindProxyForURL(url, host) {{
   var own = isPlainHostName(host) || dnsDomainIs(host, ".localhost") ||
     /^127\.\d+\.\d+\.\d+$/.test(host) || host === "::1" || host === "[::1]";
-  return own ? "DIRECT" : "PROXY {proxy}";
+  return own ? "DIRECT" : "{way} {proxy}";
 }}
 "#
     )
@@ -45,8 +51,11 @@ mod tests {
         ];
         for (listener, asked, expected) in cases {
             let asked = Host::parse_text(asked).expect("a host");
-            let script = script(listener.parse().expect("an address"), &asked);
+            let address = listener.parse().expect("an address");
+            let script = super::script(Listen::http(address), &asked);
             assert!(script.contains(&format!("\"{expected}\"")), "{listener} {asked:?}: {script}");
+            let within_tls = super::script(Listen::https(address), &asked);
+            assert_eq!(within_tls, script.replace("PROXY", "HTTPS"));
         }
     }
 }

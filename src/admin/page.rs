@@ -3,16 +3,15 @@
 //! Everything on it is a number, an address or a folder of Larder's own: nothing that a client or an
 //! origin has sent is ever shown here. Names of folders, and what the system says of them, are escaped.
 
-use std::net::SocketAddr;
-
 use super::numbers::{Grouped, Size, Uptime};
 use super::status::{Reading, VERSION};
 use crate::proxy::escape;
+use crate::server::Listen;
 
 const STYLE: &str = include_str!("page.css");
 
 /// The page.
-pub(super) fn html(reading: &Reading, listening: &[SocketAddr]) -> String {
+pub(super) fn html(reading: &Reading, listening: &[Listen]) -> String {
     let listening: Vec<_> = listening.iter().map(ToString::to_string).collect();
     let (class, state) =
         if reading.is_draining { ("state draining", "stopping") } else { ("state", "serving") };

@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use super::status::Status;
 use super::{metrics, pac, page};
-use crate::http::{Authority, Host};
+use crate::http::{Authority, Host, Scheme};
 
 /// On every response, whatever it is.
 const FIELDS: [(HeaderName, &str); 3] = [
@@ -65,7 +65,10 @@ async fn numbers(State(status): State<Arc<Status>>) -> Response {
 }
 
 async fn script(State(status): State<Arc<Status>>, Extension(asked): Extension<Asked>) -> Response {
-    match status.listening().first() {
+    // One without TLS asks nothing of its clients.
+    let listening = status.listening();
+    let plain = listening.iter().find(|listener| listener.scheme == Scheme::Http);
+    match plain.or(listening.first()) {
         Some(listener) => typed(pac::CONTENT_TYPE, pac::script(*listener, &asked.0)),
         None => StatusCode::NOT_FOUND.into_response(),
     }

@@ -3,7 +3,6 @@
 //! Invariant: a reading changes nothing and waits for nothing but short locks. Its numbers are
 //! read one after the other while requests go on, so that they need not add up to the last one.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -11,6 +10,7 @@ use crate::caching::RuleName;
 use crate::http::Timestamp;
 use crate::log::LogCounters;
 use crate::proxy::Shared;
+use crate::server::Listen;
 use crate::store::Usage;
 use crate::store::disk::set::LeftOut;
 use crate::store::disk::{Disk, DiskUsage};
@@ -21,7 +21,7 @@ pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The running Larder, as the admin pages see it.
 pub struct Status {
     shared: Arc<Shared>,
-    listening: Vec<SocketAddr>,
+    listening: Vec<Listen>,
     memory_bytes_max: u64,
     connections: Box<dyn Fn() -> usize + Send + Sync>,
     started: Timestamp,
@@ -61,7 +61,7 @@ impl Status {
     /// those that are open, and `memory_bytes_max` is what the store may take.
     pub fn new(
         shared: Arc<Shared>,
-        listening: Vec<SocketAddr>,
+        listening: Vec<Listen>,
         memory_bytes_max: u64,
         connections: impl Fn() -> usize + Send + Sync + 'static,
     ) -> Status {
@@ -80,7 +80,7 @@ impl Status {
     }
 
     /// Where clients of the proxy connect.
-    pub(super) fn listening(&self) -> &[SocketAddr] {
+    pub(super) fn listening(&self) -> &[Listen] {
         &self.listening
     }
 

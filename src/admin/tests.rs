@@ -14,6 +14,7 @@ use crate::http::Timestamp;
 use crate::log::{AccessLog, Format, LogSettings, Target};
 use crate::policy::{Config, Policy};
 use crate::proxy::{Limits, Parts, Shared};
+use crate::server::Listen;
 use crate::store::{Store, StoreSettings};
 
 const ON_ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -38,6 +39,7 @@ fn shared_with(store: Store) -> Arc<Shared> {
         own: Vec::new(),
         origin_tls: None,
         intercept: None,
+        listener_tls: None,
     }))
 }
 
@@ -45,7 +47,7 @@ fn shared_with(store: Store) -> Arc<Shared> {
 async fn serving<T>(proxy: &str, story: impl AsyncFnOnce(SocketAddr, Arc<Shared>, Arc<Status>) -> T) -> T {
     let local = tokio::task::LocalSet::new();
     let shared = shared();
-    let proxy = proxy.parse().expect("an address");
+    let proxy = Listen::http(proxy.parse().expect("an address"));
     let status = Arc::new(Status::new(shared.clone(), vec![proxy], 1 << 20, || 3));
     let listener = bind_admin(ON_ANY_PORT).expect("a free port");
     let address = listener.address();

@@ -1,7 +1,6 @@
 //! The arguments, their environment variables and their help.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -11,6 +10,7 @@ use crate::config::{
     load_without_lists, parse_listen, parse_size,
 };
 use crate::policy::Pattern;
+use crate::server::Listen;
 
 use super::environment::EnvFormat;
 use super::trust::StoreKind;
@@ -20,6 +20,7 @@ Examples:
   larder                                    listen on 127.0.0.1:3128, with no configuration at all
   larder --listen 8080 --access-log -       another port, and each request on the standard output
   larder --listen 192.168.1.5:3128          serve a private network
+  larder --listen https://127.0.0.1:3130    clients connect within TLS, and speak HTTP/2
   larder --config /etc/larder/larder.toml   with a configuration file
   larder block ads.example '*.tracker.example' 203.0.113.0/24
   curl -x http://127.0.0.1:3128 http://example.com/";
@@ -298,10 +299,10 @@ pub struct VerifyArgs {
 /// How to serve. What is left out here comes from the environment, then the configuration file.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ServeArgs {
-    /// Where clients connect; repeat it for more. A port alone is one of 127.0.0.1 [default: 127.0.0.1:3128]
-    #[arg(long, env = "LARDER_LISTEN", hide_env_values = true, value_name = "ADDR[:PORT]|PORT")]
+    /// Where clients connect, within TLS behind https://; repeat it for more. A port alone is one of 127.0.0.1 [default: 127.0.0.1:3128]
+    #[arg(long, env = "LARDER_LISTEN", hide_env_values = true, value_name = "[https://]ADDR[:PORT]|PORT")]
     #[arg(value_delimiter = ',', value_parser = parse_listen)]
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
     /// Where the admin pages and metrics are served, or "off" [default: 127.0.0.1:3129]
     #[arg(long, env = "LARDER_ADMIN", hide_env_values = true, value_name = "ADDR:PORT|off")]
     pub admin: Option<Admin>,

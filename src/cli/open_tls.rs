@@ -3,21 +3,25 @@
 //! Without roots nothing of an origin can be verified: `https` URIs are then not fetched, and
 //! interception is no start.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use tracing::{info, warn};
+use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::config::{BlockPage, Settings};
+use crate::http::{Host, Scheme};
 use crate::policy::HostSet;
 use crate::proxy::{BlockedHost, Exceptions, Interception};
-use crate::tls::{Authority, Leaves, OriginTls, OwnRoots, Roots, Verification};
+use crate::tls::{Authority, Leaves, ListenerTls, OriginTls, OwnRoots, Roots, Verification};
 
 /// Both sides of TLS, as far as the settings ask for them.
 pub(super) struct Tls {
     pub(super) origins: Option<Arc<OriginTls>>,
     pub(super) intercept: Option<Interception>,
+    pub(super) listener: Option<ListenerTls>,
 }
 
 /// Opens the authority, if there is one or there shall be one, and reads the roots.
@@ -25,7 +29,9 @@ pub(super) fn open_tls(settings: &Settings, clock: &Clock) -> anyhow::Result<Tls
     let folder = &settings.ca_dir;
     let of_folder = || format!("the authority in {} can't be used", folder.display());
     let intercept = &settings.intercept;
-    let authority = if intercept.enabled {
+    let has_listener = settings.server.listen.iter().any(|listen| listen.scheme == Scheme::Https);
+    let signs_for_listener = has_listener && settings.tls.certificate.is_none();
+    let authority = if intercept.enabled || signs_for_listener {
         Some(Authority::open(folder, &intercept.name_constraints, clock).with_context(of_folder)?)
     } else {
         // It may be among the roots of this machine, and no origin may lead to it.
@@ -46,11 +52,45 @@ pub(super) fn open_tls(settings: &Settings, clock: &Clock) -> anyhow::Result<Tls
             None
         }
     };
+    let authority = authority.map(Arc::new);
+    let listener = match &authority {
+        Some(authority) if signs_for_listener => Some(own_listener(authority, clock)?),
+        _ if has_listener => configured_listener(settings, clock)?,
+        _ => None,
+    };
     let intercept = match authority {
         Some(authority) if intercept.enabled => Some(interception(settings, authority, clock)?),
         _ => None,
     };
-    Ok(Tls { origins, intercept })
+    Ok(Tls { origins, intercept, listener })
+}
+
+/// What the authority signs for: the names under which clients of this machine, or of its network,
+/// know it. Addresses are signed for as they are reached.
+fn own_listener(authority: &Arc<Authority>, clock: &Clock) -> anyhow::Result<ListenerTls> {
+    info!(
+        "clients of https:// listeners need {} in {}",
+        authority.name(),
+        authority.certificate_path().display()
+    );
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    // What is no host's name can't be asked for.
+    let names = ["localhost", &machine].into_iter().filter_map(|name| Host::parse_text(name).ok());
+    Ok(ListenerTls::own(Leaves::new(Arc::clone(authority), clock.clone())?, names.collect()))
+}
+
+/// The certificate that the settings name for listeners, if they name one.
+#[expect(clippy::disallowed_methods, reason = "at the start and on a reload, two small files")]
+pub(super) fn configured_listener(settings: &Settings, clock: &Clock) -> anyhow::Result<Option<ListenerTls>> {
+    let (Some(certificate), Some(key)) = (&settings.tls.certificate, &settings.tls.key) else {
+        return Ok(None);
+    };
+    let of = |path: &Path| format!("the certificate or key in {} can't be used", path.display());
+    let chain = std::fs::read(certificate).with_context(|| of(certificate))?;
+    let secret = Zeroizing::new(std::fs::read(key).with_context(|| of(key))?);
+    let listener = ListenerTls::configured(&chain, &secret, clock.clone());
+    let listener = listener.with_context(|| format!("{} and {}", certificate.display(), key.display()))?;
+    Ok(Some(listener))
 }
 
 #[expect(clippy::disallowed_methods, reason = "at the start, before anybody is served")]
@@ -69,7 +109,11 @@ fn roots(settings: &Settings, own: &OwnRoots) -> anyhow::Result<Roots> {
     Ok(roots)
 }
 
-fn interception(settings: &Settings, authority: Authority, clock: &Clock) -> anyhow::Result<Interception> {
+fn interception(
+    settings: &Settings,
+    authority: Arc<Authority>,
+    clock: &Clock,
+) -> anyhow::Result<Interception> {
     let intercept = &settings.intercept;
     info!("HTTPS is looked into, with {} in {}", authority.name(), authority.certificate_path().display());
     let except = HostSet::build(&intercept.except)?;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::{info, warn};
 
 use super::args::ServeArgs;
+use super::open_tls::configured_listener;
 use super::serve::apply_live;
 use crate::admin::control::{ControlRequest, ControlResponse, Counts, RunningStatus};
 use crate::admin::{cache, explain};
@@ -22,7 +23,7 @@ pub(super) struct Running {
     settings: Settings,
     blocks: RuntimeBlocks,
     shared: Arc<Shared>,
-    /// Where clients connect.
+    /// Where clients connect that speak no TLS with the proxy.
     listening: Vec<SocketAddr>,
 }
 
@@ -118,6 +119,7 @@ impl Running {
         let settings = self.args.load().map_err(|error| not_reloaded(&error))?;
         let built = Policy::build(&settings.access, settings.lists.clone(), &self.blocks.patterns());
         let (policy, warnings) = built.map_err(|error| not_reloaded(&error))?;
+        self.show_certificate(&settings)?;
         for warning in warnings {
             warn!("{warning}");
         }
@@ -141,6 +143,17 @@ impl Running {
         Ok(message)
     }
 
+    /// Has listeners show the certificate that the settings name, as it is in its file now.
+    fn show_certificate(&mut self, settings: &Settings) -> Result<(), String> {
+        let Some(listener) = &self.shared.listener_tls else { return Ok(()) };
+        let configured = configured_listener(settings, &self.shared.clock);
+        if let Some(configured) = configured.map_err(|error| not_reloaded(&format_args!("{error:#}")))? {
+            listener.replace(configured);
+            self.settings.tls = settings.tls.clone();
+        }
+        Ok(())
+    }
+
     /// The tables that differ from what Larder was started with, and can't change while it runs.
     fn waiting(&self, new: &Settings) -> Vec<&'static str> {
         let old = &self.settings;
@@ -149,6 +162,7 @@ impl Running {
             ("[limits]", old.limits != new.limits),
             ("[cache]", with_live(&old.cache, &new.cache) != new.cache || old.cache_dir != new.cache_dir),
             ("[log]", old.log != new.log),
+            ("[tls]", old.tls != new.tls),
             ("[intercept]", old.intercept != new.intercept || old.ca_dir != new.ca_dir),
         ];
         changed.into_iter().filter_map(|(table, changed)| changed.then_some(table)).collect()
@@ -172,6 +186,6 @@ fn with_live(old: &CacheSettings, new: &CacheSettings) -> CacheSettings {
     CacheSettings { no_vary_search, offline, rules: new.rules.clone(), ..old.clone() }
 }
 
-fn not_reloaded(error: &dyn std::error::Error) -> String {
+fn not_reloaded(error: &dyn std::fmt::Display) -> String {
     format!("not reloaded, the old configuration stays in force: {error}")
 }

@@ -27,12 +27,12 @@ use crate::admin::{AdminListener, Status, bind_admin};
 use crate::caching::{CachePolicy, SetCookie, Targets};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
-use crate::http::{ChunkLimits, FIELDS_MAX, HeadLimits};
+use crate::http::{ChunkLimits, FIELDS_MAX, HeadLimits, Scheme};
 use crate::log::{AccessLog, Format, LogSettings, Target};
 use crate::origin::{OriginLimits, PoolLimits, Resolver};
 use crate::policy::{ListenerScope, Policy, RuntimeBlocks};
 use crate::proxy::{Limits, Parts, Shared};
-use crate::server::{Server, ServerLimits, bind, raise_descriptor_limit};
+use crate::server::{Listen, Server, ServerLimits, bind, raise_descriptor_limit};
 
 /// Serves until SIGTERM or SIGINT.
 pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
@@ -61,7 +61,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let descriptors = raise_descriptor_limit();
     let bound = bind(&settings.server.listen, workers(&settings))?;
     let admin = bind_admin_pages(&settings)?;
-    let own = own_addresses(bound.addresses(), admin.as_ref());
+    let own = own_addresses(bound.listening(), admin.as_ref());
     // Its one line says the cause already; the chain would say it again.
     let log = AccessLog::open(&log_settings(&settings)).map_err(|error| anyhow::anyhow!("{error}"))?;
     let instance = random::<1>()?[0] as u32;
@@ -78,6 +78,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         own,
         origin_tls: tls.origins,
         intercept: tls.intercept,
+        listener_tls: tls.listener,
     };
     let shared = Arc::new(Shared::new(parts));
     apply_live(&shared, &settings.cache);
@@ -90,7 +91,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         welcome(&server, admin.as_ref(), &settings);
         let status = Arc::new(status(&server, &shared, &settings));
         let admin = serve_admin_pages(admin, status.clone());
-        let listening = server.addresses().to_vec();
+        let listening = of_scheme(server.listening(), Scheme::Http);
         let running = Running::new(args.clone(), settings.clone(), blocks, shared.clone(), listening);
         let running = Rc::new(RefCell::new(running));
         let serving = serve_commands(control, running.clone());
@@ -168,8 +169,8 @@ async fn either(one: &mut Signal, other: &mut Signal) {
 /// Says where it listens and how to use it.
 fn welcome(server: &Server, admin: Option<&AdminListener>, settings: &Settings) {
     let mut out = io::stderr().lock();
-    let listening: Vec<_> = server.addresses().iter().map(ToString::to_string).collect();
-    let example = example_address(server.addresses());
+    let listening: Vec<_> = server.listening().iter().map(ToString::to_string).collect();
+    let addresses: Vec<_> = server.listening().iter().map(|listen| listen.address).collect();
     let pages =
         admin.map_or("off".to_owned(), |admin| format!("http://{}/", example_address(&[admin.address()])));
     let file = settings.file.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
@@ -177,17 +178,39 @@ fn welcome(server: &Server, admin: Option<&AdminListener>, settings: &Settings) 
         "Larder {} listens on {}\n\
          \x20 memory  {}    configuration  {file}    folder  {}\n\
          \x20 admin   {pages}\n\
-         \x20 try     curl -x http://{example} http://example.com/\n\
-         \x20 use     export http_proxy=http://{example} https_proxy=http://{example}\n{}{}",
+         {}{}{}",
         env!("CARGO_PKG_VERSION"),
         listening.join(", "),
         in_units(settings.cache.memory),
         settings.cache_dir.display(),
+        examples(server.listening(), settings),
         if settings.cache.offline { "  offline: no origin is asked\n" } else { "" },
-        admitted(server.addresses(), settings),
+        admitted(&addresses, settings),
     );
     // Where the standard error is closed there is nobody to welcome.
     let _unread = out.write_all(text.as_bytes());
+}
+
+/// What a person can begin with. A listener without TLS asks nothing of its clients.
+fn examples(listening: &[Listen], settings: &Settings) -> String {
+    let (plain, within_tls) = (of_scheme(listening, Scheme::Http), of_scheme(listening, Scheme::Https));
+    let (proxy, trusting) = match plain.is_empty() {
+        false => (format!("http://{}", example_address(&plain)), ""),
+        true => {
+            // What the operator's own certificate leads to is the operator's to know.
+            let is_own = settings.tls.certificate.is_none();
+            let trusting = if is_own { " --proxy-cacert \"$(larder ca path)\"" } else { "" };
+            (format!("https://{}", example_address(&within_tls)), trusting)
+        }
+    };
+    format!(
+        "\x20 try     curl -x {proxy}{trusting} http://example.com/\n\
+         \x20 use     export http_proxy={proxy} https_proxy={proxy}\n"
+    )
+}
+
+fn of_scheme(listening: &[Listen], scheme: Scheme) -> Vec<SocketAddr> {
+    listening.iter().filter(|listen| listen.scheme == scheme).map(|listen| listen.address).collect()
 }
 
 /// An address that a client can be given: an unspecified one is none.
@@ -235,8 +258,8 @@ pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// The addresses that are never destinations: the proxy's and the admin pages'.
-fn own_addresses(listening: &[SocketAddr], admin: Option<&AdminListener>) -> Vec<SocketAddr> {
-    listening.iter().copied().chain(admin.map(AdminListener::address)).collect()
+fn own_addresses(listening: &[Listen], admin: Option<&AdminListener>) -> Vec<SocketAddr> {
+    listening.iter().map(|listen| listen.address).chain(admin.map(AdminListener::address)).collect()
 }
 
 fn bind_admin_pages(settings: &Settings) -> anyhow::Result<Option<AdminListener>> {
@@ -249,7 +272,7 @@ fn bind_admin_pages(settings: &Settings) -> anyhow::Result<Option<AdminListener>
 }
 
 fn status(server: &Server, shared: &Arc<Shared>, settings: &Settings) -> Status {
-    let listening = server.addresses().to_vec();
+    let listening = server.listening().to_vec();
     Status::new(shared.clone(), listening, settings.cache.memory, server.connection_count())
 }
 

@@ -1,7 +1,8 @@
 //! What two values of a configuration must be to each other, and the bounds of the plain
 //! numbers. Each finding names the key that is best changed.
 
-use crate::http::FIELDS_MAX;
+use crate::http::{FIELDS_MAX, Scheme};
+use crate::server::Listen;
 use crate::store::disk::superblock::MEMBERS_MAX;
 
 use super::DiskSize;
@@ -15,6 +16,13 @@ pub(super) struct Finding {
 }
 
 impl Config {
+    /// Whether this configuration is of no use without the authority.
+    pub(super) fn needs_authority(&self) -> bool {
+        let is_within_tls = |listen: &Listen| listen.scheme == Scheme::Https;
+        let signs_for_listeners = self.tls.certificate.is_none();
+        self.intercept.enabled || (signs_for_listeners && self.server.listen.iter().any(is_within_tls))
+    }
+
     /// The first thing that is wrong, in the order of the file's tables.
     pub(super) fn check(&self) -> Result<(), Finding> {
         self.check_server()?;
@@ -24,7 +32,11 @@ impl Config {
         if let Some(url) = self.intercept.except.iter().find(|pattern| pattern.is_url()) {
             return refuse("intercept.except", format!("{url}: a tunnel has a host and no URL"));
         }
-        Ok(())
+        match (&self.tls.certificate, &self.tls.key) {
+            (Some(_), None) => refuse("tls.certificate", "its key is missing: tls.key"),
+            (None, Some(_)) => refuse("tls.key", "its certificate is missing: tls.certificate"),
+            _ => Ok(()),
+        }
     }
 
     fn check_server(&self) -> Result<(), Finding> {
@@ -32,14 +44,15 @@ impl Config {
         if server.listen.is_empty() {
             return refuse("server.listen", "there is no address to listen on");
         }
-        for (index, address) in server.listen.iter().enumerate() {
-            if address.port() != 0 && server.listen.iter().skip(index + 1).any(|other| other == address) {
+        let listening: Vec<_> = server.listen.iter().map(|listen| listen.address).collect();
+        for (index, address) in listening.iter().enumerate() {
+            if address.port() != 0 && listening.iter().skip(index + 1).any(|other| other == address) {
                 return refuse("server.listen", format!("{address} stands there twice"));
             }
         }
         if let super::Admin::At(admin) = server.admin
             && admin.port() != 0
-            && server.listen.contains(&admin)
+            && listening.contains(&admin)
         {
             return refuse("server.admin", format!("{admin} is an address of [server] listen too"));
         }

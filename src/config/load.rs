@@ -6,13 +6,13 @@
 use std::env;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::check::Finding;
 use super::error::{ConfigError, Diagnosis};
 use super::settings::{Config, Settings};
 use super::{AccessLog, Admin, DiskSize, LogFormat, LogLevel};
+use crate::server::Listen;
 
 /// A larger configuration file is some other file.
 const FILE_SIZE_MAX: u64 = 4 << 20;
@@ -24,7 +24,7 @@ const LIST_SIZE_MAX: u64 = 256 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// Empty: not said.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
     pub admin: Option<Admin>,
     pub cache_dir: Option<PathBuf>,
     pub memory: Option<u64>,
@@ -167,8 +167,8 @@ fn load_file(
     let ca_dir = match (&config.intercept.ca_dir, folders.ca_dir()) {
         (Some(dir), _) => dir.clone(),
         (None, Ok(dir)) => dir,
-        // Who doesn't intercept needs none; beside the cache is as good as anywhere.
-        (None, Err(_)) if !config.intercept.enabled => cache_dir.join("ca"),
+        // Who needs none is not kept from starting; beside the cache is as good as anywhere.
+        (None, Err(_)) if !config.needs_authority() => cache_dir.join("ca"),
         (None, Err(error)) => return Err(error),
     };
     Ok((Settings::new(file, cache_dir, ca_dir, config), text))
@@ -202,6 +202,8 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     config.cache.dir = config.cache.dir.map(|dir| folder.join(dir));
     config.intercept.ca_dir = config.intercept.ca_dir.map(|dir| folder.join(dir));
     config.intercept.roots = config.intercept.roots.map(|bundle| folder.join(bundle));
+    config.tls.certificate = config.tls.certificate.map(|file| folder.join(file));
+    config.tls.key = config.tls.key.map(|file| folder.join(file));
     for disk in &mut config.cache.disks {
         disk.dir = folder.join(&disk.dir);
     }

@@ -19,7 +19,7 @@ pub use load::{Environment, Folders, Overrides, load, load_without_lists, parse}
 pub use rules::RULE_KEYS;
 pub use settings::{
     CacheSettings, Config, DiskFolder, InterceptSettings, KNOWN_KEYS, LimitSettings, LogSettings,
-    ServerSettings, Settings,
+    ServerSettings, Settings, TlsSettings,
 };
 pub use values::{
     AccessLog, Admin, DEFAULT_PORT, DiskSize, ValueError, parse_duration, parse_listen, parse_size,

@@ -4,7 +4,7 @@
 //! `docs/configuration.md` documents each key; a test compares the two.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::caching::Rule;
 use crate::http::Host;
 use crate::policy::{self, Pattern};
+use crate::server::Listen;
 use crate::tls::{NameConstraints, Pin};
 
 use super::intercept::{name_constraints, pins};
@@ -30,6 +31,7 @@ pub struct Config {
     pub log: LogSettings,
     pub access: policy::Config,
     pub intercept: InterceptSettings,
+    pub tls: TlsSettings,
 }
 
 /// The configuration as meant: the file, the environment and the command line in one.
@@ -47,6 +49,7 @@ pub struct Settings {
     pub log: LogSettings,
     pub access: policy::Config,
     pub intercept: InterceptSettings,
+    pub tls: TlsSettings,
     /// The names and texts of the list files.
     pub lists: Vec<(String, String)>,
 }
@@ -58,9 +61,9 @@ impl Settings {
         ca_dir: PathBuf,
         config: Config,
     ) -> Settings {
-        let Config { server, limits, cache, log, access, intercept } = config;
+        let Config { server, limits, cache, log, access, intercept, tls } = config;
         let lists = Vec::new();
-        Settings { file, cache_dir, ca_dir, server, limits, cache, log, access, intercept, lists }
+        Settings { file, cache_dir, ca_dir, server, limits, cache, log, access, intercept, tls, lists }
     }
 }
 
@@ -69,7 +72,7 @@ impl Settings {
 #[serde(default, deny_unknown_fields)]
 pub struct ServerSettings {
     #[serde(deserialize_with = "listen")]
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Listen>,
     pub admin: Admin,
     /// 0: one per core.
     pub workers: usize,
@@ -98,7 +101,7 @@ pub struct ServerSettings {
 impl Default for ServerSettings {
     fn default() -> ServerSettings {
         ServerSettings {
-            listen: vec![(Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()],
+            listen: vec![Listen::http((Ipv4Addr::LOCALHOST, DEFAULT_PORT).into())],
             admin: Admin::At((Ipv4Addr::LOCALHOST, DEFAULT_ADMIN_PORT).into()),
             workers: 0,
             connections_max: 16_384,
@@ -238,6 +241,15 @@ pub struct InterceptSettings {
     pub learn_exceptions: bool,
 }
 
+/// `[tls]`: what listeners with TLS show.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsSettings {
+    /// `None`: Larder's own authority signs what they show.
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+}
+
 /// Every key of the file, for suggestions and for the tests of its documentation.
 pub const KNOWN_KEYS: &[&str] = &[
     "server.listen",
@@ -287,4 +299,6 @@ pub const KNOWN_KEYS: &[&str] = &[
     "intercept.name_constraints",
     "intercept.block_page",
     "intercept.learn_exceptions",
+    "tls.certificate",
+    "tls.key",
 ];

@@ -11,6 +11,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use crate::caching::DELTA_SECONDS_MAX;
+use crate::http::Scheme;
+use crate::server::Listen;
 
 /// The port of a listener whose address names none.
 pub const DEFAULT_PORT: u16 = 3128;
@@ -113,12 +115,22 @@ pub fn parse_lifetime(text: &str) -> Result<u64, ValueError> {
     seconds.ok_or(ValueError("a time is at most 2147483648 seconds"))
 }
 
+/// Where to listen: an address, within TLS where `https://` stands in front of it.
+pub fn parse_listen(text: &str) -> Result<Listen, ValueError> {
+    let text = text.trim();
+    let schemes = [("https://", Scheme::Https), ("http://", Scheme::Http)];
+    let found = schemes.into_iter().find_map(|(prefix, scheme)| Some((text.strip_prefix(prefix)?, scheme)));
+    let (address, scheme) = found.unwrap_or((text, Scheme::Http));
+    parse_address(address).map(|address| Listen { scheme, address })
+}
+
 /// An address to listen on: `ADDR:PORT`, `ADDR` (port 3128), or `PORT` (on 127.0.0.1: what is
 /// open to others says so).
-pub fn parse_listen(text: &str) -> Result<SocketAddr, ValueError> {
-    const ERROR: ValueError =
-        ValueError("an address to listen on is written as 127.0.0.1:3128, [::1]:3128, 127.0.0.1 or 3128");
-    let text = text.trim();
+fn parse_address(text: &str) -> Result<SocketAddr, ValueError> {
+    const ERROR: ValueError = ValueError(
+        "an address to listen on is written as 127.0.0.1:3128, [::1]:3128, 127.0.0.1 or 3128, with https:// \
+         in front for TLS",
+    );
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         let port = text.parse().map_err(|_too_large| ValueError("a port is at most 65535"))?;
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
@@ -150,7 +162,7 @@ impl FromStr for Admin {
         let error = ValueError("admin is written as 127.0.0.1:3129, or as \"off\"");
         // A port of its own: 3128 is the proxy's.
         let has_port = text.bytes().all(|byte| byte.is_ascii_digit()) || text.parse::<SocketAddr>().is_ok();
-        if has_port { parse_listen(text).map(Admin::At) } else { Err(error) }
+        if has_port { parse_address(text.trim()).map(Admin::At) } else { Err(error) }
     }
 }
 
@@ -231,17 +243,17 @@ pub(super) fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64
 }
 
 /// For `deserialize_with`: the addresses to listen on.
-pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
-    struct Listen(SocketAddr);
+pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Listen>, D::Error> {
+    struct Typed(Listen);
 
-    impl<'de> Deserialize<'de> for Listen {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Listen, D::Error> {
-            scalar(deserializer, parse_listen).map(Listen)
+    impl<'de> Deserialize<'de> for Typed {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Typed, D::Error> {
+            scalar(deserializer, parse_listen).map(Typed)
         }
     }
 
-    let all = Vec::<Listen>::deserialize(deserializer)?;
-    Ok(all.into_iter().map(|Listen(address)| address).collect())
+    let all = Vec::<Typed>::deserialize(deserializer)?;
+    Ok(all.into_iter().map(|Typed(listen)| listen).collect())
 }
 
 impl<'de> Deserialize<'de> for Admin {

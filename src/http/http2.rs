@@ -8,6 +8,6 @@ mod meter;
 mod request;
 
 pub use asking::ask;
-pub use halves::{Http2Reader, Http2Writer};
+pub use halves::{Http2Reader, Http2Writer, is_violation};
 pub use meter::{Excess, Meter, Metered};
 pub use request::{Malformed, request_of};

@@ -38,6 +38,8 @@ pub enum Next {
     Close,
     /// It is reset: the client must see that what it got is not whole.
     Reset,
+    /// The other end of its tunnel has broken off: it is closed, and a stream of HTTP/2 says why.
+    Broken,
     /// The client has closed it: there is nobody to tell anything.
     Gone,
     /// It speaks HTTP/2 from here on.
@@ -75,9 +77,20 @@ impl Client {
         !matches!(self.writer, WriteHalf::Http2(_))
     }
 
+    /// Whether this client is one stream of a connection with HTTP/2, and nothing within it.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self.writer, WriteHalf::Http2(_) | WriteHalf::Tunnel(_))
+    }
+
     /// Ends the stream that this client is, as its exchange says.
     pub fn end_stream(mut self, next: Next) {
-        let WriteHalf::Http2(writer) = &mut self.writer else { return };
+        let (writer, broken) = match &mut self.writer {
+            WriteHalf::Http2(writer) => (writer, h2::Reason::INTERNAL_ERROR),
+            // RFC 9113 §8.5: "A proxy treats any error in the TCP connection ... as a stream error
+            // (Section 5.4.2) of type CONNECT_ERROR."
+            WriteHalf::Tunnel(writer) => (writer, h2::Reason::CONNECT_ERROR),
+            WriteHalf::Tcp(_) | WriteHalf::Tls(_) | WriteHalf::Taken => return,
+        };
         match next {
             Next::KeepOpen | Next::Close | Next::Http2 if !writer.awaits_head() => {
                 // A stream that is gone needs no end.
@@ -85,7 +98,7 @@ impl Client {
             }
             Next::Gone => writer.reset(h2::Reason::CANCEL),
             // RFC 9113 §8.1.1: what is not whole must not look like it.
-            _ => writer.reset(h2::Reason::INTERNAL_ERROR),
+            _ => writer.reset(broken),
         }
     }
 

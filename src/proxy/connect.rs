@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use tokio_rustls::TlsAcceptor;
 
+use super::handshake::shake_hands;
 use super::inside::Inside;
 use super::interception::Interception;
 use super::{Exchange, Interrupted, Next, tunnel};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::grammar::is_token;
-use crate::http::{Authority, Host, Resumed, Scheme, Stream};
+use crate::http::{Authority, Host, Scheme};
 use crate::tls::{ClientHello, Hello, is_distrusted_by_client};
 
 /// For what a client begins with, whole; a client that is silent so long waits for the server to
@@ -62,7 +62,6 @@ pub(super) async fn connect(
     let why = match beginning(exchange).await? {
         Beginning::Http if is_plain => {
             exchange.record.looks_into("plain HTTP");
-            exchange.client.writer.become_tunnel();
             exchange.client.inside = Some(Inside::new(Scheme::Http, authority, blocked));
             return Ok(Next::KeepOpen);
         }
@@ -123,7 +122,7 @@ async fn beginning(exchange: &mut Exchange<'_>) -> Result<Beginning, Interrupted
 }
 
 /// Whether these octets begin a request: a method and a space. `None` while that is open.
-fn is_request(octets: &[u8]) -> Option<bool> {
+pub(super) fn is_request(octets: &[u8]) -> Option<bool> {
     /// Longer than any method.
     const LENGTH_MAX: usize = 64;
     match octets.iter().position(|&octet| octet == b' ') {
@@ -154,13 +153,9 @@ async fn accept(
     blocked: Option<Failure>,
 ) -> Result<Next, Interrupted> {
     let shared = &exchange.proxy.shared;
-    let Some((early, stream)) = exchange.client.take_stream() else { return Ok(Next::Gone) };
-    let accepting = Box::pin(TlsAcceptor::from(config).accept(Resumed::new(early, stream)));
-    match shared.clock.timeout(shared.limits.handshake, accepting).await {
-        Ok(Ok(stream)) => {
-            let stream = Stream::tls(stream);
-            let next = if stream.protocol() == b"h2" { Next::Http2 } else { Next::KeepOpen };
-            exchange.client.put_stream(stream);
+    let shaking_hands = Box::pin(shake_hands(exchange.client, config));
+    match shared.clock.timeout(shared.limits.handshake, shaking_hands).await {
+        Ok(Ok(next)) => {
             exchange.client.inside = Some(Inside::new(Scheme::Https, authority, blocked));
             exchange.record.looks_into("TLS");
             Ok(next)

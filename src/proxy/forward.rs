@@ -16,7 +16,7 @@ use crate::http::grammar::exact_decimal;
 use crate::http::write::{field, field_line, number_field};
 use crate::http::{
     BodyLength, ConnectionOptions, FieldName, Method, ReadHeadError, Reader, Request, Response, TargetUri,
-    Version, WriteHalf,
+    Version, WriteHalf, is_violation,
 };
 use crate::origin::{AddressJudge, Connection};
 use crate::policy::ListenerScope;
@@ -159,9 +159,10 @@ pub(super) async fn ask(
         && connection.is_shared()
         && exchange.request.method.is_idempotent()
     {
-        // It may be that the origin wants HTTP/1.1 (RFC 9113 §7, HTTP_1_1_REQUIRED).
-        exchange.record.note("origin", format_args!("the stream was reset ({error}); asks over HTTP/1.1"));
-        connection = exchange.proxy.origins.connect_http1(uri, &exchange.judge()).await?;
+        // The connection may have been about to go away, or the origin wants HTTP/1.1, which is known
+        // by now (RFC 9113 §6.8; §7, HTTP_1_1_REQUIRED).
+        exchange.record.note("origin", format_args!("the stream has ended ({error}); asks once more"));
+        connection = exchange.proxy.origins.connect(uri, &exchange.judge()).await?;
         answered = send_and_wait(exchange, &mut connection, head).await;
     }
     match answered {
@@ -296,6 +297,11 @@ pub(super) async fn response_head(
     let public = "The server's response is malformed";
     Err(match error {
         ReadHeadError::Closed => HeadFailure::NoOctet(io::ErrorKind::UnexpectedEof.into()),
+        // That was an answer, and asking again would get another one like it.
+        ReadHeadError::Io(error) if is_violation(&error) => {
+            let failure = Failure::new(ErrorType::HttpProtocolError, Fault::Origin, 502, public);
+            HeadFailure::Failed(failure.with_internal(error))
+        }
         ReadHeadError::Io(error) if reader.buffered().is_empty() => HeadFailure::NoOctet(error),
         ReadHeadError::Io(error) => HeadFailure::Failed(no_answer(&error)),
         ReadHeadError::Truncated => {

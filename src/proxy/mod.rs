@@ -16,6 +16,7 @@ mod exchange;
 mod fetch;
 mod fill;
 mod forward;
+mod handshake;
 mod inside;
 mod interception;
 mod keep;
@@ -47,6 +48,7 @@ use arc_swap::ArcSwap;
 
 pub use client::{Client, Next};
 pub use exchange::exchange;
+pub use handshake::greet;
 pub use interception::{BlockedHost, Exceptions, Interception};
 use record::Record;
 
@@ -64,7 +66,7 @@ use crate::log::AccessLog;
 use crate::origin::Origins;
 use crate::policy::Policy;
 use crate::store::{Render, Store};
-use crate::tls::OriginTls;
+use crate::tls::{ListenerTls, OriginTls};
 
 /// What all requests on all threads share.
 #[derive(Debug)]
@@ -84,6 +86,8 @@ pub struct Shared {
     pub origin_tls: Option<Arc<OriginTls>>,
     /// How HTTPS is looked into; without it, it is tunnelled.
     pub intercept: Option<Interception>,
+    /// What listeners with TLS show; without it there are none.
+    pub listener_tls: Option<ListenerTls>,
     pub counters: Counters,
     /// The operator's rules for caching, swapped whole.
     pub rules: Rules,
@@ -139,6 +143,7 @@ pub struct Parts {
     pub own: Vec<SocketAddr>,
     pub origin_tls: Option<Arc<OriginTls>>,
     pub intercept: Option<Interception>,
+    pub listener_tls: Option<ListenerTls>,
 }
 
 /// The name of an instance in `Via`.
@@ -166,6 +171,7 @@ impl Shared {
             own: parts.own,
             origin_tls: parts.origin_tls,
             intercept: parts.intercept,
+            listener_tls: parts.listener_tls,
             counters: Counters::default(),
             rules: Rules::default(),
             searches: Searches::default(),

@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::record::Record;
 use super::{Exchange, Interrupted, Next, Proxy, splice};
-use crate::http::{Authority, ReadHalf, Version, WriteHalf};
+use crate::http::{Authority, ReadHalf, Source as _, Version, WriteHalf};
 use crate::origin::Connection;
 
 /// Octets in one direction after which splicing pays; a pipe costs three system calls.
@@ -48,6 +48,7 @@ pub(super) async fn establish(exchange: &mut Exchange<'_>) -> Result<(), Interru
         Version::Http10 => b"HTTP/1.0 200 Connection established\r\n\r\n",
     };
     exchange.write(head).await?;
+    exchange.client.writer.become_tunnel();
     exchange.record.sent(head.len() as u64);
     Ok(())
 }
@@ -67,12 +68,19 @@ pub(super) async fn relay(
         result = both_ways(client, origin, (&early_up, &early_down), &carrying) => result,
         () = silence(exchange.proxy, &carrying.up, &carrying.down) => Err(io::ErrorKind::TimedOut.into()),
     };
-    match ended {
-        Ok(()) => carrying.record.note("tunnel", "both sides have ended"),
-        Err(error) => carrying.record.note("tunnel", format_args!("ended: {error}")),
+    let Err(error) = ended else {
+        carrying.record.note("tunnel", "both sides have ended");
+        // The client may still have something to say: a reset could overtake the origin's last octets.
+        return Ok(Next::Close);
+    };
+    carrying.record.note("tunnel", format_args!("ended: {error}"));
+    // RFC 9113 §8.5: "a proxy MUST send a TCP segment with the RST bit set if it detects an error with
+    // the stream or the HTTP/2 connection."
+    if exchange.client.is_stream() {
+        let _best_effort = connection.reader.io().reset_at_end();
+        connection.writer.forget();
     }
-    // The client may still have something to say: a reset could overtake the origin's last octets.
-    Ok(Next::Close)
+    Ok(Next::Broken)
 }
 
 /// Carries both directions until each has ended. A side that takes no more may still have
@@ -161,12 +169,21 @@ async fn copy_some(from: &mut ReadHalf, to: &mut WriteHalf, carried: &Carried) -
     while carried.octets.get() < SPLICE_FROM || !may_splice {
         let length = from.read(&mut buffer).await.map_err(Broken::Read)?;
         if length == 0 {
-            return Ok(true);
+            return ends_as_a_tunnel(from).map(|()| true);
         }
         to.write_all(buffer.get(..length).unwrap_or_default()).await.map_err(|_gone| Broken::Write)?;
         carried.add(length);
     }
     Ok(false)
+}
+
+/// RFC 9113 §8.5: frames other than DATA "MUST NOT be sent on a connected stream and MUST be treated as
+/// a stream error" if they are; trailers are such ones.
+fn ends_as_a_tunnel(from: &mut ReadHalf) -> Result<(), Broken> {
+    match from.take_trailers() {
+        None => Ok(()),
+        Some(_) => Err(Broken::Read(io::ErrorKind::InvalidData.into())),
+    }
 }
 
 /// Ends when neither direction has carried anything for the whole idle time.

@@ -216,6 +216,11 @@ fn upload_timeout() -> Failure {
     )
 }
 
+fn no_switch() -> Failure {
+    let public = "The server has answered without switching to the protocol that was asked for";
+    Failure::new(ErrorType::HttpUpgradeFailed, Fault::Origin, 502, public)
+}
+
 enum Answered {
     Whole {
         /// The origin keeps its connection open.
@@ -275,6 +280,10 @@ impl Answering<'_> {
                         .await?;
                 }
                 100..=199 => return Err(too_many_interim().into()),
+                // RFC 8441 §5: on a stream, a 2xx would say that the protocol is spoken from here on.
+                200..=299 if self.may_switch && self.request.version == Version::Http2 => {
+                    return Err(no_switch().into());
+                }
                 _ => break response,
             }
         };
@@ -352,6 +361,7 @@ async fn switch(
     }
     head.extend_from_slice(b"\r\n");
     exchange.write(&head).await?;
+    exchange.client.writer.become_tunnel();
     exchange.record.switched(head.len() as u64);
     tunnel::relay(exchange, connection).await
 }

@@ -10,20 +10,25 @@ use tokio::sync::watch;
 use super::{Phase, ServerLimits, http2};
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
-use crate::http::ReadHeadError;
-use crate::proxy::{Client, Next, Proxy, exchange, refuse_connection, refuse_head};
+use crate::http::{ReadHeadError, Scheme};
+use crate::proxy::{Client, Next, Proxy, exchange, greet, refuse_connection, refuse_head};
 
-/// Serves a connection to its end.
+/// Serves a connection to its end; one with `https` within TLS.
 pub(super) async fn serve(
     proxy: &Proxy,
-    client: Client,
+    scheme: Scheme,
+    mut client: Client,
     limits: &ServerLimits,
     phase: watch::Receiver<Phase>,
 ) {
-    go_on(proxy, client, Next::KeepOpen, limits, phase).await;
+    let next = match scheme {
+        Scheme::Http => Next::KeepOpen,
+        Scheme::Https => Box::pin(greet(proxy, &mut client)).await,
+    };
+    go_on(proxy, client, next, limits, phase).await;
 }
 
-/// Serves the rest of a connection, behind an exchange that has left it so.
+/// Serves the rest of a connection, behind a handshake or an exchange that has left it so.
 pub(super) async fn go_on(
     proxy: &Proxy,
     mut client: Client,
@@ -82,7 +87,7 @@ async fn has_request(
 /// Ends a connection so that the client sees the right thing.
 pub(super) async fn close(mut client: Client, next: Next, clock: &Clock) {
     match next {
-        Next::Close => {
+        Next::Close | Next::Broken => {
             // What the client still sends would be answered with a reset, which may overtake
             // the response: it is read and thrown away for a moment (RFC 9112 §9.6).
             let lingering = async {

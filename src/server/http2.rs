@@ -22,9 +22,10 @@ use crate::proxy::{Client, Next, Proxy, exchange};
 const STREAMS: usize = 100;
 /// Octets of one request's fields, as RFC 9113 §6.5.2 counts them.
 const FIELD_SECTION: u32 = 64 * 1024;
-/// Octets of a stream, and of all of a connection, that may come before they are taken.
-const WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Octets of a stream, and of all of a connection, that may come before they are taken: enough for
+/// all streams, so that a tunnel whose far end reads nothing does not stop the others.
+const WINDOW: u32 = 128 * 1024;
+const CONNECTION_WINDOW: u32 = STREAMS as u32 * WINDOW;
 /// Octets of a stream that may wait for their client.
 const SEND_BUFFER: usize = 256 * 1024;
 /// Streams refused while all places are taken, before the connection is closed; arbitrary.

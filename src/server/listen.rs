@@ -1,26 +1,57 @@
 //! Listening sockets.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::http::Scheme;
+
 /// Connections that the kernel holds while no worker has taken them. Arbitrary; the system's
 /// own limit caps it.
 const BACKLOG: i32 = 4096;
 
+/// Where clients connect, and how: `https` is within TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    pub scheme: Scheme,
+    pub address: SocketAddr,
+}
+
+impl Listen {
+    /// For connections without TLS.
+    pub const fn http(address: SocketAddr) -> Listen {
+        Listen { scheme: Scheme::Http, address }
+    }
+
+    /// For connections within TLS.
+    pub const fn https(address: SocketAddr) -> Listen {
+        Listen { scheme: Scheme::Https, address }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.scheme {
+            Scheme::Http => self.address.fmt(f),
+            Scheme::Https => write!(f, "https://{}", self.address),
+        }
+    }
+}
+
 /// Listening sockets: for each worker one on every address.
 #[derive(Debug)]
 pub struct Bound {
-    pub(super) by_worker: Vec<Vec<TcpListener>>,
-    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) by_worker: Vec<Vec<(Scheme, TcpListener)>>,
+    pub(super) listening: Vec<Listen>,
 }
 
 impl Bound {
     /// Where they listen; port 0 has become a real one.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn listening(&self) -> &[Listen] {
+        &self.listening
     }
 }
 
@@ -38,12 +69,13 @@ pub enum BindError {
 }
 
 /// Binds every address once for each worker.
-pub fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Bound, BindError> {
-    let mut bound = Bound { by_worker: (0..workers).map(|_| Vec::new()).collect(), addresses: Vec::new() };
-    for &wanted in addresses {
+pub fn bind(all: &[Listen], workers: usize) -> Result<Bound, BindError> {
+    let mut bound = Bound { by_worker: (0..workers).map(|_| Vec::new()).collect(), listening: Vec::new() };
+    for &Listen { scheme, address: wanted } in all {
         let mut address = wanted;
         // An IPv6 listener takes IPv4 clients, too, unless another one is there for them.
-        let both = !addresses.iter().any(|other| other.is_ipv4() && other.port() == wanted.port());
+        let mut others = all.iter().map(|other| other.address);
+        let both = !others.any(|other| other.is_ipv4() && other.port() == wanted.port());
         if wanted.port() != 0 {
             // SO_REUSEPORT would let a second Larder share the port in silence: a socket
             // without it finds out whether the port is free.
@@ -53,9 +85,9 @@ pub fn bind(addresses: &[SocketAddr], workers: usize) -> Result<Bound, BindError
             let listener =
                 listen(address, Sharing::WithWorkers, both).map_err(|error| explain(wanted, error))?;
             address = listener.local_addr().map_err(|error| explain(wanted, error))?;
-            listeners.push(listener);
+            listeners.push((scheme, listener));
         }
-        bound.addresses.push(address);
+        bound.listening.push(Listen { scheme, address });
     }
     Ok(bound)
 }

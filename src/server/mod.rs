@@ -10,14 +10,13 @@ mod listen;
 mod slots;
 mod worker;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-pub use listen::{BindError, Bound, bind, raise_descriptor_limit};
+pub use listen::{BindError, Bound, Listen, bind, raise_descriptor_limit};
 
 use crate::origin::{OriginLimits, Resolver};
 use crate::proxy::Shared;
@@ -61,7 +60,7 @@ enum Phase {
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
-    addresses: Vec<SocketAddr>,
+    listening: Vec<Listen>,
     phase: watch::Sender<Phase>,
     slots: Arc<slots::Slots>,
     workers: Vec<JoinHandle<()>>,
@@ -93,12 +92,12 @@ impl Server {
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             workers.push(thread.spawn(move || worker.run())?);
         }
-        Ok(Server { addresses: bound.addresses, phase, slots, workers })
+        Ok(Server { listening: bound.listening, phase, slots, workers })
     }
 
     /// Where it listens.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn listening(&self) -> &[Listen] {
+        &self.listening
     }
 
     /// Client connections that are open.

@@ -16,7 +16,7 @@ use tokio::task::{JoinSet, LocalSet};
 use super::slots::{Full, Slots};
 use super::{Phase, ResolverSource, ServerLimits, connection};
 use crate::error::{ErrorType, Failure, Fault};
-use crate::http::Stream;
+use crate::http::{Scheme, Stream};
 use crate::origin::Origins;
 use crate::policy::ListenerScope;
 use crate::proxy::{Client, Proxy, Shared, refuse_connection};
@@ -26,7 +26,7 @@ const BLOCKING_THREADS: usize = 4;
 
 /// What a worker thread is started with.
 pub(super) struct Worker {
-    pub listeners: Vec<TcpListener>,
+    pub listeners: Vec<(Scheme, TcpListener)>,
     pub shared: Arc<Shared>,
     pub limits: ServerLimits,
     pub slots: Arc<Slots>,
@@ -67,8 +67,8 @@ impl Worker {
                 slots: self.slots,
                 phase: self.phase,
             });
-            for listener in self.listeners {
-                accepting.spawn_local(worker.clone().accept(listener));
+            for (scheme, listener) in self.listeners {
+                accepting.spawn_local(worker.clone().accept(scheme, listener));
             }
             let housekeeping = tokio::task::spawn_local(close_idle(proxy));
             while let Some(ended) = accepting.join_next().await {
@@ -112,7 +112,7 @@ struct Accepting {
 
 impl Accepting {
     /// Accepts on one listener until the server drains, then waits for its connections.
-    async fn accept(self: Rc<Accepting>, listener: TcpListener) {
+    async fn accept(self: Rc<Accepting>, scheme: Scheme, listener: TcpListener) {
         let listener = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => listener,
             Err(error) => return tracing::error!("a listener can't be used: {error}"),
@@ -127,7 +127,8 @@ impl Accepting {
                 _changed = phase.changed() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        connections.spawn_local(self.clone().serve(Client::new(Stream::Tcp(stream), peer, scope)));
+                        let client = Client::new(Stream::Tcp(stream), peer, scope);
+                        connections.spawn_local(self.clone().serve(scheme, client));
                     }
                     Err(error) => self.accept_failed(&error, &mut reserve, &listener).await,
                 },
@@ -144,9 +145,15 @@ impl Accepting {
         }
     }
 
-    async fn serve(self: Rc<Accepting>, mut client: Client) {
+    async fn serve(self: Rc<Accepting>, scheme: Scheme, mut client: Client) {
         match self.slots.take(client.peer.ip()) {
-            Ok(_slot) => connection::serve(&self.proxy, client, &self.limits, self.phase.clone()).await,
+            Ok(_slot) => {
+                connection::serve(&self.proxy, scheme, client, &self.limits, self.phase.clone()).await;
+            }
+            // Nothing can be said before a handshake, and that is what there is no room for.
+            Err(_full) if scheme == Scheme::Https => {
+                tracing::debug!("no place for a connection from {}", client.peer);
+            }
             Err(full) => {
                 let public = match full {
                     Full::Total => "The proxy has too many connections",

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::ServerConfig;
-use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::clock::Clock;
@@ -22,7 +22,7 @@ use crate::http::{Host, Timestamp};
 use super::authority::Authority;
 use super::leaf::{self, LeafKey};
 use super::mint_limit::{Exceeded, MintLimit};
-use super::{Alpn, ByClock, provider};
+use super::{Alpn, server_config};
 
 /// Hosts with a leaf at a time. Each takes some 5 KiB with its tickets' keys.
 const LEAVES_MAX: usize = 1000;
@@ -55,7 +55,7 @@ pub enum MintError {
 
 /// The leaves of one authority.
 pub struct Leaves {
-    authority: Authority,
+    authority: Arc<Authority>,
     key: LeafKey,
     clock: Clock,
     base: ServerConfig,
@@ -87,19 +87,11 @@ struct Configs {
 
 impl Leaves {
     /// Leaves signed by this authority. Makes the key that all of them share.
-    pub fn new(authority: Authority, clock: Clock) -> Result<Leaves, MintError> {
-        let time = Arc::new(ByClock(clock.clone()));
-        let builder = ServerConfig::builder_with_details(provider(), time)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| MintError::Making(error.to_string()))?;
-        let mut base = builder.with_no_client_auth().with_cert_resolver(Arc::new(NoLeaf));
-        // Sessions are in the tickets, which the client keeps; nothing is kept here.
-        base.session_storage = Arc::new(NoServerSessionStorage {});
-        base.send_tls13_tickets = 2;
-        // Early data can be replayed.
-        base.max_early_data_size = 0;
+    pub fn new(authority: impl Into<Arc<Authority>>, clock: Clock) -> Result<Leaves, MintError> {
+        let base = server_config(clock.clone(), Arc::new(NoLeaf));
+        let base = base.map_err(|error| MintError::Making(error.to_string()))?;
         let key = LeafKey::generate().map_err(MintError::Making)?;
-        Ok(Leaves { authority, key, clock, base, kept: Mutex::default() })
+        Ok(Leaves { authority: authority.into(), key, clock, base, kept: Mutex::default() })
     }
 
     /// The authority that signs.

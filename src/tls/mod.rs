@@ -19,6 +19,7 @@ mod failure;
 mod key_store;
 mod leaf;
 mod leaves;
+mod listener;
 mod mint_limit;
 mod origin;
 mod pin;
@@ -30,8 +31,10 @@ mod verify;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::time_provider::TimeProvider;
 
 use crate::clock::Clock;
@@ -43,6 +46,7 @@ pub use client_hello::{CLIENT_HELLO_MAX, ClientHello, Hello};
 pub use constraints::NameConstraints;
 pub use failure::{handshake_failure, is_distrusted_by_client};
 pub use leaves::{Leaves, MintError, MintRequest};
+pub use listener::{ListenerTls, ListenerTlsError};
 pub use origin::{OriginTls, Verification};
 pub use pin::Pin;
 pub use roots::{Roots, RootsError};
@@ -70,6 +74,19 @@ impl Alpn {
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider())))
+}
+
+/// What all connections of clients are served with, but for the certificate.
+fn server_config(clock: Clock, shows: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, rustls::Error> {
+    let builder = ServerConfig::builder_with_details(provider(), Arc::new(ByClock(clock)))
+        .with_safe_default_protocol_versions()?;
+    let mut config = builder.with_no_client_auth().with_cert_resolver(shows);
+    // Sessions are in the tickets, which the client keeps; nothing is kept here.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 2;
+    // Early data can be replayed.
+    config.max_early_data_size = 0;
+    Ok(config)
 }
 
 /// The one place where this room gets random octets for names and numbers; keys are made by the

@@ -86,6 +86,14 @@ impl Certificates {
         config.with_single_cert(chain, key).expect("a certificate that fits its key")
     }
 
+    /// As [`Certificates::leaf`], both in PEM.
+    pub fn leaf_pem(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new([name.to_owned()]).expect("a name");
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// A certificate for a name, and its key.
     pub fn leaf(
         &self,

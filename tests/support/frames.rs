@@ -1,5 +1,11 @@
 //! HTTP/2 by its octets: frames that a test puts together, and those that come back.
 
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustls::ServerConfig;
+
 use super::Wire;
 
 /// The preface of a client and empty settings.
@@ -11,6 +17,7 @@ pub const HEADERS: u8 = 1;
 pub const PRIORITY: u8 = 2;
 pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
+pub const PUSH_PROMISE: u8 = 5;
 pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
 pub const WINDOW_UPDATE: u8 = 8;
@@ -19,6 +26,17 @@ pub const CONTINUATION: u8 = 9;
 /// Flags.
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
+pub const PADDED: u8 = 8;
+
+/// Error codes (RFC 9113 §7).
+pub const PROTOCOL_ERROR: u32 = 1;
+pub const FLOW_CONTROL_ERROR: u32 = 3;
+pub const STREAM_CLOSED: u32 = 5;
+pub const FRAME_SIZE_ERROR: u32 = 6;
+pub const REFUSED_STREAM: u32 = 7;
+pub const CANCEL: u32 = 8;
+pub const COMPRESSION_ERROR: u32 = 9;
+pub const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// A frame.
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -68,16 +86,80 @@ pub enum Verdict {
 /// Reads frames until the stream is answered or reset, or the connection ends.
 pub fn verdict(wire: &mut Wire, stream: u32) -> Verdict {
     loop {
-        let header = wire.exactly(9).bytes;
-        let [high, middle, low, kind, _, of @ ..] = &header[..] else { return Verdict::Closed };
-        let payload = wire.exactly(u32::from_be_bytes([0, *high, *middle, *low]) as usize).bytes;
-        let of = u32::from_be_bytes(of.try_into().expect("four octets"));
+        let Some((kind, of, payload)) = next_frame(wire) else { return Verdict::Closed };
         let code = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().expect("four octets"));
-        match *kind {
+        match kind {
             HEADERS if of == stream => return Verdict::Answered,
             RST_STREAM if of == stream => return Verdict::Reset(code(0)),
             GOAWAY if code(4) != 0 => return Verdict::GoAway(code(4)),
             _ => {}
         }
     }
+}
+
+/// The next frame's kind, its stream and its payload; `None` at the end of the connection.
+fn next_frame(wire: &mut Wire) -> Option<(u8, u32, Vec<u8>)> {
+    let header = wire.exactly(9).bytes;
+    let [high, middle, low, kind, _, of @ ..] = &header[..] else { return None };
+    let payload = wire.exactly(u32::from_be_bytes([0, *high, *middle, *low]) as usize).bytes;
+    Some((*kind, u32::from_be_bytes(of.try_into().ok()?), payload))
+}
+
+/// An origin with HTTP/2 that answers with octets.
+pub struct FrameOrigin {
+    address: SocketAddr,
+    heads: Arc<AtomicUsize>,
+}
+
+impl FrameOrigin {
+    /// Starts with this certificate. Behind the head of each request, `answer` has the connection; it
+    /// is told how many requests there were before, and on which stream this one is.
+    pub fn start(
+        mut config: ServerConfig,
+        answer: impl Fn(&mut Wire, usize, u32) + Send + Sync + 'static,
+    ) -> FrameOrigin {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let (config, answer) = (Arc::new(config), Arc::new(answer));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let heads = Arc::new(AtomicUsize::new(0));
+        let counter = heads.clone();
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let (config, answer, counter) = (config.clone(), answer.clone(), counter.clone());
+                std::thread::spawn(move || {
+                    let mut wire = Wire::patient(socket.expect("a connection")).accept_tls(config);
+                    if !opens(&mut wire) {
+                        return;
+                    }
+                    while let Some((kind, stream, _)) = next_frame(&mut wire) {
+                        if kind == HEADERS {
+                            answer(&mut wire, counter.fetch_add(1, Ordering::SeqCst), stream);
+                        }
+                    }
+                });
+            }
+        });
+        FrameOrigin { address, heads }
+    }
+
+    /// Host and port.
+    pub fn authority(&self) -> String {
+        format!("origin.example:{}", self.address.port())
+    }
+
+    /// How many requests have come.
+    pub fn heads(&self) -> usize {
+        self.heads.load(Ordering::SeqCst)
+    }
+}
+
+/// Whether a client begins in order.
+fn opens(wire: &mut Wire) -> bool {
+    const PREFACE: usize = 24;
+    if wire.exactly(PREFACE).bytes != OPENING[..PREFACE] {
+        return false;
+    }
+    wire.send(frame(SETTINGS, 0, 0, &[]));
+    true
 }

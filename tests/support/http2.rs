@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -9,10 +10,12 @@ use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::HANG_GUARD;
+use super::{Client, HANG_GUARD, Wire};
 
 /// A connection with HTTP/2.
 pub struct Http2 {
@@ -129,6 +132,23 @@ impl Http2 {
         Ok((Response::from_parts(head, ()), Open { runtime: &self.runtime, send, receive }))
     }
 
+    /// A tunnel to this host and port on a stream: this end of it, as a socket is.
+    pub fn tunnel(&mut self, authority: &str) -> Client {
+        let (head, stream) = self.open(connect(authority)).expect("an answer");
+        assert_eq!(head.status(), 200);
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let near = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+        let far = listener.accept().expect("it is connected").0;
+        far.set_nonblocking(true).expect("a socket");
+        let Open { runtime, send, receive } = stream;
+        runtime.spawn(async move {
+            let (from, to) = tokio::net::TcpStream::from_std(far).expect("a socket").into_split();
+            // What broke off ends both directions; the socket is closed with them.
+            let _ended = tokio::try_join!(carry_up(from, send), carry_down(receive, to));
+        });
+        Client { wire: Wire::new(near) }
+    }
+
     /// Forgets a request: its stream is reset.
     pub fn reset(&mut self, waiting: Waiting) {
         waiting.0.abort();
@@ -141,19 +161,64 @@ impl Http2 {
     }
 }
 
-async fn send_all(mut stream: SendStream<Bytes>, mut content: Bytes) {
-    while !content.is_empty() {
-        stream.reserve_capacity(content.len());
-        let Some(Ok(room)) = std::future::poll_fn(|context| stream.poll_capacity(context)).await else {
-            return;
-        };
-        let piece = content.split_to(room.min(content.len()));
-        if stream.send_data(piece, false).is_err() {
-            return;
+/// A request for a tunnel (RFC 9113 §8.5).
+pub fn connect(authority: &str) -> Request<()> {
+    let uri = http::Uri::builder().authority(authority).build().expect("host and port");
+    Request::connect(uri).body(()).expect("a request")
+}
+
+/// A direction that broke off.
+struct Broken;
+
+async fn carry_up(mut from: OwnedReadHalf, mut to: SendStream<Bytes>) -> Result<(), Broken> {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        if !send_some(&mut to, Bytes::copy_from_slice(&buffer[..length])).await {
+            return Ok(());
         }
     }
     // The server may have had enough.
-    let _either_way = stream.send_data(Bytes::new(), true);
+    let _either_way = to.send_data(Bytes::new(), true);
+    Ok(())
+}
+
+async fn carry_down(mut from: RecvStream, mut to: OwnedWriteHalf) -> Result<(), Broken> {
+    while let Some(octets) = from.data().await {
+        let Ok(octets) = octets else {
+            // What broke off must not look like an end.
+            socket2::SockRef::from(to.as_ref()).set_linger(Some(Duration::ZERO)).expect("a socket");
+            to.forget();
+            return Err(Broken);
+        };
+        from.flow_control().release_capacity(octets.len()).expect("what was taken");
+        if to.write_all(&octets).await.is_err() {
+            return Ok(());
+        }
+    }
+    // Dropping it is the end of what was said.
+    Ok(())
+}
+
+async fn send_all(mut stream: SendStream<Bytes>, content: Bytes) {
+    if send_some(&mut stream, content).await {
+        // The server may have had enough.
+        let _either_way = stream.send_data(Bytes::new(), true);
+    }
+}
+
+/// Whether all of it was taken.
+async fn send_some(stream: &mut SendStream<Bytes>, mut content: Bytes) -> bool {
+    while !content.is_empty() {
+        stream.reserve_capacity(content.len());
+        let Some(Ok(room)) = std::future::poll_fn(|context| stream.poll_capacity(context)).await else {
+            return false;
+        };
+        let piece = content.split_to(room.min(content.len()));
+        if stream.send_data(piece, false).is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 /// A stream that is open both ways.
@@ -175,6 +240,30 @@ impl Open<'_> {
         let octets = next.expect("octets in time")?.expect("an open stream");
         self.receive.flow_control().release_capacity(octets.len()).expect("what was taken");
         Some(octets.to_vec())
+    }
+
+    /// Waits for octets or an end that must not come: why the stream was reset.
+    pub fn reset_reason(&mut self) -> Option<h2::Reason> {
+        loop {
+            let next = self.runtime.block_on(async { timeout(HANG_GUARD, self.receive.data()).await });
+            match next.expect("an end in time") {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return error.reason(),
+                None => return None,
+            }
+        }
+    }
+
+    /// Says that this was all, with a trailer field.
+    pub fn end_with_trailers(&mut self) {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x", http::HeaderValue::from_static("1"));
+        self.send.send_trailers(trailers).expect("an open stream");
+    }
+
+    /// Resets the stream.
+    pub fn reset(&mut self) {
+        self.send.send_reset(h2::Reason::CANCEL);
     }
 
     /// Says that this was all.

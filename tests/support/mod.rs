@@ -27,7 +27,7 @@ pub use certificates::{Certificates, trusting};
 pub use client::{Client, Response, request};
 pub use command::{Ended, Folder, larder};
 pub use gate::Gate;
-pub use http2::{Answered, Http2};
+pub use http2::{Answered, Http2, connect};
 pub use http2_origin::{Http2Answer, Http2Origin};
 pub use message::{Body, End, Framing, Head};
 pub use origin::{Origin, Seen};

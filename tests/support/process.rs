@@ -17,7 +17,8 @@ use super::{Client, Folder, HANG_GUARD, eventually};
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    address: SocketAddr,
+    /// Where it listens: plain, and within TLS if it was told to.
+    addresses: Vec<SocketAddr>,
     /// Its own, removed at its end; `None` when the test has it.
     folder: Option<PathBuf>,
     /// What it has said on the standard error so far.
@@ -64,14 +65,9 @@ impl Process {
             let said = said.clone();
             move || stderr.lines().for_each(|line| said.lock().unwrap().push(line.expect("text")))
         });
-        let mut process = Process {
-            child,
-            address: SocketAddr::from(([0; 4], 0)),
-            folder: None,
-            said,
-            listening: Some(listening),
-        };
-        process.address = listens_on(&process.says(" listens on ")).expect("it says where it listens");
+        let mut process =
+            Process { child, addresses: Vec::new(), folder: None, said, listening: Some(listening) };
+        process.addresses = listens_on(&process.says(" listens on ")).expect("it says where it listens");
         process
     }
 
@@ -92,12 +88,17 @@ impl Process {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// Where it listens within TLS.
+    pub fn within_tls(&self) -> SocketAddr {
+        self.addresses[1]
     }
 
     /// A new client connection.
     pub fn client(&self) -> Client {
-        Client::connect(self.address)
+        Client::connect(self.address())
     }
 
     /// Sends it a signal.
@@ -131,7 +132,8 @@ impl Drop for Process {
     }
 }
 
-fn listens_on(line: &str) -> Option<SocketAddr> {
-    let (_, address) = line.split_once(" listens on ")?;
-    address.trim().parse().ok()
+fn listens_on(line: &str) -> Option<Vec<SocketAddr>> {
+    let (_, addresses) = line.split_once(" listens on ")?;
+    let address = |text: &str| text.trim().trim_start_matches("https://").parse().ok();
+    addresses.split(',').map(address).collect()
 }

@@ -11,8 +11,8 @@ use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection, Str
 #[derive(Debug)]
 pub enum Transport {
     Plain(TcpStream),
-    Server(Box<StreamOwned<ServerConnection, TcpStream>>),
-    Client(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Server(Box<StreamOwned<ServerConnection, Transport>>),
+    Client(Box<StreamOwned<ClientConnection, Transport>>),
 }
 
 impl Transport {
@@ -20,24 +20,22 @@ impl Transport {
     pub fn socket(&self) -> &TcpStream {
         match self {
             Transport::Plain(stream) => stream,
-            Transport::Server(stream) => &stream.sock,
-            Transport::Client(stream) => &stream.sock,
+            Transport::Server(stream) => stream.sock.socket(),
+            Transport::Client(stream) => stream.sock.socket(),
         }
     }
 
     /// TLS on it, as the server.
     pub fn accept_tls(self, config: Arc<ServerConfig>) -> Transport {
-        let Transport::Plain(socket) = self else { panic!("TLS within TLS") };
         let session = ServerConnection::new(config).expect("a valid configuration");
-        Transport::Server(Box::new(StreamOwned::new(session, socket)))
+        Transport::Server(Box::new(StreamOwned::new(session, self)))
     }
 
     /// TLS on it, as a client of the server with this name.
     pub fn connect_tls(self, config: Arc<ClientConfig>, name: &str) -> Transport {
-        let Transport::Plain(socket) = self else { panic!("TLS within TLS") };
         let name = ServerName::try_from(name.to_owned()).expect("a name");
         let session = ClientConnection::new(config, name).expect("a valid configuration");
-        Transport::Client(Box::new(StreamOwned::new(session, socket)))
+        Transport::Client(Box::new(StreamOwned::new(session, self)))
     }
 
     /// Shakes hands as a client, each octet that leaves in a write of its own.
@@ -61,17 +59,18 @@ impl Transport {
     /// Says that nothing more will be sent.
     pub fn half_close(&mut self) -> io::Result<()> {
         match self {
-            Transport::Plain(_) => {}
+            Transport::Plain(socket) => socket.shutdown(Shutdown::Write),
             Transport::Server(stream) => {
                 stream.conn.send_close_notify();
                 stream.flush()?;
+                stream.sock.half_close()
             }
             Transport::Client(stream) => {
                 stream.conn.send_close_notify();
                 stream.flush()?;
+                stream.sock.half_close()
             }
         }
-        self.socket().shutdown(Shutdown::Write)
     }
 }
 

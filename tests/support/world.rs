@@ -1,7 +1,7 @@
 //! The world: an origin, the proxy in process, clients, and the one clock.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use larder::caching::CachePolicy;
 use larder::clock::Clock;
-use larder::http::Timestamp;
+use larder::http::{Host, Timestamp};
 use larder::log::{AccessLog, Format, LogSettings, Target};
 use larder::origin::Resolver;
 use larder::policy::{Config, HostSet, Pattern, Policy};
 use larder::proxy::{BlockedHost, Counters, Exceptions, Interception, Limits, Parts, Shared};
-use larder::server::{ResolverSource, Server, ServerLimits, bind};
+use larder::server::{Listen, ResolverSource, Server, ServerLimits, bind};
 use larder::store::{Store, StoreSettings};
-use larder::tls::{Authority, Leaves, NameConstraints, OriginTls};
+use larder::tls::{Authority, Leaves, ListenerTls, NameConstraints, OriginTls};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 
@@ -47,7 +47,10 @@ pub struct Setup {
     /// What TLS with origins trusts.
     pub origin_tls: Option<Arc<OriginTls>>,
     pub intercept: Option<Interception>,
-    authority: Option<CertificateDer<'static>>,
+    /// What a second listener, with TLS, shows.
+    pub listener_tls: Option<ListenerTls>,
+    /// Of the proxy's own, and made when it is first needed.
+    authority: Option<Arc<Authority>>,
 }
 
 impl Setup {
@@ -75,15 +78,28 @@ impl Setup {
         exceptions: Exceptions,
     ) {
         self.trust(certificates);
-        let folder = temporary("ca");
-        let authority = Authority::open(&folder, &NameConstraints::default(), &self.clock);
-        let authority = authority.expect("a new authority");
-        std::fs::remove_dir_all(&folder).expect("it was made");
-        self.authority = Some(authority.certificate().clone());
+        let authority = self.authority();
         let patterns: Vec<Pattern> = except.iter().map(|text| text.parse().expect("a pattern")).collect();
         let except = HostSet::build(&patterns).expect("few patterns");
         let leaves = Leaves::new(authority, self.clock.clone()).expect("a key");
         self.intercept = Some(Interception::new(leaves, except, blocked, exceptions));
+    }
+
+    /// Has the proxy listen within TLS, too, with certificates of its own authority.
+    pub fn listen_within_tls(&mut self) {
+        let leaves = Leaves::new(self.authority(), self.clock.clone()).expect("a key");
+        let names = vec![Host::parse_text("localhost").expect("a name")];
+        self.listener_tls = Some(ListenerTls::own(leaves, names));
+    }
+
+    fn authority(&mut self) -> Arc<Authority> {
+        let make = || {
+            let folder = temporary("ca");
+            let authority = Authority::open(&folder, &NameConstraints::default(), &self.clock);
+            std::fs::remove_dir_all(&folder).expect("it was made");
+            Arc::new(authority.expect("a new authority"))
+        };
+        self.authority.get_or_insert_with(make).clone()
     }
 
     /// Gives a name addresses.
@@ -110,6 +126,7 @@ impl Default for Setup {
             access_log: None,
             origin_tls: None,
             intercept: None,
+            listener_tls: None,
             authority: None,
         }
     }
@@ -124,7 +141,9 @@ pub struct World {
     server: Option<Server>,
     proxy: SocketAddr,
     access_log: Option<PathBuf>,
-    /// Of the proxy's own authority, when it looks into HTTPS.
+    /// Where it listens within TLS, if it does.
+    within_tls: Option<SocketAddr>,
+    /// Of the proxy's own authority, when it has one.
     authority: Option<CertificateDer<'static>>,
     panics_before: usize,
 }
@@ -140,8 +159,11 @@ impl World {
         let mut setup = Setup::default();
         change(&mut setup);
         let panics_before = panics_of_workers();
-        let bound = bind(&[setup.listen], setup.workers).expect("a free port");
-        let listening = bound.addresses()[0];
+        let second = setup.listener_tls.as_ref().map(|_| Listen::https((setup.listen.ip(), 0).into()));
+        let listen: Vec<_> = [Some(Listen::http(setup.listen)), second].into_iter().flatten().collect();
+        let bound = bind(&listen, setup.workers).expect("a free port");
+        let addresses: Vec<_> = bound.listening().iter().map(|listen| listen.address).collect();
+        let listening = addresses[0];
         let ip = if listening.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { listening.ip() };
         let access_log = setup.access_log.map(|_| temporary("access.log"));
         let shared = Arc::new(Shared::new(Parts {
@@ -152,9 +174,10 @@ impl World {
             log: AccessLog::open(&log_settings(setup.access_log, &access_log)).expect("a writable folder"),
             limits: setup.limits,
             instance: next_instance(),
-            own: bound.addresses().to_vec(),
+            own: addresses.clone(),
             origin_tls: setup.origin_tls,
             intercept: setup.intercept,
+            listener_tls: setup.listener_tls,
         }));
         let hosts = Arc::new(setup.hosts);
         let resolver: Arc<ResolverSource> = Arc::new(move || Resolver::Table(hosts.clone()));
@@ -166,7 +189,8 @@ impl World {
             server: Some(server),
             proxy: SocketAddr::new(ip, listening.port()),
             access_log,
-            authority: setup.authority,
+            within_tls: addresses.get(1).copied(),
+            authority: setup.authority.map(|authority| authority.certificate().clone()),
             panics_before,
         }
     }
@@ -188,7 +212,25 @@ impl World {
 
     /// What a client uses that trusts the proxy's own authority, and nobody else.
     pub fn trusting(&self) -> ClientConfig {
-        trusting(self.authority.clone().expect("the proxy looks into HTTPS"))
+        trusting(self.authority.clone().expect("the proxy has an authority"))
+    }
+
+    /// Where the proxy is reached within TLS.
+    pub fn proxy_within_tls(&self) -> SocketAddr {
+        self.within_tls.expect("the proxy listens within TLS")
+    }
+
+    /// A new connection with HTTP/1 within TLS.
+    pub fn client_within_tls(&self) -> Client {
+        let mut config = self.trusting();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Client::connect(self.proxy_within_tls()).within_tls(config, "localhost")
+    }
+
+    /// A new connection with HTTP/2 within TLS.
+    pub fn http2_within_tls(&self) -> Http2 {
+        let socket = TcpStream::connect(self.proxy_within_tls()).expect("it listens");
+        Http2::within_tls(socket, self.trusting(), "localhost")
     }
 
     /// A client with a tunnel to this host and port, and TLS with the proxy in it.

@@ -46,7 +46,7 @@ pub(super) fn variables(
 ) -> anyhow::Result<Variables> {
     let environment = Environment::of_process();
     let proxy = addresses.iter().find(|address| address.ip().is_loopback()).or(addresses.first());
-    let proxy = proxy.copied().map(reachable).context("larder listens nowhere")?;
+    let proxy = proxy.copied().map(reachable).context("larder listens nowhere without TLS")?;
     let files = match ca_dir {
         None => None,
         Some(folder) => {

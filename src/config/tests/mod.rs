@@ -33,7 +33,7 @@ fn a_file_with_every_kind_of_value() {
     let config = parsed(
         r#"
         [server]
-        listen = [8080, "192.168.1.5"]
+        listen = [8080, "192.168.1.5", "https://127.0.0.1:3130"]
         admin = "off"
         idle_timeout_s = 30
         connect_timeout_s = "250ms"
@@ -63,10 +63,16 @@ fn a_file_with_every_kind_of_value() {
         pins = { "Git.Office.Example" = "sha256:00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF" }
         name_constraints = ["office.example", "10.0.0.0/8"]
         block_page = "intercept"
+        [tls]
+        certificate = "proxy.pem"
+        key = "/etc/proxy.key"
         "#,
     );
     let listen: Vec<String> = config.server.listen.iter().map(ToString::to_string).collect();
-    assert_eq!(listen, ["127.0.0.1:8080", "192.168.1.5:3128"]);
+    assert_eq!(listen, ["127.0.0.1:8080", "192.168.1.5:3128", "https://127.0.0.1:3130"]);
+    let tls = &config.tls;
+    assert_eq!(tls.certificate.as_deref(), Some(Path::new("proxy.pem")));
+    assert_eq!(tls.key.as_deref(), Some(Path::new("/etc/proxy.key")));
     assert_eq!(config.server.admin, Admin::Off);
     assert_eq!(config.server.idle_timeout, Duration::from_secs(30));
     assert_eq!(config.server.connect_timeout, Duration::from_millis(250));
@@ -117,6 +123,16 @@ fn errors_name_line_column_key_and_suggestion() {
         ("[cache]\nmemory = \"12XB\"", 2, 10, Some("cache.memory"), "a size is written as", None),
         ("[cache]\n  disk = -1", 2, 10, Some("cache.disk"), "a size is written as", None),
         ("[server]\nlisten = [\n  \"a b\"]", 3, 3, Some("server.listen"), "an address to listen on", None),
+        ("[tls]\ncertificate = 'a'", 2, 15, Some("tls.certificate"), "its key is missing", None),
+        ("[tls]\nkey = 'a'", 2, 7, Some("tls.key"), "its certificate is missing", None),
+        (
+            "[server]\nlisten = ['127.0.0.1:1', 'https://127.0.0.1:1']",
+            2,
+            10,
+            Some("server.listen"),
+            "stands there twice",
+            None,
+        ),
         ("[server]\nlisten = []", 2, 10, Some("server.listen"), "no address", None),
         ("[server]\nidle_timeout_s = 0", 2, 18, Some("server.idle_timeout_s"), "longer than 0", None),
         (

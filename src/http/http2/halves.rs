@@ -211,6 +211,12 @@ impl Http2Writer {
     }
 }
 
+/// Whether a peer has broken the protocol, as opposed to having ended something.
+pub fn is_violation(error: &io::Error) -> bool {
+    let of_stream = error.get_ref().and_then(|error| error.downcast_ref::<h2::Error>());
+    of_stream.is_some_and(h2::Error::is_library)
+}
+
 pub(super) fn into_io(error: h2::Error) -> io::Error {
     if error.is_io() {
         return error.into_io().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());

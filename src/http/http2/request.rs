@@ -50,6 +50,8 @@ pub fn request_of(
     }
     let protocol = parts.extensions.get::<h2::ext::Protocol>();
     let (method, target) = match (method, protocol) {
+        // RFC 9113 §8.5: "The ":authority" pseudo-header field contains the host and port".
+        (Method::Connect, None) if parts.uri.authority().is_none() => return Err(Malformed::Authority),
         (Method::Connect, None) => (Method::Connect, Target::Authority(authority(parts, None)?)),
         // RFC 8441 §4: the target is that of the request that HTTP/1 would begin with.
         (Method::Connect, Some(protocol)) if protocol.as_str() == "websocket" => {

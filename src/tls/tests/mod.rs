@@ -5,6 +5,7 @@ mod authority;
 mod client_hello;
 mod handshakes;
 mod leaves;
+mod listener;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -19,9 +19,27 @@ class Browser:
         self.larder = larder
         self.env = env
 
-    def document(self, url):
+    def make_database(self, certutil):
+        """Makes the empty database of certificates that Chromium reads for its user."""
+        self.database.mkdir(parents=True, exist_ok=True)
+        self._certutil(certutil, "-N", "--empty-password")
+
+    def trust(self, certutil, certificate):
+        """Has a Chromium that verifies trust what this certificate has signed, itself included."""
+        self._certutil(certutil, "-A", "-n", certificate.name, "-t", "C,,", "-i", str(certificate))
+
+    @property
+    def database(self):
+        return pathlib.Path(self.env["HOME"]) / ".pki" / "nssdb"
+
+    def _certutil(self, certutil, *what):
+        code, out, errors = run_bounded([certutil, "-d", f"sql:{self.database}", *what], self.env, 30)
+        if code != 0:
+            raise RuntimeError(f"certutil ended with {code}: {out} {errors}")
+
+    def document(self, url, proxy=None, verify=False):
         """The document as it stands right after its load event, as HTML text."""
-        out, errors = self._start(url, "--dump-dom")
+        out, errors = self._start(url, "--dump-dom", proxy=proxy, verify=verify)
         if not out.strip():
             raise RuntimeError(f"chromium showed nothing for {url}: {errors[-600:]}")
         return out
@@ -32,15 +50,16 @@ class Browser:
         if not path.exists():
             raise RuntimeError(f"chromium took no screenshot of {url}: {errors[-600:]}")
 
-    def _start(self, url, *what):
+    def _start(self, url, *what, proxy=None, verify=False):
         profile = pathlib.Path(tempfile.mkdtemp(dir=self.folder, prefix="profile-"))
         argv = [
             self.binary, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage",
             "--no-first-run", "--no-default-browser-check", "--disable-background-networking",
             "--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-breakpad",
-            # The origin's certificate is self-signed; the other clients verify it, here only the tunnel matters.
-            "--ignore-certificate-errors",
-            f"--user-data-dir={profile}", f"--proxy-server={self.larder.proxy}",
+            # The origin's certificate is self-signed; the other clients verify it, and so does this one where it is
+            # told to. Elsewhere only the tunnel matters.
+            *([] if verify else ["--ignore-certificate-errors"]),
+            f"--user-data-dir={profile}", f"--proxy-server={proxy or self.larder.proxy}",
             # Without the first entry Chromium goes to loopback addresses directly. It also calls home in spite of
             # the switches above; the second entry takes that away from the proxy, and the rule below ends it here.
             "--proxy-bypass-list=<-loopback>;*.com", "--host-resolver-rules=MAP *.com ~NOTFOUND",

@@ -14,6 +14,8 @@ TOOLS = {
     "nginx": (["nginx"], "nginx-light"),
     "openssl": (["openssl"], "openssl"),
     "node": (["node", "nodejs"], "nodejs"),
+    "certutil": (["certutil"], "libnss3-tools"),
+    "h2load": (["h2load"], "nghttp2-client"),
 }
 POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
 
