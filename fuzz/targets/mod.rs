@@ -9,6 +9,7 @@ pub mod caching_range;
 pub mod http;
 pub mod input;
 pub mod memory_files;
+pub mod recovery;
 pub mod store;
 
 /// A fuzz target.
@@ -25,6 +26,7 @@ pub const ALL: &[Target] = &[
     Target { name: "footer", run: store::footer, seeds: store::footer_seeds },
     Target { name: "checkpoint", run: store::checkpoint, seeds: store::checkpoint_seeds },
     Target { name: "superblock", run: store::superblock, seeds: store::superblock_seeds },
+    Target { name: "recovery", run: recovery::recovery, seeds: recovery::seeds },
     Target { name: "request_head", run: http::request_head, seeds: http::request_seeds },
     Target { name: "response_head", run: http::response_head, seeds: http::response_seeds },
     Target { name: "chunked", run: http::chunked, seeds: http::chunked_seeds },
