@@ -79,6 +79,8 @@ pub fn vary_seeds() -> Vec<Vec<u8>> {
         "Accept-Language\n\nAccept-Language: de, en;q=0.5\n\nAccept-Language: en\n\nContent-Language: en",
         "*\n\n\n\n*: x",
         "X\n\nX: \"a, b\", c\nX: d\n\nX:",
+        // A quoted string without an end did not match itself.
+        "X\n\nX: \", c\nX: d\n\nX:a,",
     ]
     .map(|text| text.as_bytes().to_vec())
     .to_vec()

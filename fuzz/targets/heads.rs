@@ -108,7 +108,11 @@ pub fn seeds() -> Vec<Vec<u8>> {
         seeds.push([&[0], &octets[..]].concat());
         seeds.push([&[1], &short_lengths(&octets)[..]].concat());
     }
+    // A method that is none was written as an empty one.
     let uri = target();
+    let mut octets = short_lengths(&encode(&uri, &object));
+    octets.extend_from_slice(b"\x04\x04POS\xd4");
+    seeds.push([&[1], &octets[..]].concat());
     let variants = encode_variants(&uri, &[3, 2, u64::MAX]);
     seeds.push([&[1], &short_lengths(&variants)[..]].concat());
     seeds

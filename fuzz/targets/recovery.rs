@@ -357,6 +357,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         [&all[..], &[5, 0, 6, 1, 7, 0, 8, 1], &all[..], &[8, 2], &opened[..], &[11, 0, 11, 1]].concat(),
         // Killed in the third change from here, and again while it is opened.
         [&all[..], &[13, 2, 9], &all[..], &[14, 3], &all[..], &[5, 1, 14, 255, 11, 1]].concat(),
+        // A write that meets an invalidation and a failure.
+        [&[13, 2, 9][..], &put(0, 1), &[5, 0], &put(1, 0), &put(1, 0), &[11, 0], &opened].concat(),
         // Asked before a removal.
         [&[10, 0, 5, 0][..], &all[..], &[10, 1, 8, 2], &all[..], &opened[..]].concat(),
         // An octet flipped, a file cut.
