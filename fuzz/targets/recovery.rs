@@ -366,6 +366,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         [&all[..], &[13, 2, 9], &all[..], &[14, 3], &all[..], &[5, 1, 14, 255, 11, 1]].concat(),
         // A write that meets an invalidation and a failure.
         [&[13, 2, 9][..], &put(0, 1), &[5, 0], &put(1, 0), &put(1, 0), &[11, 0], &opened].concat(),
+        // A replacement that a failing disk does not write, and that is purged then.
+        [&put(0, 0)[..], &put(1, 1), &[8, 0, 13, 0, 0], &put(1, 1), &[8, 0, 11, 1], &opened].concat(),
         // Asked before a removal.
         [&[10, 0, 5, 0][..], &all[..], &[10, 1, 8, 2], &all[..], &opened[..]].concat(),
         // An octet flipped, a file cut.
