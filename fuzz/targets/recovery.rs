@@ -304,7 +304,9 @@ impl World {
         }
         let lost =
             oracle.sure.intersection(&oracle.of_uri(uri)).find(|number| !found.contains(number)).copied();
-        assert!(lost.is_none() || oracle.octets > OCTETS_SAFE, "{lost:?} is lost");
+        // A purge takes all of a URI out of memory, and a disk that fails need not have the others.
+        let is_excused = oracle.octets > OCTETS_SAFE || self.files.has_ended();
+        assert!(lost.is_none() || is_excused, "{lost:?} is lost");
     }
 
     /// Closes the store, which a kill may have stopped before, and opens it again; kills that, too,
