@@ -131,6 +131,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "bytes=5-6,0-1,-3\n\n\"a\"\n\nETag: \"a\"",
         "bytes=0-0,-0,-1,18446744073709551615-",
         "Bytes=0-5 , 3-9,,9-\n\nSun, 06 Nov 1994 08:49:37 GMT\n\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\nDate: Sun, 06 Nov 1994 08:49:40 GMT",
+        // It was read as "0-".
+        "bytes=0-5 x-",
         "bytes=0-99999999999999999999999\n\nW/\"a\"\n\nETag: W/\"a\"",
     ]
     .map(|text| seed(&[10], text))

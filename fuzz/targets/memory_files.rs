@@ -16,11 +16,59 @@ const READ_MAX: usize = 4 << 20;
 
 /// A folder.
 #[derive(Debug, Default)]
-pub struct MemoryFiles(Mutex<BTreeMap<String, Arc<MemoryFile>>>);
+pub struct MemoryFiles {
+    files: Mutex<BTreeMap<String, Arc<MemoryFile>>>,
+    power: Arc<Power>,
+}
 
 /// A file.
 #[derive(Debug, Default)]
-pub struct MemoryFile(Mutex<Vec<u8>>);
+pub struct MemoryFile {
+    octets: Mutex<Vec<u8>>,
+    power: Arc<Power>,
+}
+
+/// How many changes are made until none is any more: what is in the files then is what a process
+/// leaves that is killed at that moment.
+#[derive(Debug, Default)]
+struct Power(Mutex<Option<Left>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    changes: u64,
+    /// Octets of a write that are made when no change is left.
+    torn: usize,
+}
+
+impl Power {
+    /// Octets of the next write that are made.
+    fn next_write(&self) -> usize {
+        let mut left = lock(&self.0);
+        match &mut *left {
+            None => usize::MAX,
+            Some(Left { changes: 0, torn }) => std::mem::take(torn),
+            Some(Left { changes, .. }) => {
+                *changes -= 1;
+                usize::MAX
+            }
+        }
+    }
+
+    /// Whether the next change is made, which is one that is made whole or not at all.
+    fn next_change(&self) -> io::Result<()> {
+        match &mut *lock(&self.0) {
+            None => Ok(()),
+            Some(left) if left.changes == 0 => {
+                left.torn = 0;
+                Err(io::Error::other("killed"))
+            }
+            Some(left) => {
+                left.changes -= 1;
+                Ok(())
+            }
+        }
+    }
+}
 
 #[derive(Debug)]
 struct NoLock;
@@ -38,29 +86,43 @@ fn name(path: &Path) -> String {
 impl MemoryFile {
     /// A file with these octets.
     pub fn new(octets: &[u8]) -> Arc<MemoryFile> {
-        Arc::new(MemoryFile(Mutex::new(octets.to_vec())))
+        Arc::new(MemoryFile { octets: Mutex::new(octets.to_vec()), power: Arc::default() })
     }
 
     /// Its octets.
     pub fn octets(&self) -> Vec<u8> {
-        lock(&self.0).clone()
+        lock(&self.octets).clone()
     }
 }
 
 impl MemoryFiles {
     /// A folder with these files.
     pub fn new(files: &BTreeMap<String, Vec<u8>>) -> Arc<MemoryFiles> {
-        let files = files.iter().map(|(name, octets)| (name.clone(), MemoryFile::new(octets)));
-        Arc::new(MemoryFiles(Mutex::new(files.collect())))
+        let power = Arc::<Power>::default();
+        let file = |octets: &Vec<u8>| {
+            Arc::new(MemoryFile { octets: Mutex::new(octets.clone()), power: power.clone() })
+        };
+        let files = files.iter().map(|(name, octets)| (name.clone(), file(octets))).collect();
+        Arc::new(MemoryFiles { files: Mutex::new(files), power })
+    }
+
+    /// Has all changes fail after so many, and of a write behind those make the first `torn` octets.
+    pub fn end_after(&self, changes: u64, torn: usize) {
+        lock(&self.power.0).get_or_insert(Left { changes, torn });
+    }
+
+    /// Whether the next change fails, or one has.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.power.0).is_some_and(|left| left.changes == 0)
     }
 
     /// What is in it.
     pub fn contents(&self) -> BTreeMap<String, Vec<u8>> {
-        lock(&self.0).iter().map(|(name, file)| (name.clone(), file.octets())).collect()
+        lock(&self.files).iter().map(|(name, file)| (name.clone(), file.octets())).collect()
     }
 
     fn find(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let found = lock(&self.0).get(&name(path)).cloned();
+        let found = lock(&self.files).get(&name(path)).cloned();
         Ok(found.ok_or(io::ErrorKind::NotFound)?)
     }
 }
@@ -75,11 +137,12 @@ impl Files for MemoryFiles {
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let mut files = lock(&self.0);
+        let mut files = lock(&self.files);
         if files.contains_key(&name(path)) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let file = Arc::new(MemoryFile::default());
+        self.power.next_change()?;
+        let file = Arc::new(MemoryFile { power: self.power.clone(), ..MemoryFile::default() });
         files.insert(name(path), file.clone());
         Ok(file)
     }
@@ -93,18 +156,20 @@ impl Files for MemoryFiles {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut files = lock(&self.0);
+        self.power.next_change()?;
+        let mut files = lock(&self.files);
         let file = files.remove(&name(from)).ok_or(io::ErrorKind::NotFound)?;
         files.insert(name(to), file);
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        lock(&self.0).remove(&name(path)).map(drop).ok_or(io::ErrorKind::NotFound.into())
+        self.power.next_change()?;
+        lock(&self.files).remove(&name(path)).map(drop).ok_or(io::ErrorKind::NotFound.into())
     }
 
     fn list(&self, _folder: &Path) -> io::Result<Vec<String>> {
-        Ok(lock(&self.0).keys().cloned().collect())
+        Ok(lock(&self.files).keys().cloned().collect())
     }
 
     fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
@@ -114,23 +179,25 @@ impl Files for MemoryFiles {
 
 impl File for MemoryFile {
     fn length(&self) -> io::Result<u64> {
-        Ok(lock(&self.0).len() as u64)
+        Ok(lock(&self.octets).len() as u64)
     }
 
     fn write_all_at(&self, octets: &[u8], at: u64) -> io::Result<()> {
-        let mut file = lock(&self.0);
+        let made = octets.len().min(self.power.next_write());
+        let (whole, octets) = (octets.len(), &octets[..made]);
+        let mut file = lock(&self.octets);
         let at = usize::try_from(at).map_err(io::Error::other)?;
         let end = at + octets.len();
         if file.len() < end {
             file.resize(end, 0);
         }
         file[at..end].copy_from_slice(octets);
-        Ok(())
+        if made < whole { Err(io::Error::other("killed")) } else { Ok(()) }
     }
 
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
         assert!(into.len() <= READ_MAX, "{} octets are asked for at once", into.len());
-        let file = lock(&self.0);
+        let file = lock(&self.octets);
         let at = usize::try_from(at).unwrap_or(usize::MAX).min(file.len());
         let length = into.len().min(file.len() - at);
         into[..length].copy_from_slice(&file[at..at + length]);
@@ -146,7 +213,8 @@ impl File for MemoryFile {
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
-        lock(&self.0).resize(usize::try_from(length).map_err(io::Error::other)?, 0);
+        self.power.next_change()?;
+        lock(&self.octets).resize(usize::try_from(length).map_err(io::Error::other)?, 0);
         Ok(())
     }
 }

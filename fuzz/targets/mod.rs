@@ -6,9 +6,12 @@
 
 pub mod caching;
 pub mod caching_range;
+pub mod caching_storing;
+pub mod heads;
 pub mod http;
 pub mod input;
 pub mod memory_files;
+pub mod recovery;
 pub mod store;
 
 /// A fuzz target.
@@ -25,6 +28,8 @@ pub const ALL: &[Target] = &[
     Target { name: "footer", run: store::footer, seeds: store::footer_seeds },
     Target { name: "checkpoint", run: store::checkpoint, seeds: store::checkpoint_seeds },
     Target { name: "superblock", run: store::superblock, seeds: store::superblock_seeds },
+    Target { name: "heads", run: heads::heads, seeds: heads::seeds },
+    Target { name: "recovery", run: recovery::recovery, seeds: recovery::seeds },
     Target { name: "request_head", run: http::request_head, seeds: http::request_seeds },
     Target { name: "response_head", run: http::response_head, seeds: http::response_seeds },
     Target { name: "chunked", run: http::chunked, seeds: http::chunked_seeds },
@@ -34,6 +39,8 @@ pub const ALL: &[Target] = &[
     Target { name: "etag", run: caching::etag, seeds: caching::etag_seeds },
     Target { name: "range", run: caching_range::range, seeds: caching_range::seeds },
     Target { name: "decision", run: caching::decision, seeds: caching::decision_seeds },
+    Target { name: "vary", run: caching_storing::vary, seeds: caching_storing::vary_seeds },
+    Target { name: "storing", run: caching_storing::storing, seeds: caching_storing::storing_seeds },
 ];
 
 /// Gives an input to the target of this name.

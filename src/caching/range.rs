@@ -3,7 +3,7 @@
 //! Numbers too large for 64 bits saturate, which is past the end of any content; nothing is
 //! subtracted that could wrap.
 
-use crate::http::grammar::{Members, saturating_decimal, trim};
+use crate::http::grammar::{Members, saturating_decimal};
 
 /// Octets of a content, both ends included: `first <= last`, and `last` is within the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,10 +85,9 @@ fn range(spec: &[u8], content_length: u64) -> Spec {
     let Some(dash) = spec.iter().position(|&byte| byte == b'-') else {
         return Spec::Malformed;
     };
-    let (first, last) =
-        (trim(spec.get(..dash).unwrap_or_default()), spec.get(dash + 1..).unwrap_or_default());
+    let (first, last) = (spec.get(..dash).unwrap_or_default(), spec.get(dash + 1..).unwrap_or_default());
     let last_of_content = content_length.checked_sub(1);
-    match (saturating_decimal(first), saturating_decimal(trim(last))) {
+    match (saturating_decimal(first), saturating_decimal(last)) {
         // `suffix-range = "-" suffix-length`
         (None, Some(suffix)) if first.is_empty() => match last_of_content {
             _ if suffix == 0 => Spec::Unsatisfiable,
@@ -98,8 +97,10 @@ fn range(spec: &[u8], content_length: u64) -> Spec {
         // `int-range = first-pos "-" [ last-pos ]`: "An int-range is invalid if the last-pos
         // value is present and less than the first-pos."
         (Some(first), Some(last)) if last < first => Spec::Malformed,
-        (Some(first), last) if last.is_some() || spec.ends_with(b"-") => match last_of_content {
-            Some(end) if first <= end => Spec::Range(ByteRange { first, last: last.unwrap_or(end).min(end) }),
+        (Some(first), number) if number.is_some() || last.is_empty() => match last_of_content {
+            Some(end) if first <= end => {
+                Spec::Range(ByteRange { first, last: number.unwrap_or(end).min(end) })
+            }
             _ => Spec::Unsatisfiable,
         },
         _ => Spec::Malformed,
@@ -155,6 +156,10 @@ mod tests {
             ("bytes=a-b", 10, "ignored"),
             ("bytes=0-b", 10, "ignored"),
             ("bytes=0--1", 10, "ignored"),
+            ("bytes=0-1-", 10, "ignored"),
+            ("bytes=0-b-", 10, "ignored"),
+            ("bytes=0- 1", 10, "ignored"),
+            ("bytes=0 -1", 10, "ignored"),
             ("bytes 0-1", 10, "ignored"),
             ("lines=0-1", 10, "ignored"),
             ("bytes=0-0,-0,-1", 10, "0-0,9-9"),

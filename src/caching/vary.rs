@@ -33,7 +33,7 @@ pub(super) struct Compared<'a> {
 impl Selecting {
     pub fn new(name: Bytes, value: Option<Bytes>) -> Selecting {
         let id = FieldName::of(&name);
-        let normal = value.as_ref().map(|value| normalise(id, std::iter::once(&value[..])));
+        let normal = value.as_ref().map(|value| normalise(id, value));
         Selecting { id, name, value, normal }
     }
 
@@ -58,27 +58,26 @@ impl Selecting {
     // normalizing both header field values in a way that is known to have identical semantics".
     /// Whether `request` has the same value; `language` is the stored content's, if it is one.
     pub fn matches(&self, request: &Fields, language: Option<&[u8]>) -> bool {
-        let mut presented = lines(request, self.id, &self.name);
+        let mut lines = lines(request, self.id, &self.name);
         let Some(value) = &self.value else {
             // "If (after any normalization that might take place) a header field is absent from
             // a request, it can only match another request if it is also absent there."
-            return presented.next().is_none();
+            return lines.next().is_none();
         };
-        let mut exact = presented.clone();
-        if exact.next() == Some(&value[..]) && exact.next().is_none() {
+        if lines.next() == Some(&value[..]) && lines.next().is_none() {
             return true;
         }
-        if presented.clone().next().is_none() {
-            return false;
-        }
-        if self.normal.as_ref().is_some_and(|normal| *normal == normalise(self.id, presented.clone())) {
+        // In one line, as the stored value is: a quoted string that is opened in one line may be
+        // closed in another.
+        let Some(presented) = self.presented(request) else { return false };
+        if self.normal.as_ref().is_some_and(|normal| *normal == normalise(self.id, &presented)) {
             return true;
         }
         // "When a nominated request header field has a known mechanism for ranking preference
         // (e.g., qvalues on Accept and similar request header fields), that mechanism MAY be
         // used to choose a preferred response." Only where no other language could be preferred.
         self.id == FieldName::AcceptLanguage
-            && language.is_some_and(|language| prefers_alone(&mut presented, language))
+            && language.is_some_and(|language| prefers_alone(&presented, language))
     }
 
     pub fn memory_bytes(&self) -> usize {
@@ -100,8 +99,8 @@ fn lines<'a>(fields: &'a Fields, id: FieldName, name: &'a [u8]) -> impl Iterator
         .map(|field| field.value)
 }
 
-fn normalise<'a>(id: FieldName, lines: impl Iterator<Item = &'a [u8]>) -> Bytes {
-    let members = lines.flat_map(Members::of);
+fn normalise(id: FieldName, value: &[u8]) -> Bytes {
+    let members = Members::of(value);
     match id {
         FieldName::AcceptLanguage | FieldName::AcceptEncoding => {
             let mut weighted: Vec<Vec<u8>> = members.map(|member| normalise_weighted(id, member)).collect();
@@ -160,9 +159,9 @@ fn weight(parameter: &[u8]) -> Option<u64> {
 }
 
 /// Whether a client that accepts these languages prefers `language` to every other.
-fn prefers_alone<'a>(lines: &mut impl Iterator<Item = &'a [u8]>, language: &[u8]) -> bool {
+fn prefers_alone(value: &[u8], language: &[u8]) -> bool {
     let (mut wanted, mut others) = (0, 0);
-    for member in lines.flat_map(Members::of) {
+    for member in Members::of(value) {
         match weighted(member) {
             (_, None) => return false,
             (range, Some(weight)) if trim(range).eq_ignore_ascii_case(language) => wanted = weight,

@@ -10,6 +10,7 @@ use bytes::{Buf as _, Bytes};
 
 use super::{Object, StoredContent};
 use crate::caching::{StoredHead, StoredParts, Targets, Times};
+use crate::http::grammar::is_token;
 use crate::http::{Authority, Fields, Host, Method, Scheme, TargetUri, Timestamp, Version};
 
 mod tag {
@@ -31,7 +32,7 @@ mod tag {
 
 /// A stored head as it was read back.
 #[derive(Debug)]
-pub(super) struct Decoded {
+pub struct Decoded {
     pub uri: TargetUri,
     pub head: StoredHead,
     pub origin: SocketAddr,
@@ -44,19 +45,19 @@ pub(super) struct Decoded {
 
 /// The head of a META record: the key of the record that it belongs to stands in front, so that
 /// reclaim keeps it for as long as that one, and then a head like the others.
-pub(super) fn encode_freshened(uri: &TargetUri, object: &Object, owner: u128) -> Bytes {
+pub fn encode_freshened(uri: &TargetUri, object: &Object, owner: u128) -> Bytes {
     let mut out = owner.to_le_bytes().to_vec();
     out.extend_from_slice(&encode(uri, object));
     Bytes::from(out)
 }
 
 /// Reads what [`encode_freshened`] wrote.
-pub(super) fn decode_freshened(octets: &Bytes) -> Option<Decoded> {
+pub fn decode_freshened(octets: &Bytes) -> Option<Decoded> {
     (octets.len() >= size_of::<u128>()).then(|| decode(&octets.slice(size_of::<u128>()..)))?
 }
 
 /// The head of an OBJECT or HEAD record.
-pub(super) fn encode(uri: &TargetUri, object: &Object) -> Bytes {
+pub fn encode(uri: &TargetUri, object: &Object) -> Bytes {
     let parts = object.head.to_parts();
     let mut out = Vec::with_capacity(256 + parts.fields.memory_bytes());
     encode_uri(&mut out, uri);
@@ -99,7 +100,7 @@ pub(super) fn encode(uri: &TargetUri, object: &Object) -> Bytes {
 }
 
 /// The head of a VARY record: the generations of the variants, the newest first.
-pub(super) fn encode_variants(uri: &TargetUri, generations: &[u64]) -> Bytes {
+pub fn encode_variants(uri: &TargetUri, generations: &[u64]) -> Bytes {
     let mut out = Vec::with_capacity(128 + generations.len() * 13);
     encode_uri(&mut out, uri);
     for generation in generations {
@@ -109,14 +110,14 @@ pub(super) fn encode_variants(uri: &TargetUri, generations: &[u64]) -> Bytes {
 }
 
 /// The head of a record that says something of a URI alone.
-pub(super) fn encode_uri_only(uri: &TargetUri) -> Bytes {
+pub fn encode_uri_only(uri: &TargetUri) -> Bytes {
     let mut out = Vec::with_capacity(64 + uri.path_and_query.len());
     encode_uri(&mut out, uri);
     Bytes::from(out)
 }
 
 /// Reads what [`encode`] wrote.
-pub(super) fn decode(octets: &Bytes) -> Option<Decoded> {
+pub fn decode(octets: &Bytes) -> Option<Decoded> {
     let mut fields = Fields::builder();
     let (mut method, mut status, mut reason) = (Method::Get, None, Bytes::new());
     let (mut times, mut origin, mut length) = (None, None, None);
@@ -124,7 +125,10 @@ pub(super) fn decode(octets: &Bytes) -> Option<Decoded> {
     for item in Items(octets.clone()) {
         let (tag, mut value) = item?;
         match tag {
-            tag::METHOD => method = Method::of(Bytes::copy_from_slice(&value)),
+            // What is no method was written by nobody, and would not be written as it was read.
+            tag::METHOD => {
+                method = is_token(&value).then(|| Method::of(Bytes::copy_from_slice(&value)))?;
+            }
             tag::STATUS => {
                 let number = value.try_get_u16_le().ok()?;
                 status = Some((number, value.try_get_u8().ok()?));
@@ -173,7 +177,7 @@ pub(super) fn decode(octets: &Bytes) -> Option<Decoded> {
 }
 
 /// Reads what [`encode_variants`] wrote.
-pub(super) fn decode_variants(octets: &Bytes) -> Option<Vec<u64>> {
+pub fn decode_variants(octets: &Bytes) -> Option<Vec<u64>> {
     let mut generations = Vec::new();
     for item in Items(octets.clone()) {
         let (tag, mut value) = item?;
@@ -185,7 +189,7 @@ pub(super) fn decode_variants(octets: &Bytes) -> Option<Vec<u64>> {
 }
 
 /// The URI of any record that has one.
-pub(super) fn decode_uri(octets: &Bytes) -> Option<TargetUri> {
+pub fn decode_uri(octets: &Bytes) -> Option<TargetUri> {
     let (mut scheme_and_port, mut host, mut path) = (None, None, None);
     for item in Items(octets.clone()) {
         let (tag, mut value) = item?;
@@ -352,6 +356,21 @@ mod tests {
         let content = StoredContent::Partial { spans, length: u64::MAX };
         let read = decode(&encode(&uri, &Object { content, ..object(&uri) })).expect("whole");
         assert_eq!((read.length, read.spans), (u64::MAX, vec![(2, 2), (u64::MAX - 9, 1)]));
+    }
+
+    #[test]
+    fn a_method_that_is_none_is_no_head() {
+        let uri = uri("http://a.example/");
+        let whole = encode(&uri, &object(&uri)).to_vec();
+        for (method, is_head) in [("POST", true), ("M-SEARCH", true), ("", false), ("PO ST", false)] {
+            let mut octets = whole.clone();
+            put(&mut octets, tag::METHOD, &[method.as_bytes()]);
+            let read = decode(&Bytes::from(octets));
+            assert_eq!(read.map(|read| read.head.method.as_str().to_owned()), is_head.then(|| method.into()));
+        }
+        let mut octets = whole;
+        put(&mut octets, tag::METHOD, &[b"POS\xd4"]);
+        assert!(decode(&Bytes::from(octets)).is_none());
     }
 
     #[test]

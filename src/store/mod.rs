@@ -12,7 +12,7 @@
 pub mod disk;
 mod fill;
 mod gather;
-mod heads;
+pub mod heads;
 mod inspecting;
 mod key;
 mod memory;

@@ -21,6 +21,9 @@ fn matching() {
         ("Vary: Foo, Bar\nVary: Baz", "Foo: 1\nBaz: 789", "Baz: 789\nFoo: 1"),
         ("Vary: Foo", "Foo: 1, 2", "Foo: 1\nFoo: 2"),
         ("Vary: Foo", "Foo: 1,2", "Foo:  1, 2 "),
+        // A quoted string that is opened in one line and closed in another, or never.
+        ("Vary: Foo", "Foo: \"a\nFoo: b\"", "Foo: \"a\nFoo: b\""),
+        ("Vary: Foo", "Foo: \", a\nFoo: b", "Foo: \", a, b"),
         ("Vary: Accept-Language", "Accept-Language: en, de", "Accept-Language: de, en"),
         ("Vary: Accept-Language", "Accept-Language: en, de", "Accept-Language: eN, De"),
         ("Vary: Accept-Language", "Accept-Language: en, de;q=0.5", "Accept-Language: de; q=0.500,en;q=1.0"),
