@@ -78,9 +78,6 @@ struct Oracle {
     puts: Vec<Put>,
     visible: BTreeSet<usize>,
     kept: BTreeSet<usize>,
-    /// Replaced in this use of the folder. When the disk fails while the new one is being written, the
-    /// index still has the old one, which is found when the new one leaves memory.
-    replaced: BTreeSet<usize>,
     /// What has to be there.
     sure: BTreeSet<usize>,
     octets: usize,
@@ -107,7 +104,7 @@ impl Oracle {
             let gone = |other: &usize| {
                 replaced.contains(other) && [0, put.variant].contains(&self.puts[*other].variant)
             };
-            self.replaced.extend(self.visible.extract_if(.., gone));
+            self.visible.retain(|other| !gone(other));
             self.sure.insert(number);
         }
         if !is_late {
@@ -121,7 +118,6 @@ impl Oracle {
         let (puts, concerned) = (&self.puts, |number: &usize| !scope.concerns(*number, &self.puts[*number]));
         self.visible.retain(concerned);
         self.sure.retain(concerned);
-        self.replaced.retain(concerned);
         if is_durable {
             self.kept.retain(|number| !scope.concerns(*number, &puts[*number]));
         }
@@ -294,8 +290,7 @@ impl World {
                 (number_in(&object.head, b"X-Put"), number_in(&object.head, b"X-Exchange"));
             let put = &oracle.puts[number];
             assert_eq!(put.uri, uri, "another URI's response");
-            let is_unreplaced = self.files.has_ended() && oracle.replaced.contains(&number);
-            assert!(oracle.visible.contains(&number) || is_unreplaced, "{number} comes back: {put:?}");
+            assert!(oracle.visible.contains(&number), "{number} comes back: {put:?}");
             assert!(put.heads.contains(&exchange), "a head that it never had");
             assert!(object.head.selects(&accept(put.variant)), "another variant");
             let StoredContent::Memory { pieces, .. } = &object.content else { panic!("{object:?} is small") };
@@ -313,7 +308,6 @@ impl World {
     /// after so many changes. False: the folder is none any more, which only damage may do.
     fn open_again(&mut self, damage: Option<(usize, usize, u8)>, changes: u64) -> bool {
         self.asked.clear();
-        self.oracle.replaced.clear();
         self.store.close();
         let oracle = &mut self.oracle;
         if self.files.has_ended() {

@@ -249,11 +249,6 @@ impl Tiers {
         }
         if !self.wait(queued).await {
             tracing::warn!("{} may come back after a restart: the disk fails", key.uri);
-            // What was being written when the key was taken out has put it back, and nothing that is
-            // queued hides it any more. Nothing is written now that could do so again; and who has read
-            // it meanwhile sees by the count that it is too late.
-            self.disks.iter().for_each(|tier| tier.disk.remove(key.hash));
-            self.memory.invalidate(key.hash);
         }
     }
 

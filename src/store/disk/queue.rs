@@ -195,12 +195,13 @@ impl Inner {
     pub(super) fn give_up(&self, why: String, lost: impl IntoIterator<Item = Record>) {
         let mut queue = self.lock_queue();
         let later = std::mem::take(&mut queue.records);
-        for record in lost.into_iter().chain(later).filter(|record| record.kind.is_removal()) {
-            // Something in front of it may have been written, and is to be removed all the same.
-            if record.kind == Kind::Tombstone {
-                self.index.remove(record.key);
+        for record in lost.into_iter().chain(later) {
+            // What it was to replace or remove is not to be found any more, nor what was written in front
+            // of it: nothing that is queued hides it.
+            self.index.remove(record.key);
+            if record.kind.is_removal() {
+                queue.unwritten.keep([record]);
             }
-            queue.unwritten.keep([record]);
         }
         queue.read_only = Some(why);
         queue.keys.clear();
