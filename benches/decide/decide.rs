@@ -3,7 +3,8 @@
 //!     cargo run --release --example decide [ROUNDS]
 //!
 //! Each line is the best of several rounds, which is what the work itself takes; the rest is what
-//! else the machine does. To compare two versions, build both and run them in turn: `run` does.
+//! else the machine does. Behind it stands the ratio to a fresh hit in the same run, in which all
+//! take turns. To compare two versions, build both and run them in turn: `run` does.
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 #![allow(clippy::print_stdout, reason = "and prints what it has read")]
 
@@ -11,7 +12,10 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use bytes::Bytes;
-use larder::caching::{CachePolicy, StoredHead, Times, answer, decide, may_store};
+use larder::caching::{
+    Actions, CachePolicy, Conditions, Facts, Rule, RuleSet, StoredHead, Times, answer, decide, may_store,
+    selected,
+};
 use larder::http::{BodyLength, Fields, Method, Request, Response, Target, TargetUri, Timestamp, Version};
 
 const NOW: Timestamp = Timestamp(1_700_000_000);
@@ -67,17 +71,63 @@ fn response(more: &[(&str, &str)]) -> Response {
     }
 }
 
-/// Prints the best time of one call.
-fn measure(name: &str, rounds: u32, mut work: impl FnMut()) {
-    let mut best = f64::MAX;
-    for _ in 0..rounds {
-        let start = Instant::now();
+/// What is measured: its name, and many calls of it.
+struct Measured<'a> {
+    name: &'static str,
+    calls: Box<dyn FnMut() + 'a>,
+    best: f64,
+}
+
+fn measured<'a>(name: &'static str, mut work: impl FnMut() + 'a) -> Measured<'a> {
+    let calls = move || {
         for _ in 0..DECISIONS {
             work();
         }
-        best = best.min(start.elapsed().as_secs_f64());
+    };
+    Measured { name, calls: Box::new(calls), best: f64::MAX }
+}
+
+/// Prints the best time of one call of each, and its ratio to the first one.
+fn measure(rounds: u32, mut all: Vec<Measured<'_>>) {
+    for _ in 0..rounds {
+        for one in &mut all {
+            let start = Instant::now();
+            (one.calls)();
+            one.best = one.best.min(start.elapsed().as_secs_f64());
+        }
     }
-    println!("{name:<28}{:>9.1} ns", best * 1e9 / f64::from(DECISIONS));
+    let first = all.first().map_or(1.0, |one| one.best);
+    for Measured { name, best, .. } in all {
+        println!("{name:<34}{:>7.2} {:>9.1} ns", best / first, best * 1e9 / f64::from(DECISIONS));
+    }
+}
+
+/// A rule with this configuration.
+fn rules(hosts: &[&str], paths: &[&str]) -> RuleSet {
+    let when = Conditions {
+        hosts: hosts.iter().map(|host| host.parse().expect("a host")).collect(),
+        paths: paths.iter().map(|path| path.parse().expect("a path")).collect(),
+        ..Conditions::default()
+    };
+    let then = Actions { fresh: Some((Some(60), None)), ..Actions::default() };
+    RuleSet::new(vec![Rule { name: "r".parse().expect("a name"), when, then }], &RuleSet::default())
+}
+
+/// What the proxy asks about a request where there are rules, as it asks it.
+fn ruled(rules: &RuleSet, asked: &Request, head: &StoredHead, policy: &CachePolicy) {
+    let Target::Absolute(uri) = &asked.target else { return };
+    black_box(rules.key(uri));
+    black_box(rules.never(uri, &asked.method));
+    let ask = |policy: &CachePolicy| decide(asked, &[head], NOW.plus(60), policy);
+    if !rules.concerns(uri) {
+        black_box(ask(policy));
+        return;
+    }
+    black_box(selected(asked, &[head]));
+    match rules.applied(&Facts::new(uri, &asked.method, head.status, &head.fields)) {
+        Some(applied) => black_box(applied.decide(policy, ask)).0,
+        None => black_box(ask(policy)),
+    };
 }
 
 fn main() {
@@ -95,16 +145,28 @@ fn main() {
     let decision = |asked: &Request, heads: &[&StoredHead]| {
         black_box(decide(black_box(asked), black_box(heads), black_box(later), &policy));
     };
-    measure("a fresh hit", rounds, || decision(&plain, &[&head]));
-    measure("a fresh hit with Vary", rounds, || decision(&plain, &[&varying]));
-    measure("one of four variants", rounds, || decision(kinds.get(2).unwrap_or(&plain), &variants));
-    measure("a hit with max-age", rounds, || decision(&wishes, &[&head]));
-    measure("what of it: 304", rounds, || {
-        black_box(answer(black_box(&conditional), black_box(&head), 10));
-    });
     let came = response(&[]);
-    measure("may it be stored", rounds, || {
-        let stored = may_store(black_box(&plain), black_box(&came), TIMES, &policy);
-        black_box(stored).unwrap_or(());
-    });
+    let elsewhere = rules(&["b.example", "*.c.example"], &[]);
+    let other_path = rules(&["a.example"], &["/other/*"]);
+    let any_host = rules(&[], &["/other/*"]);
+    let matching = rules(&["a.example"], &[]);
+    let ruled = |rules: &RuleSet| ruled(black_box(rules), black_box(&plain), black_box(&head), &policy);
+    let all = vec![
+        measured("a fresh hit", || decision(&plain, &[&head])),
+        measured("with rules for other hosts", || ruled(&elsewhere)),
+        measured("with a rule for another path", || ruled(&other_path)),
+        measured("the same for all hosts", || ruled(&any_host)),
+        measured("with a rule that applies", || ruled(&matching)),
+        measured("a fresh hit with Vary", || decision(&plain, &[&varying])),
+        measured("one of four variants", || decision(kinds.get(2).unwrap_or(&plain), &variants)),
+        measured("a hit with max-age", || decision(&wishes, &[&head])),
+        measured("what of it: 304", || {
+            black_box(answer(black_box(&conditional), black_box(&head), 10));
+        }),
+        measured("may it be stored", || {
+            let stored = may_store(black_box(&plain), black_box(&came), TIMES, &policy);
+            black_box(stored).unwrap_or(());
+        }),
+    ];
+    measure(rounds, all);
 }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::control::ControlResponse;
 use crate::caching::{
-    Decision, Explanation, ForwardReason, Handled, Line, NotStored, RuleName, explain, selected,
+    Answer, ByteRange, CachePolicy, Decision, ExplainedVariant, Explanation, ForwardReason, Handled, Line,
+    NotStored, RuleName, StoredHead, cacheable_request, explain, selected,
 };
 use crate::http::{BodyLength, Fields, Method, Request, Target, TargetUri, Timestamp, Version};
 use crate::proxy::{Recalled, Shared};
@@ -19,6 +20,8 @@ use crate::store::Stored;
 
 /// Field lines of a question, at the most.
 const HEADERS_MAX: usize = 64;
+/// Gaps that a line names.
+const GAPS_SHOWN_MAX: usize = 8;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +65,7 @@ pub struct Past {
 pub struct Outlook {
     pub method: String,
     pub url: String,
-    /// `hit`, `validation`, `miss`, `forward`, `blocked` or `504`.
+    /// `hit`, `partial`, `validation`, `miss`, `forward`, `blocked` or `504`.
     pub decision: String,
     pub verdict: ExplainedLine,
     pub request: Vec<ExplainedLine>,
@@ -80,7 +83,16 @@ pub struct ExplainedStored {
     pub in_memory: bool,
     pub on_disk: bool,
     pub is_selected: bool,
+    /// What is not there of its content, in order.
+    pub missing: Vec<Gap>,
     pub lines: Vec<ExplainedLine>,
+}
+
+/// Octets of a content, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    pub first: u64,
+    pub last: u64,
 }
 
 /// A fact and its clause.
@@ -140,41 +152,115 @@ fn outlook(shared: &Shared, request: &Request) -> Option<Outlook> {
     let Target::Absolute(uri) = &request.target else { return None };
     let stored = shared.store.show(&shared.key_uri(uri));
     let heads: Vec<_> = stored.iter().map(|stored| &stored.head).collect();
-    let head = selected(request, &heads).and_then(|index| heads.get(index));
-    let policy = head.map_or(Cow::Borrowed(&shared.cache_policy), |head| shared.policy_for(request, head));
-    let explanation = explain(request, &heads, shared.clock.now(), &policy);
-    let rule = shared.never(request).or_else(|| shared.decide(request, &heads).1);
-    let not_stored = shared.recent.last_for(uri, was_not_stored);
-    let blocked = shared.policy.load().judge_target(uri).err();
-    let (decision, verdict) = match blocked {
-        Some(refusal) => {
-            let text = format!("blocked: {}", crate::error::Failure::from(refusal));
-            ("blocked", ExplainedLine { text, clause: String::new() })
-        }
-        None => (decision_word(&explanation.decision), explained_line(&explanation.verdict)),
+    let never = shared.never(request);
+    let explanation = explain(request, &heads, shared.clock.now(), &policy(shared, request, &heads, never));
+    let (decision, verdict) = decided(shared, request, &heads, &explanation);
+    let explained = |(stored, variant): (&Stored, &ExplainedVariant)| {
+        explained_stored(stored, variant, shared.store.missing(stored), || {
+            shared.explain_rules(request, &stored.head)
+        })
     };
-    Some(Outlook {
+    let mut outlook = Outlook {
         method: request.method.as_str().to_owned(),
         url: uri.to_string(),
         decision: decision.to_owned(),
         verdict,
-        request: request_lines(shared, uri, &explanation, rule),
-        stored: stored.iter().zip(&explanation.variants).map(explained_stored).collect(),
-        not_stored: not_stored.as_ref().map(past),
-    })
+        request: request_lines(shared, request, uri, &explanation),
+        stored: stored.iter().zip(&explanation.variants).map(explained).collect(),
+        not_stored: shared.recent.last_for(uri, was_not_stored).as_ref().map(past),
+    };
+    let chosen = selected(request, &heads).and_then(|index| heads.get(index).zip(outlook.stored.get(index)));
+    if let Some((head, stored)) = chosen
+        && outlook.decision == "hit"
+        && is_wanted(request, head, stored)
+    {
+        let text = "a hit with gaps: what is there answers, and the origin is asked for the rest";
+        outlook.verdict = ExplainedLine { text: text.to_owned(), clause: "RFC 9111 §3.4".to_owned() };
+        outlook.decision = "partial".to_owned();
+    }
+    Some(outlook)
+}
+
+/// The policy that the decision goes by.
+fn policy<'a>(
+    shared: &'a Shared,
+    request: &Request,
+    heads: &[&StoredHead],
+    never: Option<RuleName>,
+) -> Cow<'a, CachePolicy> {
+    let head = selected(request, heads).and_then(|index| heads.get(index));
+    let policy = head.map_or(Cow::Borrowed(&shared.cache_policy), |head| shared.policy_for(request, head));
+    match never {
+        Some(_rule) => {
+            let mut policy = policy.into_owned();
+            policy.overrides.never = true;
+            Cow::Owned(policy)
+        }
+        None => policy,
+    }
+}
+
+/// The decision in a word, and in a sentence.
+fn decided(
+    shared: &Shared,
+    request: &Request,
+    heads: &[&StoredHead],
+    explanation: &Explanation,
+) -> (&'static str, ExplainedLine) {
+    let line = |text: String, clause: &str| ExplainedLine { text, clause: clause.to_owned() };
+    let Target::Absolute(uri) = &request.target else { return ("forward", line(String::new(), "")) };
+    if let Err(refusal) = shared.policy.load().judge_target(uri) {
+        let text = format!("blocked: {}", crate::error::Failure::from(refusal));
+        return ("blocked", line(text, ""));
+    }
+    if !shared.is_offline() {
+        return (decision_word(&explanation.decision), explained_line(&explanation.verdict));
+    }
+    match shared.decide_offline(request, heads) {
+        Decision::Reuse { age, .. } if cacheable_request(request).is_ok() => (
+            "hit",
+            line(format!("a hit: offline, the stored response answers, {age} s old"), "cache.offline"),
+        ),
+        _ => ("504", line("504: offline, and nothing stored answers this".to_owned(), "cache.offline")),
+    }
+}
+
+/// Whether the request wants some of what is not there of a response.
+fn is_wanted(request: &Request, head: &StoredHead, stored: &ExplainedStored) -> bool {
+    let meets = |range: &ByteRange| {
+        stored.missing.iter().any(|gap| gap.first <= range.last && range.first <= gap.last)
+    };
+    match crate::caching::answer(request, head, stored.length) {
+        Answer::Whole => request.method == Method::Get && !stored.missing.is_empty(),
+        Answer::Range(range) => meets(&range),
+        Answer::MultiRange(ranges) => ranges.iter().any(meets),
+        Answer::NotModified | Answer::RangeNotSatisfiable => false,
+    }
 }
 
 fn request_lines(
     shared: &Shared,
+    request: &Request,
     uri: &TargetUri,
     explanation: &Explanation,
-    rule: Option<RuleName>,
 ) -> Vec<ExplainedLine> {
     let key_uri = shared.key_uri(uri);
     let key = shared.store.key(&key_uri);
     let line = |text, clause: &str| ExplainedLine { text, clause: clause.to_owned() };
     let mut lines = vec![line(format!("cache key {:032x}, of {key_uri}", key.hash), "RFC 9111 §2")];
-    lines.extend(rule.map(|rule| line(format!("the rule {rule} makes the difference"), "cache.rule")));
+    for rule in shared.keyed_by(uri) {
+        lines.push(line(format!("rule {rule}: the key is not that of {uri}"), "cache.rule"));
+    }
+    match shared.never(request) {
+        Some(rule) => {
+            let text = format!("rule {rule}: neither stored nor reused, and the origin is asked");
+            lines.push(line(text, "cache.rule.never"));
+        }
+        None => lines.extend(shared.rules_about(request).into_iter().map(|(rule, is_about_response)| {
+            let some = if is_about_response { ", if the response is of its kind" } else { "" };
+            line(format!("rule {rule}: is about this request{some}"), "cache.rule")
+        })),
+    }
     if shared.is_offline() {
         let text = "offline: whatever is stored and selected answers, and no origin is asked";
         lines.push(line(text.to_owned(), "cache.offline"));
@@ -183,15 +269,41 @@ fn request_lines(
     lines
 }
 
-fn explained_stored((stored, variant): (&Stored, &crate::caching::ExplainedVariant)) -> ExplainedStored {
+fn explained_stored(
+    stored: &Stored,
+    variant: &ExplainedVariant,
+    missing: Vec<ByteRange>,
+    rules: impl Fn() -> Vec<Line>,
+) -> ExplainedStored {
+    let mut lines: Vec<ExplainedLine> = variant.lines.iter().map(explained_line).collect();
+    if variant.is_selected {
+        lines.extend(rules().iter().map(explained_line));
+    }
+    lines.extend(incomplete(stored.length, &missing));
     ExplainedStored {
         status: stored.head.status,
         length: stored.length,
         in_memory: stored.in_memory.is_some(),
         on_disk: stored.on_disk.is_some(),
         is_selected: variant.is_selected,
-        lines: variant.lines.iter().map(explained_line).collect(),
+        missing: missing.iter().map(|gap| Gap { first: gap.first, last: gap.last }).collect(),
+        lines,
     }
+}
+
+/// What is not there of a response.
+fn incomplete(length: u64, missing: &[ByteRange]) -> Option<ExplainedLine> {
+    if missing.is_empty() {
+        return None;
+    }
+    let away: u64 = missing.iter().map(|gap| gap.length()).sum();
+    let gaps = missing.iter().take(GAPS_SHOWN_MAX).map(|gap| format!("{}-{}", gap.first, gap.last));
+    let mut gaps = gaps.collect::<Vec<_>>().join(", ");
+    if missing.len() > GAPS_SHOWN_MAX {
+        gaps.push_str(&format!(" and {} more gaps", missing.len() - GAPS_SHOWN_MAX));
+    }
+    let text = format!("{} of {length} octets are there; missing are {gaps}", length - away);
+    Some(ExplainedLine { text, clause: "RFC 9111 §3.3".to_owned() })
 }
 
 fn explained_line(line: &Line) -> ExplainedLine {
@@ -210,7 +322,8 @@ const fn decision_word(decision: &Decision) -> &'static str {
 
 fn was_not_stored(recalled: &Recalled) -> bool {
     let outcome = recalled.outcome;
-    matches!(outcome.result, Handled::Forwarded(_)) && !outcome.stored && outcome.detail.is_some()
+    let is_told = outcome.detail.is_some() || outcome.rule.is_some();
+    matches!(outcome.result, Handled::Forwarded(_)) && !outcome.stored && is_told
 }
 
 fn past(recalled: &Recalled) -> Past {
@@ -248,6 +361,9 @@ fn why(recalled: &Recalled) -> Vec<ExplainedLine> {
             line(text.to_owned(), clause);
         }
         Handled::Local => {}
+    }
+    if let Some(rule) = outcome.rule {
+        line(format!("rule {rule} made the difference"), "cache.rule");
     }
     if outcome.collapsed {
         line("another request for it was under way, and its answer was shared".to_owned(), "RFC 9111 §4");

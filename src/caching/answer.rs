@@ -69,7 +69,7 @@ fn is_not_modified(fields: &Fields, stored: &StoredHead) -> bool {
     // Step 4: "When the method is GET or HEAD, If-None-Match is not present, and
     // If-Modified-Since is present, evaluate the If-Modified-Since precondition". §13.1.3 has a
     // value that is no date, or more than one, ignored.
-    let Some(since) = fields.only(FieldName::IfModifiedSince).and_then(Timestamp::parse_http_date) else {
+    let Some(since) = fields.only(FieldName::IfModifiedSince).and_then(|text| date_at(text, stored)) else {
         return false;
     };
     // RFC 9111 §4.3.2: "If a request contains an If-Modified-Since header field and the
@@ -77,6 +77,12 @@ fn is_not_modified(fields: &Fields, stored: &StoredHead) -> bool {
     // stored response's Date field value (or, if no Date field is present, the time that the
     // stored response was received) to evaluate the conditional."
     stored.last_modified().unwrap_or(stored.date()) <= since
+}
+
+/// A date that a client sends about `stored`. A year of two digits is read at the time when that was
+/// received, as its own dates are, so that both mean the same year.
+fn date_at(text: &[u8], stored: &StoredHead) -> Option<Timestamp> {
+    Timestamp::parse_http_date_at(text, stored.times.response_time)
 }
 
 // RFC 9110 §13.1.5.
@@ -93,7 +99,7 @@ fn if_range_holds(fields: &Fields, stored: &StoredHead) -> bool {
     // [§8.8.2.2], the condition is false", which asks for a Date at least one second later. "If
     // the HTTP-date validator provided exactly matches the Last-Modified field value for the
     // selected representation, the condition is true."
-    match (Timestamp::parse_http_date(value), stored.last_modified()) {
+    match (date_at(value, stored), stored.last_modified()) {
         (Some(date), Some(modified)) => date == modified && stored.date() > modified,
         _ => false,
     }

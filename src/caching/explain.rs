@@ -5,7 +5,7 @@
 //! that an explanation can't say anything else than what is done.
 
 use super::directives::RequestDirectives;
-use super::freshness::parse_date;
+use super::freshness::{SET_BACK_SECONDS_MAX, parse_date};
 use super::vary::Compared;
 use super::{
     CachePolicy, Decision, ForwardReason, Lifetime, StoredHead, cacheable_request, decide, storable_request,
@@ -78,7 +78,7 @@ pub fn explain(
     }
 }
 
-fn line(text: impl Into<String>, clause: &'static str) -> Line {
+pub(super) fn line(text: impl Into<String>, clause: &'static str) -> Line {
     Line { text: text.into(), clause }
 }
 
@@ -154,7 +154,7 @@ fn arithmetic(head: &StoredHead, now: Timestamp, policy: &CachePolicy) -> Vec<Li
     } else {
         format!("stale: {seconds} <= {age}, since {} s", age - seconds)
     };
-    vec![
+    let mut lines = vec![
         lifetime_line(head, lifetime, policy),
         line(
             format!(
@@ -165,9 +165,23 @@ fn arithmetic(head: &StoredHead, now: Timestamp, policy: &CachePolicy) -> Vec<Li
             "RFC 9111 §4.2.3",
         ),
         line(format!("resident_time = {resident} s"), "RFC 9111 §4.2.3"),
-        line(format!("current_age = {age} s"), "RFC 9111 §4.2.3"),
-        line(compared, "RFC 9111 §4.2"),
-    ]
+    ];
+    lines.extend(set_back(head, now));
+    lines
+        .extend([line(format!("current_age = {age} s"), "RFC 9111 §4.2.3"), line(compared, "RFC 9111 §4.2")]);
+    lines
+}
+
+/// What a clock does that is behind the moment when the response was received.
+fn set_back(head: &StoredHead, now: Timestamp) -> Option<Line> {
+    let text = match head.times.response_time.seconds_since(now) {
+        0 => return None,
+        seconds if seconds > SET_BACK_SECONDS_MAX => format!(
+            "the clock was set back: it is {seconds} s behind that moment, so that nobody knows the age, and it counts as stale"
+        ),
+        seconds => format!("the clock was set back a little: it is {seconds} s behind that moment"),
+    };
+    Some(line(text, "RFC 9111 §4.2.3"))
 }
 
 fn lifetime_line(head: &StoredHead, lifetime: Lifetime, policy: &CachePolicy) -> Line {
@@ -178,7 +192,7 @@ fn lifetime_line(head: &StoredHead, lifetime: Lifetime, policy: &CachePolicy) ->
             (None, Some(_)) => (format!("freshness_lifetime = {seconds} s: max-age"), "RFC 9111 §5.2.2.1"),
             (None, None) => {
                 let expires = head.fields.first(FieldName::Expires).unwrap_or_default();
-                let why = match parse_date(expires) {
+                let why = match parse_date(expires, head.times.response_time) {
                     Some(_) => {
                         format!("Expires ({}) less Date ({})", shown(expires), head.date().to_http_date())
                     }

@@ -52,18 +52,18 @@ pub(super) fn delta_seconds(text: &[u8]) -> Option<u64> {
     saturating_decimal(text).map(|seconds| seconds.min(DELTA_SECONDS_MAX))
 }
 
-/// The value of `Date`, when it is there exactly once and valid.
-pub(super) fn date_value(fields: &Fields) -> Option<Timestamp> {
-    fields.only(FieldName::Date).and_then(parse_date)
+/// The value of `Date` of a response that came at `received`, when it is there exactly once and valid.
+pub(super) fn date_value(fields: &Fields, received: Timestamp) -> Option<Timestamp> {
+    fields.only(FieldName::Date).and_then(|text| parse_date(text, received))
 }
 
 // §4.2: "Although all date formats are specified to be case-sensitive, a cache recipient SHOULD
 // match the field value case-insensitively."
-/// A date that freshness is calculated with.
-pub(super) fn parse_date(text: &[u8]) -> Option<Timestamp> {
+/// A date that freshness is calculated with, in a message that came at `received`.
+pub(super) fn parse_date(text: &[u8], received: Timestamp) -> Option<Timestamp> {
     // No date is longer than that of RFC 850 with the longest day, of 33 octets.
     const LENGTH_MAX: usize = 40;
-    Timestamp::parse_http_date(text).or_else(|| {
+    Timestamp::parse_http_date_at(text, received).or_else(|| {
         if text.len() > LENGTH_MAX {
             return None;
         }
@@ -80,14 +80,15 @@ pub(super) fn parse_date(text: &[u8]) -> Option<Timestamp> {
         {
             zone.make_ascii_uppercase();
         }
-        Timestamp::parse_http_date(&canonical).or_else(|| with_its_own_weekday(&canonical))
+        Timestamp::parse_http_date_at(&canonical, received)
+            .or_else(|| with_its_own_weekday(&canonical, received))
     })
 }
 
 // RFC 9110 §5.6.7: "Recipients of timestamp values are encouraged to be robust in parsing
 // timestamps unless otherwise restricted by the field definition." The day of the week says
 // nothing that the date does not say; a wrong one leaves the moment as clear as before.
-fn with_its_own_weekday(date: &[u8]) -> Option<Timestamp> {
+fn with_its_own_weekday(date: &[u8], received: Timestamp) -> Option<Timestamp> {
     const DAYS: [&[u8]; 7] =
         [b"Monday", b"Tuesday", b"Wednesday", b"Thursday", b"Friday", b"Saturday", b"Sunday"];
     let name_length = date.iter().position(|byte| !byte.is_ascii_alphabetic())?;
@@ -97,7 +98,8 @@ fn with_its_own_weekday(date: &[u8]) -> Option<Timestamp> {
     if !DAYS.into_iter().filter_map(named_alike).any(|day| day == said) {
         return None;
     }
-    DAYS.into_iter().filter_map(named_alike).find_map(|day| Timestamp::parse_http_date(&[day, rest].concat()))
+    let on = |day: &'static [u8]| Timestamp::parse_http_date_at(&[day, rest].concat(), received);
+    DAYS.into_iter().filter_map(named_alike).find_map(on)
 }
 
 /// The age of a response at the moment it was received (§4.2.3).
@@ -119,11 +121,12 @@ fn age_value(fields: &Fields) -> u64 {
     fields.members(FieldName::Age).next().and_then(delta_seconds).unwrap_or(0)
 }
 
-/// What the origin said (§4.2.1), in the order of precedence for a shared cache.
+/// What the origin said (§4.2.1), in the order of precedence for a shared cache, in a response of this
+/// date that came at `received`.
 pub(super) fn explicit_lifetime(
     directives: &ResponseDirectives,
     fields: &Fields,
-    date: Timestamp,
+    (date, received): (Timestamp, Timestamp),
 ) -> Option<u64> {
     // "If the cache is shared and the s-maxage response directive is present, use its value, or"
     directives
@@ -134,15 +137,15 @@ pub(super) fn explicit_lifetime(
         // Date response header field"
         // RFC 9213 §2.2: beside a targeted field "it MUST ignore the Cache-Control and Expires
         // header fields in that response".
-        .or_else(|| if directives.targeted { None } else { expires_lifetime(fields, date) })
+        .or_else(|| if directives.targeted { None } else { expires_lifetime(fields, date, received) })
 }
 
 // §5.3: "A cache recipient MUST interpret invalid date formats, especially the value "0", as
 // representing a time in the past". The least of several, as for repeated directives.
-fn expires_lifetime(fields: &Fields, date: Timestamp) -> Option<u64> {
+fn expires_lifetime(fields: &Fields, date: Timestamp, received: Timestamp) -> Option<u64> {
     fields
         .all(FieldName::Expires)
-        .map(|text| parse_date(text).map_or(0, |expires| expires.seconds_since(date)))
+        .map(|text| parse_date(text, received).map_or(0, |expires| expires.seconds_since(date)))
         .min()
         .map(|seconds| seconds.min(DELTA_SECONDS_MAX))
 }

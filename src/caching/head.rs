@@ -74,7 +74,7 @@ impl StoredHead {
         targets: &Targets,
     ) -> StoredHead {
         let fields = storable_fields(&response.fields, times.response_time, targets);
-        let date = date_value(&fields).unwrap_or(times.response_time);
+        let date = date_value(&fields, times.response_time).unwrap_or(times.response_time);
         let parts = StoredParts {
             method: request.method.clone(),
             status: response.status,
@@ -116,15 +116,16 @@ impl StoredHead {
         let mut directives = targets.directives(&fields);
         // They have been taken out of the fields, and freshening reads the directives anew.
         directives.withheld = Vec::new();
-        let date = date_value(&fields).unwrap_or(times.response_time);
-        let last_modified = fields.only(FieldName::LastModified).and_then(parse_date);
+        let received = times.response_time;
+        let date = date_value(&fields, received).unwrap_or(received);
+        let last_modified = fields.only(FieldName::LastModified).and_then(|text| parse_date(text, received));
         // §4.2.2: "heuristics can only be used on responses without explicit freshness whose status
         // codes are defined as heuristically cacheable […] and on responses without explicit
         // freshness that have been marked as explicitly cacheable (e.g., with a public response
         // directive)."
         let heuristics_allowed = is_heuristically_cacheable(status) || directives.public;
         StoredHead {
-            explicit_lifetime: explicit_lifetime(&directives, &fields, date),
+            explicit_lifetime: explicit_lifetime(&directives, &fields, (date, received)),
             heuristic_basis: last_modified
                 .filter(|_| heuristics_allowed)
                 .map(|modified| date.seconds_since(modified)),
@@ -218,7 +219,7 @@ impl StoredHead {
     /// client's, which the response is now known to answer.
     pub fn freshen(&self, response: &Response, request: &Request, times: Times) -> StoredHead {
         let updates = storable_fields(&response.fields, times.response_time, &self.targets);
-        let date = date_value(&updates).unwrap_or(times.response_time);
+        let date = date_value(&updates, times.response_time).unwrap_or(times.response_time);
         let merged = merge(&self.fields, &updates);
         let mut parts = StoredParts {
             initial_age: corrected_initial_age(&response.fields, date, times),

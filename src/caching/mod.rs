@@ -62,5 +62,6 @@ pub use search_params::NoVarySearch;
 pub use storing::{may_keep, may_store, storable_request};
 pub use targeted::Targets;
 pub use validation::{
-    HeadEffect, REPLACED_BY_VALIDATION, freshened_by, freshened_by_head, supersedes, validation_fields,
+    HeadEffect, REPLACED_BY_VALIDATION, freshened_by, freshened_by_head, freshens_as_well, supersedes,
+    validation_fields,
 };

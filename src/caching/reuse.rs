@@ -70,10 +70,10 @@ pub fn decide(request: &Request, stored: &[&StoredHead], now: Timestamp, policy:
     if let Err(reason) = cacheable_request(request) {
         return forward(reason, &RequestDirectives::of(&request.fields));
     }
-    if policy.overrides.never {
-        return Decision::Forward(ForwardReason::Bypass);
-    }
     let wishes = wishes(request, policy);
+    if policy.overrides.never {
+        return forward(ForwardReason::Bypass, &wishes);
+    }
     let Some(index) = selected(request, stored) else {
         let reason = if stored.is_empty() { ForwardReason::UriMiss } else { ForwardReason::VaryMiss };
         return forward(reason, &wishes);

@@ -10,7 +10,7 @@ use crate::http::{Field, FieldName, Fields, FieldsBuilder, Timestamp};
 /// The fields that may be stored (RFC 9111 §3.1), with a `Date`, without `Age`.
 pub(super) fn storable_fields(fields: &Fields, received: Timestamp, targets: &Targets) -> Fields {
     let withheld = targets.directives(fields).withheld;
-    let has_date = date_value(fields).is_some();
+    let has_date = date_value(fields, received).is_some();
     let has_length = fields.only(FieldName::ContentLength).is_some_and(|text| exact_decimal(text).is_some())
         && !fields.contains(FieldName::TransferEncoding);
     let mut kept = fields.without(|field| {

@@ -8,7 +8,7 @@ use super::directives::{RequestDirectives, ResponseDirectives};
 use super::freshness::{date_value, explicit_lifetime, is_heuristically_cacheable, parse_date};
 use super::{CachePolicy, ETag, Ignorable, NotStored, Overrides, SetCookie, StoredHead, Times};
 use crate::http::{
-    BodyLength, ConnectionOptions, FieldName, Fields, Method, Request, Response, Target, TargetUri,
+    BodyLength, ConnectionOptions, FieldName, Fields, Method, Request, Response, Target, TargetUri, Timestamp,
 };
 
 /// Whether the response to `request` may be stored, as far as the request decides. A request
@@ -172,13 +172,10 @@ fn has_freshness(
     // estimated; and 400, 403, 413, 431 and 5xx, which a request may have provoked that the cache
     // key does not show, only when the origin says so (`public` is a word of the origin, too).
     let is_error = response.status >= 400;
-    if is_error
-        && lifetime.is_none()
-        && response.fields.only(FieldName::LastModified).and_then(parse_date).is_some()
-    {
+    if is_error && lifetime.is_none() && has_last_modified(&response.fields, times.response_time) {
         return Ok(());
     }
-    if !is_error && has_validator(&response.fields) {
+    if !is_error && has_validator(&response.fields, times.response_time) {
         return Ok(());
     }
     if directives.no_cache && !overrides.ignore.has(Ignorable::NoCache) {
@@ -195,13 +192,17 @@ fn has_freshness(
 }
 
 fn lifetime_of(response: &Response, directives: &ResponseDirectives, times: Times) -> Option<u64> {
-    let date = date_value(&response.fields).unwrap_or(times.response_time);
-    explicit_lifetime(directives, &response.fields, date)
+    let received = times.response_time;
+    let date = date_value(&response.fields, received).unwrap_or(received);
+    explicit_lifetime(directives, &response.fields, (date, received))
 }
 
-fn has_validator(fields: &Fields) -> bool {
-    fields.only(FieldName::ETag).and_then(ETag::parse).is_some()
-        || fields.only(FieldName::LastModified).and_then(parse_date).is_some()
+fn has_validator(fields: &Fields, received: Timestamp) -> bool {
+    fields.only(FieldName::ETag).and_then(ETag::parse).is_some() || has_last_modified(fields, received)
+}
+
+fn has_last_modified(fields: &Fields, received: Timestamp) -> bool {
+    fields.only(FieldName::LastModified).is_some_and(|text| parse_date(text, received).is_some())
 }
 
 fn own_rules(

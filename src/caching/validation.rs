@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::freshness::parse_date;
 use super::{ETag, StoredHead};
 use crate::http::grammar::exact_decimal;
-use crate::http::{FieldName, Response};
+use crate::http::{FieldName, Request, Response, Timestamp};
 
 /// Fields of the client's request that a validation request leaves out: its own conditionals,
 /// which [`validation_fields`] replace, and the range, which is taken from the validated
@@ -39,10 +39,11 @@ pub fn validation_fields(stored: &[&StoredHead]) -> Vec<(FieldName, Bytes)> {
 
 /// Which of the stored responses that were asked about does this 304 freshen (§4.3.4)? `None`
 /// when it speaks of a representation that is not stored: the request has to be sent again
-/// without conditions, and nothing is updated.
-pub fn freshened_by(response: &Response, stored: &[&StoredHead]) -> Option<usize> {
+/// without conditions, and nothing is updated. It came at `received`.
+pub fn freshened_by(response: &Response, received: Timestamp, stored: &[&StoredHead]) -> Option<usize> {
     let tag = response.fields.only(FieldName::ETag).and_then(ETag::parse);
-    let modified = response.fields.only(FieldName::LastModified).and_then(parse_date);
+    let modified = response.fields.only(FieldName::LastModified);
+    let modified = modified.and_then(|text| parse_date(text, received));
     let newest = |matches: &dyn Fn(&StoredHead) -> bool| {
         let candidates = stored.iter().enumerate().filter(|(_, head)| matches(head));
         candidates.max_by_key(|(_, head)| (head.date(), head.times.response_time)).map(|(index, _)| index)
@@ -65,6 +66,19 @@ pub fn freshened_by(response: &Response, stored: &[&StoredHead]) -> Option<usize
         // one response that it was asked about.
         (None, None) => (stored.len() == 1).then_some(0),
     }
+}
+
+// §4.3.4: "The initial set of stored responses to update are those that could have been chosen for
+// that request […]. If the new response contains one or more strong validators (see [HTTP] §8.8.1),
+// then each of those strong validators identifies a selected representation for update. All the
+// stored responses in the initial set with one of those same strong validators are identified for
+// update."
+/// Whether this 304 to `request` freshens `other`, too, which it was not asked about. By entity tag
+/// alone: whether a Last-Modified is strong, a 304 does not tell of a response that it has not seen.
+pub fn freshens_as_well(request: &Request, response: &Response, other: &StoredHead) -> bool {
+    let tag = response.fields.only(FieldName::ETag).and_then(ETag::parse);
+    let is_same = |tag: &ETag| other.etag().is_some_and(|known| known.strong_eq(tag));
+    tag.as_ref().is_some_and(is_same) && other.selects(&request.fields)
 }
 
 // §4.3.3: "A full response (i.e., one containing content) indicates that none of the stored

@@ -1,8 +1,8 @@
 //! Validation in the background: a stale response has answered its client, and the origin is asked
 //! whether it is still good (RFC 5861 §3).
 //!
-//! Invariant: at most one runs for a key, as the leader of a flight that others may follow, and at
-//! most [`VALIDATIONS_MAX`] on one worker. One that does not start is no loss: the next request
+//! Invariant: at most one runs for a key, as the leader of a flight that others may follow (also where
+//! the last answer could not be shared: nobody waits here that could wait in vain), and at most [`VALIDATIONS_MAX`] on one worker. One that does not start is no loss: the next request
 //! within the window asks for it again, and the first behind the window waits for the origin.
 //!
 //! The request is Larder's own: a GET with the client's fields, but without its conditions, its
@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use super::collapse::{Lead, Role, join, under_way};
+use super::collapse::{Lead, lead, under_way};
 use super::deliver::Followed;
 use super::fetch::{Patience, Plan, Validated, ttl, validated};
 use super::forward::{Extra, Reply, request_head};
@@ -51,7 +51,7 @@ pub(super) fn validate(exchange: &Exchange<'_>, key: Key<'_>, object: &Arc<Objec
         return exchange.record.note("validation", "not now: too many are under way");
     }
     let asked = proxy.shared.store.generation(key);
-    let Role::Lead(lead) = join(&proxy.shared, key) else {
+    let Some(lead) = lead(&proxy.shared, key) else {
         return exchange.record.note("validation", "another exchange for this key is under way");
     };
     let validation = Validation {
@@ -141,7 +141,8 @@ impl Validation {
         let Validation { proxy, uri, request, object, lead, .. } = self;
         let key = proxy.shared.store.key(&uri);
         let Reply { response, connection, times } = reply;
-        let (_fresh, kept) = update::freshen(&proxy.shared, &request, key, &object, &response, times).await;
+        let (_fresh, kept) =
+            update::unmodified(&proxy.shared, &request, key, &object, &response, times).await;
         lead.look_again();
         deliver::keep(&proxy, target(&request, key), response.keep_alive, connection);
         kept.map_or_else(NotStored::as_str, |()| "the 304 has freshened the stored response")

@@ -97,10 +97,23 @@ pub(super) enum Role {
 
 /// Joins the exchange under way for this key, or becomes the one that others join.
 pub(super) fn join(shared: &Arc<Shared>, key: Key<'_>) -> Role {
-    let Key { uri, hash } = key;
-    if shared.flights.is_uncacheable(hash, shared.clock.now()) {
+    if shared.flights.is_uncacheable(key.hash, shared.clock.now()) {
         return Role::Alone;
     }
+    follow_or_lead(shared, key)
+}
+
+/// Leads an exchange that nobody waits for, unless one is under way for this key: that its answer may
+/// turn out to be for nobody else is no reason not to ask.
+pub(super) fn lead(shared: &Arc<Shared>, key: Key<'_>) -> Option<Lead> {
+    match follow_or_lead(shared, key) {
+        Role::Lead(lead) => Some(lead),
+        Role::Follow(_) | Role::Alone => None,
+    }
+}
+
+fn follow_or_lead(shared: &Arc<Shared>, key: Key<'_>) -> Role {
+    let Key { uri, hash } = key;
     let asked = shared.store.generation(key);
     let mut flights = shared.flights.shard(hash);
     if let Some(flight) = flights.get(&hash) {

@@ -80,6 +80,9 @@ async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
         };
     }
     if let Some(rule) = exchange.proxy.shared.never(exchange.request) {
+        if wants_stored_only(exchange.request) {
+            return Err(nothing_stored().into());
+        }
         return fetch(exchange, key, Plan::forward(ForwardReason::Bypass).by(Some(rule))).await;
     }
     // The first turn may follow another exchange for the same resource; after that, asking alone

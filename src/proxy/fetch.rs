@@ -149,7 +149,7 @@ pub(super) fn validated(head: &StoredHead, reply: &Reply, unconditional: bool) -
     if reply.response.status != 304 || unconditional {
         return Validated::Modified;
     }
-    if freshened_by(&reply.response, &[head]).is_some() {
+    if freshened_by(&reply.response, reply.times.response_time, &[head]).is_some() {
         Validated::Unmodified
     } else {
         Validated::OfAnother
@@ -166,7 +166,7 @@ async fn freshen(
 ) -> Result<Option<Next>, Interrupted> {
     let shared = &exchange.proxy.shared;
     let (fresh, kept) =
-        update::freshen(shared, exchange.request, key, object, &reply.response, reply.times).await;
+        update::unmodified(shared, exchange.request, key, object, &reply.response, reply.times).await;
     match kept {
         Ok(()) => exchange.record.note("store", "the 304 has freshened the stored response"),
         Err(reason) => exchange.record.note("store", format_args!("the 304 forbids to keep it: {reason}")),

@@ -37,7 +37,7 @@ impl Shared {
     }
 
     /// What is decided while offline: whatever a request selects answers it.
-    pub(super) fn decide_offline(&self, request: &Request, stored: &[&StoredHead]) -> Decision {
+    pub fn decide_offline(&self, request: &Request, stored: &[&StoredHead]) -> Decision {
         let now = self.clock.now();
         let found = selected(request, stored).and_then(|index| Some((index, stored.get(index)?)));
         let Some((index, head)) = found else { return Decision::GatewayTimeout };

@@ -13,8 +13,8 @@ use arc_swap::ArcSwap;
 
 use super::Shared;
 use crate::caching::{
-    Applied, CachePolicy, Decision, Facts, NotStored, Rule, RuleName, RuleSet, StoredHead, Times, decide,
-    groups_of, may_serve_stale_on_error, may_store, selected,
+    Applied, CachePolicy, Decision, Facts, Line, NotStored, Rule, RuleName, RuleSet, StoredHead, Times,
+    decide, groups_of, may_serve_stale_on_error, may_store, selected,
 };
 use crate::http::{Request, Response, Target, TargetUri};
 use crate::store::Key;
@@ -93,6 +93,26 @@ impl Shared {
         self.store.invalidate(key).await;
     }
 
+    /// The rules that make another key of this URI.
+    pub fn keyed_by(&self, uri: &TargetUri) -> Vec<RuleName> {
+        let keyed = self.rules.load().and_then(|rules| rules.keyed(uri));
+        keyed.map(|(_key, by)| by.into_iter().flatten().collect()).unwrap_or_default()
+    }
+
+    /// The rules about a request, as far as that tells; and whether the response must be of some kind,
+    /// too.
+    pub fn rules_about(&self, request: &Request) -> Vec<(RuleName, bool)> {
+        let uri = asked_for(request);
+        let about = self.rules.load().zip(uri).map(|(rules, uri)| rules.about(uri, &request.method));
+        about.unwrap_or_default()
+    }
+
+    /// What the rules say of a stored response, for people.
+    pub fn explain_rules(&self, request: &Request, head: &StoredHead) -> Vec<Line> {
+        let applied = self.rules.load().and_then(|rules| self.applied(&rules, request, head));
+        applied.map(|applied| applied.explain(request, head, &self.cache_policy)).unwrap_or_default()
+    }
+
     /// The rule by which a request is not for the cache.
     pub fn never(&self, request: &Request) -> Option<RuleName> {
         self.rules.load()?.never(asked_for(request)?, &request.method)
@@ -102,7 +122,9 @@ impl Shared {
     pub fn decide(&self, request: &Request, stored: &[&StoredHead]) -> (Decision, Option<RuleName>) {
         let now = self.clock.now();
         let ask = |policy: &CachePolicy| decide(request, stored, now, policy);
-        if !self.rules.any.load(Ordering::Acquire) {
+        let rules = self.rules.load();
+        let concerned = rules.zip(asked_for(request)).is_some_and(|(rules, uri)| rules.concerns(uri));
+        if !concerned {
             return (ask(&self.cache_policy), None);
         }
         match selected(request, stored).and_then(|index| stored.get(index)) {

@@ -7,7 +7,8 @@ use super::record::Record;
 use super::rules::target;
 use super::{Proxy, Shared};
 use crate::caching::{
-    HeadEffect, NotStored, Times, freshened_by_head, invalidated, invalidated_groups, may_keep,
+    HeadEffect, NotStored, Times, freshened_by_head, freshens_as_well, invalidated, invalidated_groups,
+    may_keep,
 };
 use crate::http::{Method, Request, Response};
 use crate::store::{Generation, Key, Object, Store};
@@ -40,6 +41,27 @@ pub(super) async fn freshen(
         Err(_) => shared.store.remove(key, object),
     }
     (fresh, kept)
+}
+
+/// RFC 9111 §4.3.4: the response that was asked about, as a 304 leaves it; and what else that 304 is
+/// about is updated with it.
+pub(super) async fn unmodified(
+    shared: &Shared,
+    request: &Request,
+    key: Key<'_>,
+    object: &Arc<Object>,
+    response: &Response,
+    times: Times,
+) -> (Arc<Object>, Result<(), NotStored>) {
+    let freshened = freshen(shared, request, key, object, response, times).await;
+    let variants = shared.store.look_up(key).await;
+    for other in variants.iter().flat_map(|variants| variants.iter()) {
+        let is_other = other.generation != object.generation;
+        if is_other && freshens_as_well(request, response, &other.head) {
+            let (_fresh, _kept) = freshen(shared, request, key, other, response, times).await;
+        }
+    }
+    freshened
 }
 
 /// Since when the response of an exchange has to be valid that was begun at `before`, after

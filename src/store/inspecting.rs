@@ -16,8 +16,8 @@ use super::disk::survey::Lies;
 use super::heads;
 use super::key::Derived;
 use super::on_disk::OnDisk;
-use super::{Key, Object, Store};
-use crate::caching::StoredHead;
+use super::{CHUNK_LENGTH, Key, Object, Store, StoredContent};
+use crate::caching::{ByteRange, StoredHead};
 use crate::http::{TargetUri, Version};
 
 /// A stored response without its content.
@@ -34,6 +34,16 @@ pub struct Stored {
     pub in_memory: Option<u64>,
     /// Where its record lies on disk; `None` when it has none.
     pub on_disk: Option<Lies>,
+    held: Held,
+}
+
+/// How what is there of a content can be told.
+#[derive(Clone, Debug)]
+enum Held {
+    Whole,
+    /// The place of the first octet, and how many follow each other, in order.
+    Spans(Vec<(u64, u64)>),
+    Chunks,
 }
 
 /// Some of what is stored.
@@ -95,6 +105,44 @@ impl Store {
         all.sort_by_key(|stored| Reverse(stored.generation));
         all
     }
+
+    /// What is not there of a response's content, in order.
+    pub fn missing(&self, stored: &Stored) -> Vec<ByteRange> {
+        let mut missing = Missing { ranges: Vec::new(), at: 0 };
+        match &stored.held {
+            Held::Whole => return Vec::new(),
+            Held::Spans(spans) => spans.iter().for_each(|&(first, octets)| missing.found(first, octets)),
+            Held::Chunks => {
+                let key = self.hash_key.of_uri(&stored.uri);
+                let Some(tier) = self.tiers.tier(key) else { return Vec::new() };
+                for number in 0..stored.length.div_ceil(CHUNK_LENGTH) {
+                    let chunk = u32::try_from(number).map(Derived::Chunk);
+                    let chunk = chunk.map(|chunk| self.hash_key.derived(key, stored.generation, chunk));
+                    if chunk.is_ok_and(|chunk| tier.disk.contains(chunk)) {
+                        missing.found(number * CHUNK_LENGTH, CHUNK_LENGTH);
+                    }
+                }
+            }
+        }
+        missing.found(stored.length, 0);
+        missing.ranges
+    }
+}
+
+/// The gaps between what is found, in order.
+struct Missing {
+    ranges: Vec<ByteRange>,
+    /// Behind what was found last.
+    at: u64,
+}
+
+impl Missing {
+    fn found(&mut self, first: u64, octets: u64) {
+        if self.at < first {
+            self.ranges.push(ByteRange { first: self.at, last: first - 1 });
+        }
+        self.at = first.saturating_add(octets);
+    }
 }
 
 /// The first ones of a listing, and the count of all.
@@ -135,6 +183,13 @@ fn in_memory(uri: &TargetUri, object: &Object, uses: u64) -> Stored {
         generation: object.generation,
         in_memory: Some(uses),
         on_disk: None,
+        held: match &object.content {
+            StoredContent::Memory { .. } => Held::Whole,
+            StoredContent::Partial { spans, .. } => {
+                Held::Spans(spans.iter().map(|span| (span.first, span.octets.len() as u64)).collect())
+            }
+            StoredContent::Chunks { .. } => Held::Chunks,
+        },
     }
 }
 
@@ -165,6 +220,11 @@ fn on_disk(
         generation: header.generation,
         in_memory: None,
         on_disk: tier.disk.lies(record),
+        held: match header.kind {
+            Kind::Head => Held::Chunks,
+            _ if decoded.spans.is_empty() => Held::Whole,
+            _ => Held::Spans(decoded.spans),
+        },
         uri,
     })
 }

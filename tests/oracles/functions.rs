@@ -156,7 +156,7 @@ impl Pair {
         let response = response(&update);
         let Stored { head, body, .. } = &self.stored[at];
         let body = body.clone();
-        assert_eq!(freshened_by(&response, &[head]), Some(0));
+        assert_eq!(freshened_by(&response, times.response_time, &[head]), Some(0));
         let fresh = head.freshen(&response, request, times);
         match may_keep(request, &fresh, &self.policy) {
             Ok(()) => {

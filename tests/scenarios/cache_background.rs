@@ -115,6 +115,20 @@ fn a_failure_in_the_background_leaves_the_window_open() {
 }
 
 #[test]
+fn an_answer_for_nobody_else_does_not_end_validations() {
+    let world = stale();
+    // Neither stored, nor a reason to drop what is stored.
+    world.origin.now_on_path("/", Answer::status(403).body("no"));
+    for asked in 2..5 {
+        assert_eq!(world.get("/").text(), "old");
+        let again = || world.origin.request_count() >= asked || world.get("/").text() != "old";
+        eventually("the validation's request", again);
+    }
+    world.origin.now_on_path("/", tagged("\"two\"", "new"));
+    assert_eq!(once_fresh(&world), "new");
+}
+
+#[test]
 fn what_the_origin_does_not_want_shared_any_more_is_not_served_again() {
     let world = stale();
     world.origin.now_on_path("/", Answer::cached("no-store").body("mine"));

@@ -97,6 +97,22 @@ fn never_is_a_bypass_both_ways() {
 }
 
 #[test]
+fn only_if_cached_asks_nobody_where_a_rule_stores_nothing() {
+    let only = [("Cache-Control", "only-if-cached")];
+    let world = world(&["path = '/live/*'\nnever = true", "name = 'html'\ntype = 'text/html'\nnever = true"]);
+    world.origin.now_on_path("/live/x", Answer::fresh(60, "hello"));
+    assert_eq!(world.get_with("/live/x", &only).status(), 504);
+    world.swap_rules(&[]);
+    world
+        .origin
+        .now_on_path("/page", Answer::cached("max-age=60").field("Content-Type", "text/html").body("hello"));
+    world.get("/page");
+    world.swap_rules(&["type = 'text/html'\nnever = true"]);
+    assert_eq!(world.get_with("/page", &only).status(), 504);
+    assert_eq!(world.origin.request_count(), 1);
+}
+
+#[test]
 fn errors_are_kept_for_so_long_when_the_origin_says_nothing() {
     let world = world(&["name = 'errors'\nnegative = '30s'"]);
     world.origin.now_on_path("/gone", Answer::status(404).body("no"));

@@ -153,6 +153,29 @@ fn a_304_that_takes_permission_back_empties_the_shared_cache() {
 }
 
 #[test]
+fn a_304_freshens_all_that_its_request_selects_by_a_strong_tag() {
+    for (tag, is_strong) in [("\"one\"", true), ("W/\"one\"", false)] {
+        let world = World::new();
+        let answer =
+            |vary: &str| Answer::cached("max-age=60").field("ETag", tag).field("Vary", vary).body(vary);
+        world.origin.on_path("/", answer("X")).on_path("/", answer("X")).on_path("/", answer("Y"));
+        world.get_with("/", &[("X", "2")]);
+        world.get_with("/", &[("X", "1")]);
+        world.advance(1);
+        world.get_with("/", &[("Y", "1")]);
+        world.advance(61);
+        world.origin.now_on_path("/", Answer::status(304).field("ETag", tag).end_of_head());
+        // It selects two of the three, and asks about the one that came last.
+        let both = world.get_with("/", &[("X", "1"), ("Y", "1")]);
+        assert!(both.cache_status().contains("fwd-status=304"), "{tag}: {both:?}");
+        assert_eq!(both.text(), "Y", "{tag}");
+        assert!(world.get_with("/", &[("Y", "1")]).is_hit(), "{tag}");
+        assert_eq!(world.get_with("/", &[("X", "1")]).is_hit(), is_strong, "{tag}");
+        assert!(!world.get_with("/", &[("X", "2")]).is_hit(), "{tag}");
+    }
+}
+
+#[test]
 fn a_head_request_freshens_what_is_stored() {
     let world = World::new();
     let answer = Answer::cached("max-age=60").field("ETag", "\"one\"");

@@ -5,6 +5,7 @@
 //! made once and swapped whole; for a host that no rule names, asking is one look into a table for
 //! each name above it. Who asks learns which rule made the difference, so that it can be told.
 
+mod explain;
 mod key;
 mod matching;
 mod name;
@@ -102,10 +103,36 @@ pub struct RuleSet {
     rules: Vec<Counted>,
     /// Whether some rule is about all hosts.
     any_host: bool,
-    exact: HashSet<Box<str>>,
-    below: HashSet<Box<str>>,
+    exact: Names,
+    below: Names,
     /// Whether some rule rewrites keys.
     has_keys: bool,
+    /// Whether some rule keeps requests from the cache.
+    has_never: bool,
+}
+
+/// Names of hosts. Most hosts that are asked about are not among them, and most of those have a length
+/// that none of them has.
+#[derive(Debug, Default)]
+struct Names {
+    names: HashSet<Box<str>>,
+    /// A bit for each length; the last one for all that are longer.
+    lengths: u128,
+}
+
+impl Names {
+    fn insert(&mut self, name: &str) {
+        self.lengths |= Names::bit(name);
+        self.names.insert(name.into());
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.lengths & Names::bit(name) != 0 && self.names.contains(name)
+    }
+
+    fn bit(name: &str) -> u128 {
+        1 << name.len().min(127)
+    }
 }
 
 #[derive(Debug)]
@@ -123,11 +150,12 @@ impl RuleSet {
             set.any_host |= rule.when.hosts.is_empty();
             for host in &rule.when.hosts {
                 match host {
-                    HostPattern::Exact(host) => set.exact.insert(host.as_str().into()),
-                    HostPattern::Below(domain) => set.below.insert(domain.as_str().into()),
-                };
+                    HostPattern::Exact(host) => set.exact.insert(host.as_str()),
+                    HostPattern::Below(domain) => set.below.insert(domain.as_str()),
+                }
             }
             set.has_keys |= rule.then.key.is_some() || rule.then.drop_query.is_some();
+            set.has_never |= rule.then.never.is_some();
             let known = before.rules.iter().find(|known| known.rule.name == rule.name);
             let decided = known.map(|known| known.decided.clone()).unwrap_or_default();
             set.rules.push(Counted { rule, decided });
@@ -147,20 +175,37 @@ impl RuleSet {
 
     /// The cache key of a target URI, where it is not the URI itself.
     pub fn key(&self, uri: &TargetUri) -> Option<TargetUri> {
+        self.keyed(uri).map(|(key, _by)| key)
+    }
+
+    /// The cache key of a target URI, where it is not the URI itself, and the rules that made it: the
+    /// one that left out parameters, and the one whose expression matched.
+    pub fn keyed(&self, uri: &TargetUri) -> Option<(TargetUri, [Option<RuleName>; 2])> {
         if !self.has_keys || !self.concerns(uri) {
             return None;
         }
         let holding = || self.rules().filter(|rule| rule.when.hold_for_uri(uri));
-        let dropped = holding().find_map(|rule| rule.then.drop_query.as_ref()).and_then(|drop| drop.key(uri));
-        let so_far = dropped.as_ref().unwrap_or(uri);
+        let named = |rule: &Rule, key: Option<TargetUri>| key.map(|key| (key, rule.name));
+        let dropped = holding().find_map(|rule| rule.then.drop_query.as_ref().map(|drop| (rule, drop)));
+        let dropped = dropped.and_then(|(rule, drop)| named(rule, drop.key(uri)));
+        let so_far = dropped.as_ref().map_or(uri, |(key, _)| key);
         // The first one that makes a key of it: several may each know some of the mirrors.
-        let rewritten = holding().filter_map(|rule| rule.then.key.as_ref()).find_map(|key| key.key(so_far));
-        rewritten.or(dropped).filter(|key| key != uri)
+        let rewritten = holding().find_map(|rule| named(rule, rule.then.key.as_ref()?.key(so_far)));
+        let by = [&dropped, &rewritten].map(|made| made.as_ref().map(|(_, name)| *name));
+        let (key, _) = rewritten.or(dropped).filter(|(key, _)| key != uri)?;
+        Some((key, by))
+    }
+
+    /// The rules about a request, as far as that tells; and whether the response must be of some kind,
+    /// too.
+    pub fn about(&self, uri: &TargetUri, method: &Method) -> Vec<(RuleName, bool)> {
+        let about = self.rules().filter(|rule| rule.when.hold_for_request(uri, method));
+        about.map(|rule| (rule.name, rule.when.are_about_response())).collect()
     }
 
     /// The rule by which a request is not for the cache at all, as far as the request tells.
     pub fn never(&self, uri: &TargetUri, method: &Method) -> Option<RuleName> {
-        if !self.concerns(uri) {
+        if !self.has_never || !self.concerns(uri) {
             return None;
         }
         let speaks = |rule: &&Rule| rule.then.never.is_some() && rule.when.hold_for_request(uri, method);
@@ -214,17 +259,17 @@ impl RuleSet {
     }
 
     /// Whether some rule may be about this host.
-    fn concerns(&self, uri: &TargetUri) -> bool {
+    pub fn concerns(&self, uri: &TargetUri) -> bool {
         if self.any_host || self.rules.is_empty() {
             return self.any_host;
         }
         let host = uri.authority.host.as_str();
-        if self.exact.contains(host) {
+        if self.exact.has(host) {
             return true;
         }
         let mut name = host;
         while let Some((_, parent)) = name.split_once('.') {
-            if self.below.contains(parent) {
+            if self.below.has(parent) {
                 return true;
             }
             name = parent;

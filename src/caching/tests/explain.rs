@@ -8,7 +8,7 @@ fn texts(lines: &[Line]) -> String {
 
 #[test]
 fn each_fact_stands_with_its_clause() {
-    let cases: &[(&str, &str, u64, &str)] = &[
+    let cases: &[(&str, &str, i64, &str)] = &[
         (
             "Cache-Control: s-maxage=5, max-age=9",
             "",
@@ -65,9 +65,22 @@ fn each_fact_stands_with_its_clause() {
         ),
         ("Cache-Control: max-age=9", "", 0, "no validator: it can only be fetched anew [RFC 9111 §4.3.1]"),
         ("Age: 4\nCache-Control: max-age=9", "", 3, "current_age = 7 s [RFC 9111 §4.2.3]"),
+        (
+            "Cache-Control: max-age=9",
+            "",
+            -300,
+            "the clock was set back a little: it is 300 s behind that moment [RFC 9111 §4.2.3]",
+        ),
+        (
+            "Cache-Control: max-age=9",
+            "",
+            -301,
+            "the clock was set back: it is 301 s behind that moment, so that nobody knows the age, and it counts as stale [RFC 9111 §4.2.3]",
+        ),
     ];
     for &(response, fields, seconds, expected) in cases {
-        let (request, head, now) = (request(fields), stored(response), NOW.plus(seconds));
+        let now = Timestamp(NOW.0.checked_add_signed(seconds).expect("after 1970"));
+        let (request, head) = (request(fields), stored(response));
         let policy = CachePolicy::default();
         let explanation = explain(&request, &[&head], now, &policy);
         let lines = texts(&explanation.variants[0].lines);

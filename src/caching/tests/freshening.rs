@@ -141,6 +141,27 @@ fn validation_requests() {
 }
 
 #[test]
+fn what_else_a_304_is_about() {
+    let cases: &[(&str, &str, &str, bool)] = &[
+        // What is stored, and for whom; the 304; who asked.
+        ("ETag: \"a\"", "ETag: \"a\"", "", true),
+        ("ETag: \"a\"", "ETag: \"b\"", "", false),
+        ("ETag: \"a\"", "ETag: W/\"a\"", "", false),
+        ("ETag: W/\"a\"", "ETag: \"a\"", "", false),
+        ("ETag: W/\"a\"", "ETag: W/\"a\"", "", false),
+        ("ETag: \"a\"", "", "", false),
+        ("ETag: \"a\"", "ETag: \"a\"\nETag: \"a\"", "", false),
+        ("Last-Modified: {-9}", "Last-Modified: {-9}", "", false),
+        ("ETag: \"a\"\nVary: X", "ETag: \"a\"", "", true),
+        ("ETag: \"a\"\nVary: X", "ETag: \"a\"", "X: 1", false),
+    ];
+    for &(lines, said, asked, expected) in cases {
+        let is_freshened = freshens_as_well(&request(asked), &response(304, said), &stored(lines));
+        assert_eq!(is_freshened, expected, "{lines:?} {said:?} {asked:?}");
+    }
+}
+
+#[test]
 fn responses_that_a_304_is_about() {
     let (a, b) = (stored("ETag: \"a\"\nLast-Modified: {-9}"), stored("ETag: W/\"b\"\nDate: {-1}"));
     let newer = stored("ETag: W/\"b\"");
@@ -165,7 +186,7 @@ fn responses_that_a_304_is_about() {
         (&[], "", None),
     ];
     for (stored, lines, expected) in cases {
-        assert_eq!(freshened_by(&response(304, lines), stored), *expected, "{lines:?}");
+        assert_eq!(freshened_by(&response(304, lines), NOW, stored), *expected, "{lines:?}");
     }
 }
 

@@ -67,6 +67,12 @@ fn explicit() {
         ("Expires: Mon Aug 18 02:01:18 2050", 844_400_878),
         ("Expires: Mondy, 18-Aug-50 02:01:18 GMT", 0),
         ("Expires: Foo, 18 Aug 2050 02:01:18 GMT", 0),
+        // Two digits of a year are at most fifty years ahead of when it was received.
+        ("Expires: Tuesday, 14-Nov-73 22:13:20 GMT", 1_577_923_200),
+        ("Expires: Tuesday, 14-Nov-73 22:13:21 GMT", 0),
+        ("Expires: tuesday, 14-nov-73 22:13:20 gmt", 1_577_923_200),
+        ("Expires: Monday, 01-Jan-73 00:00:00 GMT", 1_550_454_400),
+        ("Expires: Monday, 01-Jan-74 00:00:00 GMT", 0),
         ("Expires: Mon, 32 Aug 2050 02:01:18 GMT", 0),
         ("Expires: Mon, 31 Feb 2050 02:01:18 GMT", 0),
         ("Expires: Fri, 31 Dec 9999 23:59:59 GMT", 2_147_483_648),

@@ -320,3 +320,87 @@ fn counts_go_on_when_rules_are_swapped() {
     assert_eq!(counts, [("b".to_owned(), 2), ("c".to_owned(), 0)]);
     assert_eq!((after.len(), after.is_empty(), RuleName::of_place(2).as_str()), (2, false, "rule-3"));
 }
+
+#[test]
+fn what_a_rule_overrules_is_explained() {
+    let fresh = |least, most| Actions { fresh: Some((least, most)), ..Actions::default() };
+    let cases: &[(Actions, u16, &str, &str, &[&str])] = &[
+        (never(), 200, "", "", &["rule r: neither stored nor reused [cache.rule.never]"]),
+        (
+            ignoring(&["no-store", "private", "authorization"]),
+            200,
+            "Cache-Control: no-store",
+            "Authorization: Basic eDp5",
+            &[
+                "rule r: not heard: no-store, authorization [cache.rule.ignore]",
+                "rule r: would not be heard, and is not said: private [cache.rule.ignore]",
+            ],
+        ),
+        (
+            ignoring(&["request-no-cache", "must-revalidate"]),
+            200,
+            "Cache-Control: s-maxage=3",
+            "Cache-Control: max-age=0",
+            &["rule r: not heard: must-revalidate, request-no-cache [cache.rule.ignore]"],
+        ),
+        (
+            fresh(Some(600), None),
+            200,
+            "Cache-Control: max-age=60",
+            "",
+            &["rule r: fresh for 600 s at least, in place of 60 s [cache.rule.fresh]"],
+        ),
+        (
+            fresh(None, Some(600)),
+            200,
+            "Cache-Control: max-age=60",
+            "",
+            &["rule r: fresh for 600 s at most, which it is without the rule [cache.rule.fresh]"],
+        ),
+        (
+            fresh(Some(5), Some(5)),
+            200,
+            "",
+            "",
+            &["rule r: fresh for 5 s, in place of 0 s [cache.rule.fresh]"],
+        ),
+        (
+            Actions { negative: Some(30), ..Actions::default() },
+            404,
+            "",
+            "",
+            &["rule r: fresh for 30 s, as an error of which the origin says nothing [cache.rule.negative]"],
+        ),
+        (
+            Actions { negative: Some(30), ..Actions::default() },
+            404,
+            "Cache-Control: max-age=9",
+            "",
+            &["rule r: the 9 s of the origin go before its 30 s [cache.rule.negative]"],
+        ),
+        (Actions { negative: Some(30), ..Actions::default() }, 200, "", "", &[]),
+        (
+            Actions {
+                stale_if_error: Some(7),
+                stale_while_revalidate: Some(8),
+                serve_stale_after: Some(9),
+                ..Actions::default()
+            },
+            200,
+            "Cache-Control: stale-while-revalidate=2",
+            "",
+            &[
+                "rule r: 7 s stale if the origin fails, in place of the 86400 s of the default [cache.rule.stale_if_error]",
+                "rule r: 8 s stale while it is validated, in place of the 2 s that the origin says [cache.rule.stale_while_revalidate]",
+                "rule r: when stale, it answers after 9 ms without the origin's answer [cache.rule.serve_stale_after]",
+            ],
+        ),
+    ];
+    for (actions, status, said, asked, expected) in cases {
+        let head = StoredHead::new(&request(asked), &response(*status, said), TIMES);
+        let applied = applied(actions.clone(), *status);
+        let lines = applied.explain(&request(asked), &head, &CachePolicy::default());
+        let texts: Vec<_> = lines.iter().map(|line| format!("{} [{}]", line.text, line.clause)).collect();
+        assert_eq!(texts, *expected, "{said:?} {asked:?}");
+    }
+}

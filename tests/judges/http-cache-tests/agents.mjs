@@ -14,6 +14,7 @@ export class ForwardAgent extends http.Agent {
 
   addRequest (request, options) {
     // The request line is not yet written here, and Host has already been set from the target URI.
+    tellInterim(request, this.interimListener)
     request.path = `http://${options.host}:${options.port}${request.path}`
     super.addRequest(request, { ...options, ...this.proxy })
   }
@@ -27,6 +28,11 @@ export class TunnelAgent extends https.Agent {
     this.tunnelFailure = null
   }
 
+  addRequest (request, options) {
+    tellInterim(request, this.interimListener)
+    super.addRequest(request, options)
+  }
+
   createConnection (options, done) {
     const authority = `${options.host}:${options.port}`
     const connect = http.request({ ...this.proxy, method: 'CONNECT', path: authority, headers: { Host: authority } })
@@ -38,4 +44,9 @@ export class TunnelAgent extends https.Agent {
     })
     connect.end()
   }
+}
+
+/** Tells whoever listens of the interim responses to a request. */
+function tellInterim (request, listener) {
+  if (listener) request.on('information', ({ statusCode, headers }) => listener(statusCode, headers))
 }

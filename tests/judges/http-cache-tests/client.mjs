@@ -5,11 +5,11 @@
 
 import diagnostics from 'node:diagnostics_channel'
 import fs from 'node:fs'
-import { createRequire } from 'node:module'
+import { createRequire, register } from 'node:module'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ForwardAgent, TunnelAgent } from './agents.mjs'
-import { loadTests } from './suite.mjs'
+import { isRepository, loadTests, part } from './suite.mjs'
 
 // Longer than any answer may take, far shorter than a human's patience with a hung proxy.
 const TIMEOUT_MS = 20_000
@@ -20,10 +20,11 @@ process.once('message', async job => {
 })
 process.on('disconnect', () => process.exit(0))
 
-async function runJob ({ suite, base, proxy, ca, ids, dump }) {
-  const { runTests, getResults } = await import(pathToFileURL(path.join(suite, 'client/runner.mjs')))
-  const fetch = createRequire(path.join(suite, 'package.json'))('node-fetch')
-  const agent = agentFor(base, proxy, ca)
+async function runJob ({ suite, library, base, proxy, ca, ids, dump }) {
+  if (isRepository(suite)) standInForUndici()
+  const { runTests, getResults } = await import(pathToFileURL(part(suite, 'client')))
+  const fetch = createRequire(path.join(library, 'package.json'))('node-fetch')
+  const authority = ca && fs.readFileSync(ca)
   const strayed = watchConnections(proxy)
   let sent = 0
 
@@ -31,17 +32,34 @@ async function runJob ({ suite, base, proxy, ca, ids, dump }) {
   // request fields as separate lines, and opens one connection per request.
   const fetchThroughProxy = (url, init) => {
     sent += 1
+    const agent = agentFor(base, proxy, authority, init?.dispatcher?.listener)
     return fetch(url, { ...init, agent, timeout: TIMEOUT_MS })
   }
 
-  const groups = await loadTests(suite)
-  await runTests(select(groups, ids, dump), fetchThroughProxy, false, base)
+  const groups = select(await loadTests(suite), ids, dump)
+  if (isRepository(suite)) {
+    // This form of the suite calls what the runtime calls fetch.
+    globalThis.fetch = fetchThroughProxy
+    await runTests(groups, false, base)
+  } else {
+    await runTests(groups, fetchThroughProxy, false, base)
+  }
   return { results: getResults(), sent, strayed }
 }
 
-function agentFor (base, proxy, ca) {
+function agentFor (base, proxy, authority, listener) {
   if (!proxy) return undefined
-  return base.startsWith('https:') ? new TunnelAgent(proxy, ca && fs.readFileSync(ca)) : new ForwardAgent(proxy)
+  const agent = base.startsWith('https:') ? new TunnelAgent(proxy, authority) : new ForwardAgent(proxy)
+  agent.interimListener = listener
+  return agent
+}
+
+/** The suite's repository has undici collect interim responses; here the agent hands them on. */
+function standInForUndici () {
+  const standIn = JSON.stringify(new URL('undici.mjs', import.meta.url).href)
+  const hook = `export const resolve = (name, context, next) =>
+    name === 'undici' ? { url: ${standIn}, shortCircuit: true } : next(name, context)`
+  register(`data:text/javascript,${encodeURIComponent(hook)}`)
 }
 
 function select (groups, ids, dump) {

@@ -9,8 +9,8 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { printComparison, printReport } from './report.mjs'
-import { VERSION, install, loadTests } from './suite.mjs'
-import { judge, judgeOne, objections, unanswered } from './verdict.mjs'
+import { VERSION, install, isRepository, loadTests, part } from './suite.mjs'
+import { differences, judge, judgeOne, objections, unanswered } from './verdict.mjs'
 
 const USAGE = `usage: run --proxy HOST:PORT [options]    judge a running forward proxy
        run --direct [options]             no proxy: shows what the suite sees without a cache
@@ -21,7 +21,9 @@ const USAGE = `usage: run --proxy HOST:PORT [options]    judge a running forward
   --known FILE              required tests that may fail: { "id": "reason" }; default: known-differences.json beside this
   --min-required N          fail if fewer non-surrogate required tests pass
   --optional-baseline FILE  fail if an optional test of this list ["id", ...] does not pass
+  --same-as FILE            fail if a test comes out otherwise than in these results of another run
   --write-baseline FILE     write the list of optional tests that pass
+  --suite FOLDER            judge by a checkout of the suite's repository, in place of the published form
   --id TEST                 run one test alone and show its requests and responses
   --https --origin-cert FILE --origin-key FILE --ca FILE
                             judge interception: the origin speaks TLS, FILE after --ca is the proxy's authority`
@@ -46,10 +48,12 @@ async function main () {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(2))
 
   const options = readOptions()
-  const suite = install()
+  const library = install()
+  const suite = options.suite ? path.resolve(options.suite) : library
+  if (options.suite && !isRepository(suite)) throw new RunFailure(`${suite} is no checkout of the suite's repository`)
   const groups = await loadTests(suite)
   if (options.count) {
-    printReport(`http-cache-tests ${VERSION}, counted from ${options.count}`,
+    printReport(`${named(options)}, counted from ${options.count}`,
       await judge(suite, groups, readResults(suite, options.count)))
     return 0
   }
@@ -58,14 +62,15 @@ async function main () {
   if (options.proxy) await mustAccept(options.proxy)
 
   const started = Date.now()
+  const there = options.sameAs ? await judge(suite, groups, readJson(options.sameAs)) : null
   const origin = await startOrigin(suite, options)
-  if (options.id) return await runOne(suite, groups, origin, options)
-  const run = await runAll(suite, origin, options)
+  if (options.id) return await runOne(suite, library, groups, origin, options)
+  const run = await runAll(suite, library, origin, options)
   const bypassed = await bypasses(run, origin, options)
   const seconds = ((Date.now() - started) / 1000).toFixed(1)
 
   const rows = await judge(suite, groups, run.results)
-  printReport(`http-cache-tests ${VERSION}, ${describe(options)}, ${seconds} s`, rows)
+  printReport(`${named(options)}, ${describe(options)}, ${seconds} s`, rows)
   printRepeats(run.repeats)
   if (options.compare) {
     printComparison(options.compare, await judge(suite, groups, readResults(suite, options.compare)), rows)
@@ -76,7 +81,13 @@ async function main () {
       rows.filter(row => row.kind === 'optimal' && row.outcome === 'pass').map(row => row.id))
   }
 
-  const all = [...bypassed, ...objections(rows, { known, minRequired: options.minRequired, baseline })]
+  const otherwise = there ? differences(rows, there) : []
+  if (there) console.log(`\ncompared with ${options.sameAs}: ${otherwise.length} of ${rows.length} differ`)
+  const all = [
+    ...bypassed,
+    ...objections(rows, { known, minRequired: options.minRequired, baseline }),
+    ...otherwise
+  ]
   console.log(all.length ? `\nNOT ACCEPTED (${all.length}):` : '\naccepted')
   for (const objection of all) console.log(`  ${objection}`)
   return all.length ? 1 : 0
@@ -98,6 +109,8 @@ function readOptions () {
         'min-required': text,
         'optional-baseline': text,
         'write-baseline': text,
+        'same-as': text,
+        suite: text,
         id: text,
         https: flag,
         'origin-cert': text,
@@ -125,7 +138,8 @@ function readOptions () {
     known: values.known ?? fileURLToPath(new URL('known-differences.json', import.meta.url)),
     minRequired,
     baseline: values['optional-baseline'],
-    writeBaseline: values['write-baseline']
+    writeBaseline: values['write-baseline'],
+    sameAs: values['same-as']
   }
 }
 
@@ -133,6 +147,10 @@ function parseProxy (text) {
   const match = /^(?:http:\/\/)?(\d+\.\d+\.\d+\.\d+|localhost):(\d+)\/?$/.exec(text)
   if (!match) throw new RunFailure(`--proxy wants an IPv4 address and a port, not ${text}`)
   return { host: match[1] === 'localhost' ? '127.0.0.1' : match[1], port: Number(match[2]) }
+}
+
+function named ({ suite }) {
+  return suite ? 'http-cache-tests, as in its repository' : `http-cache-tests ${VERSION}`
 }
 
 function describe ({ proxy, https }) {
@@ -160,7 +178,7 @@ function startOrigin (suite, options) {
     env.npm_config_certfile = path.resolve(options['origin-cert'])
     env.npm_config_keyfile = path.resolve(options['origin-key'])
   }
-  const child = start('origin.mjs', [path.join(suite, 'server/server.mjs')], { cwd: suite, env, silent: true })
+  const child = start('origin.mjs', [part(suite, 'origin')], { cwd: suite, env, silent: true })
   // What the origin prints is worth reading only beside a single test.
   if (options.id) child.stdout.pipe(process.stdout)
   child.stderr.pipe(process.stderr)
@@ -175,12 +193,13 @@ function startOrigin (suite, options) {
   })
 }
 
-async function runAll (suite, origin, options) {
-  const first = await runClient({ suite, base: origin.base, proxy: options.proxy, ca: options.ca })
+async function runAll (suite, library, origin, options) {
+  const job = { suite, library, base: origin.base, proxy: options.proxy, ca: options.ca }
+  const first = await runClient(job)
   const ids = unanswered(first.results)
   if (ids.length === 0) return { ...first, repeats: [] }
 
-  const second = await runClient({ suite, base: origin.base, proxy: options.proxy, ca: options.ca, ids })
+  const second = await runClient({ ...job, ids })
   return {
     results: { ...first.results, ...second.results },
     sent: first.sent + second.sent,
@@ -189,12 +208,12 @@ async function runAll (suite, origin, options) {
   }
 }
 
-async function runOne (suite, groups, origin, options) {
+async function runOne (suite, library, groups, origin, options) {
   if (!groups.some(group => group.tests.some(test => test.id === options.id))) {
     throw new RunFailure(`the suite has no test ${options.id}`)
   }
   const run = await runClient({
-    suite, base: origin.base, proxy: options.proxy, ca: options.ca, ids: [options.id], dump: true
+    suite, library, base: origin.base, proxy: options.proxy, ca: options.ca, ids: [options.id], dump: true
   })
   const { outcome, message } = await judgeOne(suite, groups, run.results, options.id)
   const bypassed = await bypasses(run, origin, options)

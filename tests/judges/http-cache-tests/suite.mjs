@@ -36,6 +36,20 @@ const LIBRARIES = [
   }
 ]
 
+// Where the two forms of the suite keep their parts: the one that npm has, and a checkout of its repository.
+const PUBLISHED = {
+  client: 'client/runner.mjs',
+  origin: 'server/server.mjs',
+  results: 'lib/display.mjs',
+  tests: ['tests/index.mjs', 'tests/surrogate-control.mjs']
+}
+const REPOSITORY = {
+  client: 'test-engine/client/runner.mjs',
+  origin: 'test-engine/server/server.mjs',
+  results: 'test-engine/lib/results.mjs',
+  tests: ['tests/index.mjs']
+}
+
 const REPOSITORY_ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
 /** Returns the folder of the unpacked suite, fetching it on the first call. */
@@ -59,12 +73,27 @@ export function install () {
   return path.join(home, 'suite')
 }
 
+/** Whether this folder is a checkout of the suite's repository. */
+export function isRepository (suite) {
+  return fs.existsSync(path.join(suite, REPOSITORY.client))
+}
+
+/** The suite's file with this part: its client, its origin, what its results mean. */
+export function part (suite, name) {
+  return path.join(suite, formOf(suite)[name])
+}
+
 /** All tests, in the order in which the suite's own command line runs them. */
 export async function loadTests (suite) {
-  const load = async file => (await import(pathToFileURL(path.join(suite, file)))).default
-  const groups = [...await load('tests/index.mjs')]
-  groups.push(await load('tests/surrogate-control.mjs'))
-  return groups
+  const groups = []
+  for (const file of formOf(suite).tests) {
+    groups.push((await import(pathToFileURL(path.join(suite, file)))).default)
+  }
+  return groups.flat()
+}
+
+function formOf (suite) {
+  return isRepository(suite) ? REPOSITORY : PUBLISHED
 }
 
 function unpack ({ spec, integrity }, folder, workFolder) {

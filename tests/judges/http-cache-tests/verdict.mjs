@@ -1,8 +1,8 @@
-// Counts and judges results. What a result means is decided by the suite's own code (lib/display.mjs), with
-// its rules on dependencies; nothing here knows a test by name.
+// Counts and judges results. What a result means is decided by the suite's own code, with its rules on
+// dependencies; nothing here knows a test by name.
 
-import path from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { part } from './suite.mjs'
 
 // The suite tells outcomes apart by a symbol alone, so the symbols are the interface.
 const OUTCOMES = {
@@ -20,7 +20,7 @@ const OUTCOMES = {
 
 /** One row per test that applies to a proxy: { id, kind, surrogate, outcome, message }, in the suite's order. */
 export async function judge (suite, groups, results) {
-  const { determineTestResult } = await import(pathToFileURL(path.join(suite, 'lib/display.mjs')))
+  const { determineTestResult } = await import(pathToFileURL(part(suite, 'results')))
   const rows = []
   for (const group of groups) {
     for (const test of group.tests) {
@@ -40,7 +40,7 @@ export async function judge (suite, groups, results) {
 
 /** What the suite says of one test alone, its dependencies left aside. */
 export async function judgeOne (suite, groups, results, id) {
-  const { determineTestResult } = await import(pathToFileURL(path.join(suite, 'lib/display.mjs')))
+  const { determineTestResult } = await import(pathToFileURL(part(suite, 'results')))
   return { outcome: outcomeOf(determineTestResult(groups, id, results, false)), message: results[id]?.[1] ?? '' }
 }
 
@@ -85,6 +85,14 @@ export function objections (rows, { known, minRequired, baseline }) {
   const { passed } = count(rows.filter(row => !row.surrogate)).required
   if (passed < minRequired) found.push(`${passed} non-surrogate required tests pass, fewer than ${minRequired}`)
   return found
+}
+
+/** Tests that came out otherwise than in another run of the same suite, as sentences. */
+export function differences (rows, others) {
+  const before = new Map(others.map(row => [row.id, row.outcome]))
+  return rows
+    .filter(row => row.outcome !== before.get(row.id))
+    .map(row => `${row.id}: ${before.get(row.id)} there, ${row.outcome} here${row.message && `: ${row.message}`}`)
 }
 
 function outcomeOf (resultType) {
