@@ -24,7 +24,7 @@ use larder::store::disk::files::{Files, SystemFiles};
 use larder::store::disk::index::Index;
 use larder::store::disk::record::Kind;
 use larder::store::disk::segment::{read_footer, scan};
-use larder::store::disk::superblock::{Superblock, VERSION};
+use larder::store::disk::superblock::{Right, Superblock, VERSION};
 use story::{HASH_KEY, open, purges, store_of};
 
 type Contents = BTreeMap<String, Vec<u8>>;
@@ -77,8 +77,9 @@ fn the_files_are_those_of_a_folder_after_a_kill() {
     let names: Vec<String> = contents().into_keys().collect();
     assert_eq!(names, ["index", "seg-00000001", "seg-00000002", "seg-00000003", "superblock"]);
     let superblock = Superblock::load(&SystemFiles, &copied.0).expect("readable").expect("it is there");
-    let superblock = superblock.expect("this format");
-    assert_eq!((superblock.hash_key, superblock.epoch), (HASH_KEY, 3));
+    let (superblock, right) = superblock.expect("this format");
+    assert_eq!((superblock.hash_key, superblock.epoch, right), (HASH_KEY, 3, Right::Kept));
+    assert_eq!(superblock.open_with, [superblock.member], "alone");
     let loaded = Checkpoint::load(&Index::new(), &SystemFiles, &copied.0, identity(HASH_KEY));
     let saved = loaded.expect("readable").expect("whole");
     assert_eq!(saved.segment, 3, "the saved index knows the segments before this one");

@@ -71,8 +71,8 @@ fn what_becomes_of_the_command_becomes_of_the_run() {
 #[test]
 fn commands_side_by_side_share_one_larder() {
     let user = User::new();
-    let ended =
-        user.run("echo $http_proxy; $LARDER run -q -- sh -c 'echo $http_proxy'; $LARDER cache stats > /dev/null");
+    let ended = user
+        .run("echo $http_proxy; $LARDER run -q -- sh -c 'echo $http_proxy'; $LARDER cache stats > /dev/null");
     assert_eq!(ended.code, Some(0), "the inner run has left the larder to the outer one: {ended:?}");
     let lines: Vec<_> = ended.out.lines().collect();
     assert!(lines.len() == 2 && lines[0] == lines[1], "{lines:?}");
