@@ -1,11 +1,11 @@
-//! What Larder answers itself: TRACE and OPTIONS at the last hop, and its page at
-//! `http://larder.proxy/`.
+//! What Larder answers itself: TRACE and OPTIONS at the last hop, and its pages at
+//! `http://larder.proxy/` (`own_pages.rs`).
 
 use bytes::Bytes;
 
 use super::render::{Framing, Tail, via};
 use super::sender::More;
-use super::{Exchange, Interrupted, Next};
+use super::{Exchange, Interrupted, Next, own_pages};
 use crate::caching::{Handled, Outcome};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::write::{field, field_line, status_line};
@@ -34,7 +34,7 @@ pub(super) async fn respond(exchange: &mut Exchange<'_>, answer: Answer) -> Resu
     let (content_type, content) = match &answer {
         Answer::Options => ("", Vec::new()),
         Answer::Trace => ("message/http", received(exchange.request)),
-        Answer::OwnPage(path) => ("text/html; charset=utf-8", own_page(exchange.request, path)?),
+        Answer::OwnPage(path) => own_page(exchange, path)?,
     };
     let mut head = Vec::new();
     status_line(&mut head, 200, b"");
@@ -90,22 +90,13 @@ fn received(request: &Request) -> Vec<u8> {
     out
 }
 
-fn own_page(request: &Request, path: &Bytes) -> Result<Vec<u8>, Failure> {
-    if !matches!(request.method, Method::Get | Method::Head) {
+fn own_page(exchange: &Exchange<'_>, path: &Bytes) -> Result<(&'static str, Vec<u8>), Failure> {
+    if !matches!(exchange.request.method, Method::Get | Method::Head) {
         let public = "This page can only be read";
         return Err(Failure::new(ErrorType::ProxyInternalResponse, Fault::Client, 405, public));
     }
-    if &path[..] != b"/" {
-        let public = "Larder has no such page";
-        return Err(Failure::new(ErrorType::ProxyInternalResponse, Fault::Client, 404, public));
-    }
-    let version = env!("CARGO_PKG_VERSION");
-    let page = format!(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport \
-         content='width=device-width'><title>Larder</title>\
-         <style>body{{font:16px/1.5 system-ui,sans-serif;margin:4rem auto;max-width:36rem;\
-         padding:0 1rem;color-scheme:light dark}}</style>\
-         <h1>Larder works</h1><p>This browser uses Larder {version} as its proxy.</p></html>\n"
-    );
-    Ok(page.into_bytes())
+    let interception = exchange.proxy.shared.intercept.as_ref();
+    own_pages::page(path, interception.map(|interception| interception.leaves.authority())).ok_or_else(|| {
+        Failure::new(ErrorType::ProxyInternalResponse, Fault::Client, 404, "Larder has no such page")
+    })
 }

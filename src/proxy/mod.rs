@@ -22,6 +22,7 @@ mod interception;
 mod keep;
 mod local;
 mod offline;
+mod own_pages;
 mod partial;
 mod parts;
 mod recent;

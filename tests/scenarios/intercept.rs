@@ -1,6 +1,8 @@
 //! HTTPS that is looked into: requests inside a tunnel are served like others.
 
 use larder::proxy::{BlockedHost, Exceptions};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use crate::support::{Answer, Certificates, Client, Origin, Response, World, trusting};
 
@@ -177,6 +179,32 @@ fn plain_http_in_a_tunnel_to_port_80_is_served() {
     assert_eq!(response.status(), 200);
     assert!(response.text().contains("Larder works"), "{}", response.text());
     assert_eq!(get(&mut client, "other.example", "/").status(), 421);
+}
+
+#[test]
+fn the_authority_is_offered_where_https_is_looked_into() {
+    let (world, origin) = secure();
+    origin.on_path("/", Answer::fresh(60, "hello"));
+    let page = world.client().get("http://larder.proxy/");
+    for text in ["larder-ca.crt", "larder-ca.pem", "SHA-256", "Firefox", "Windows", "macOS", "Android"] {
+        assert!(page.text().contains(text), "{text}");
+    }
+    for path in ["/larder-ca.crt", "/larder-ca.pem"] {
+        let response = world.client().get(&format!("http://larder.proxy{path}"));
+        assert_eq!(response.field("Content-Type"), Some("application/x-x509-ca-cert"), "{path}");
+        let octets = &response.body.bytes;
+        let certificate = match CertificateDer::from_pem_slice(octets) {
+            Ok(certificate) => certificate,
+            Err(_no_pem) => CertificateDer::from(octets.clone()),
+        };
+        // Who trusts it, and nobody else, is served.
+        let authority = authority(&origin);
+        let mut client = world.inside_with(&authority, trusting(certificate));
+        assert_eq!(get(&mut client, &authority, "/").text(), "hello", "{path}");
+    }
+    let world = World::new();
+    assert!(world.client().get("http://larder.proxy/").text().contains("passed through"));
+    assert_eq!(world.client().get("http://larder.proxy/larder-ca.crt").status(), 404);
 }
 
 #[test]

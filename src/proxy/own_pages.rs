@@ -1,0 +1,107 @@
+//! What is at `http://larder.proxy/`: a page that says that the proxy works and, where HTTPS is
+//! looked into, the authority's certificate for those who are to trust it, and how they come to.
+//!
+//! A name that no resolver knows: whoever sees the page uses the proxy.
+
+use crate::proxy::escape;
+use crate::tls::Authority;
+
+/// The certificate in DER, which Windows, Android and Apple's systems open, and in PEM for the rest.
+const DER: &str = "/larder-ca.crt";
+const PEM: &str = "/larder-ca.pem";
+/// What browsers take for an authority to import, in either form.
+const CERTIFICATE_TYPE: &str = "application/x-x509-ca-cert";
+
+/// The content of a path and its type; `None` where there is none. `authority` signs for the hosts
+/// that are looked into.
+pub(super) fn page(path: &[u8], authority: Option<&Authority>) -> Option<(&'static str, Vec<u8>)> {
+    let path = std::str::from_utf8(path).ok()?;
+    match (path, authority) {
+        ("/", authority) => Some(("text/html; charset=utf-8", html(authority).into_bytes())),
+        (DER, Some(authority)) => Some((CERTIFICATE_TYPE, authority.certificate().to_vec())),
+        (PEM, Some(authority)) => Some((CERTIFICATE_TYPE, authority.pem().as_bytes().to_vec())),
+        _ => None,
+    }
+}
+
+fn html(authority: Option<&Authority>) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let https = authority.map_or_else(|| TUNNELLED.to_owned(), looked_into);
+    format!(
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport \
+         content='width=device-width'><title>Larder</title><style>{STYLE}</style>\
+         <h1>Larder works</h1><p>This browser uses Larder {version} as its proxy.</p>{https}</html>\n"
+    )
+}
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:4rem auto;max-width:40rem;\
+    padding:0 1rem;color-scheme:light dark}code{font-size:.9em;overflow-wrap:anywhere}\
+    dt{font-weight:600;margin-top:.75rem}dd{margin-left:1rem}";
+
+const TUNNELLED: &str = "<p>HTTPS is passed through as it is: it is not looked into, and not cached.</p>";
+
+fn looked_into(authority: &Authority) -> String {
+    let steps: String = STEPS.iter().map(|(who, how)| format!("<dt>{who}</dt><dd>{how}</dd>")).collect();
+    format!(
+        "<h2>HTTPS</h2><p>HTTPS is looked into: Larder ends it, and clients have to trust the authority \
+         that signs for it. Trust it only if whoever runs this proxy has told you to, and if the \
+         fingerprint is the one that they have given you.</p>\
+         <p><a href='{DER}'>larder-ca.crt</a> (DER), <a href='{PEM}'>larder-ca.pem</a> (PEM)</p>\
+         <dl><dt>Name</dt><dd>{name}</dd><dt>SHA-256</dt><dd><code>{fingerprint}</code></dd>\
+         <dt>Good until</dt><dd>{until}</dd></dl>\
+         <h2>How to trust it</h2><dl>{steps}</dl>",
+        name = escape(authority.name()),
+        fingerprint = authority.fingerprint(),
+        until = authority.not_after().to_http_date(),
+    )
+}
+
+/// By platform.
+const STEPS: &[(&str, &str)] = &[
+    (
+        "On the machine that runs Larder",
+        "<code>larder ca install</code> does it for the system and its browsers.",
+    ),
+    (
+        "Firefox",
+        "<i>Settings</i>, <i>Privacy &amp; Security</i>, <i>View Certificates…</i>, <i>Authorities</i>, \
+         <i>Import…</i> larder-ca.pem, and tick <i>Trust this CA to identify websites</i>.",
+    ),
+    (
+        "Chrome and Chromium on Linux",
+        "<i>Settings</i>, <i>Privacy and security</i>, <i>Security</i>, <i>Manage certificates</i>, \
+         <i>Custom</i>, <i>Trusted certificates</i>, <i>Import</i> larder-ca.pem.",
+    ),
+    (
+        "Windows",
+        "Open larder-ca.crt, <i>Install Certificate…</i>, <i>Place all certificates in the following \
+         store</i>: <i>Trusted Root Certification Authorities</i>.",
+    ),
+    (
+        "macOS",
+        "Open larder-ca.crt, which puts it into <i>Keychain Access</i>; there open it, and under <i>Trust</i> \
+         choose <i>Always Trust</i>.",
+    ),
+    (
+        "iOS and iPadOS",
+        "Open larder-ca.crt in Safari and allow the profile; install it under <i>Settings</i>, <i>Profile \
+         Downloaded</i>; then switch it on under <i>General</i>, <i>About</i>, <i>Certificate Trust \
+         Settings</i>.",
+    ),
+    (
+        "Android",
+        "<i>Settings</i>, <i>Security</i>, <i>Encryption &amp; credentials</i>, <i>Install a certificate</i>, \
+         <i>CA certificate</i>: larder-ca.crt. Browsers trust it; apps only if they say so.",
+    ),
+    (
+        "Debian and Ubuntu",
+        "<code>curl -x PROXY -o /usr/local/share/ca-certificates/larder.crt \
+         http://larder.proxy/larder-ca.pem &amp;&amp; update-ca-certificates</code>",
+    ),
+    (
+        "Fedora",
+        "<code>curl -x PROXY -o /etc/pki/ca-trust/source/anchors/larder.pem \
+         http://larder.proxy/larder-ca.pem &amp;&amp; update-ca-trust</code>",
+    ),
+    ("Programs that read variables", "<code>larder run -- COMMAND</code>, or <code>larder env</code>."),
+];
