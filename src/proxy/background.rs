@@ -2,8 +2,9 @@
 //! whether it is still good (RFC 5861 §3).
 //!
 //! Invariant: at most one runs for a key, as the leader of a flight that others may follow (also where
-//! the last answer could not be shared: nobody waits here that could wait in vain), and at most [`VALIDATIONS_MAX`] on one worker. One that does not start is no loss: the next request
-//! within the window asks for it again, and the first behind the window waits for the origin.
+//! the last answer could not be shared: nobody waits here that could wait in vain), and at most
+//! [`VALIDATIONS_MAX`] on one worker. One that does not start is no loss: the next request within the
+//! window asks for it again, and the first behind the window waits for the origin.
 //!
 //! The request is Larder's own: a GET with the client's fields, but without its conditions, its
 //! range and its cache directives.
