@@ -74,7 +74,7 @@ def versions(contestants):
     found = [f"Linux {platform.release()} {platform.machine()}", processor()]
     if not program("dpkg-query"):
         return found
-    for package in [name for name in contestants if name in PEERS.values()] + ["wrk"]:
+    for package in [name for name in contestants if name in PEERS.values()] + [name for name in TOOLS if name == "wrk"]:
         answer = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True)
         found.append(f"{package} {answer.stdout or '(version unknown)'}")
     return [text for text in found if text]

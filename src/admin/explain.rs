@@ -124,7 +124,7 @@ fn explained(shared: &Shared, question: &ExplainRequest) -> Result<Explained, St
     })?;
     let url = text(&recalled.url);
     // A tunnel's target is no URL, and a long one was cut.
-    let request = request_of(&url, &recalled.method, &question.headers).ok();
+    let request = request_of(&url, recalled.method.as_str(), &question.headers).ok();
     let next = request.and_then(|request| outlook(shared, &request));
     Ok(Explained { past: Some(past(&recalled)), next })
 }
@@ -334,7 +334,7 @@ fn past(recalled: &Recalled) -> Past {
         finished_ms: recalled.finished_ms,
         took_ms: recalled.took_ms,
         client: recalled.client.to_string(),
-        method: recalled.method.clone(),
+        method: recalled.method.as_str().to_owned(),
         url: text(&recalled.url),
         status: recalled.status,
         cache_status: text(&cache_status),

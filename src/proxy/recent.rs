@@ -7,14 +7,18 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+
 use crate::caching::Outcome;
 use crate::error::ErrorType;
-use crate::http::{Authority, Request, Target, TargetUri};
+use crate::http::{Authority, Method, Request, Target, TargetUri};
 
 /// Arbitrary; numbers of requests are spread over them in turn.
 const SHARDS: usize = 16;
 /// Requests that are remembered, in all: arbitrary, about 1 MiB.
 const REMEMBERED: usize = 4096;
+/// Octets that are kept of a method.
+const METHOD_MAX: usize = 64;
 /// Octets that are kept of a URI.
 const URI_MAX: usize = 2048;
 
@@ -38,7 +42,8 @@ pub struct Recalled {
     pub finished_ms: u64,
     pub took_ms: u64,
     pub client: SocketAddr,
-    pub method: String,
+    /// Cut at 64 octets.
+    pub method: Method,
     /// As logged, cut at 2 KiB.
     pub url: Vec<u8>,
     /// 0 when the client got no response.
@@ -66,12 +71,11 @@ impl Recent {
             *next = slots.len();
             slots.push(about);
         } else if let Some(oldest) = slots.get_mut(*next) {
-            let (method, url) = (std::mem::take(&mut oldest.method), std::mem::take(&mut oldest.url));
-            *oldest = Recalled { method, url, ..about };
+            let url = std::mem::take(&mut oldest.url);
+            *oldest = Recalled { url, ..about };
         }
         if let Some(recalled) = slots.get_mut(*next) {
-            recalled.method.clear();
-            recalled.method.push_str(request.method.as_str());
+            recalled.method = remembered(&request.method);
             write_target(&mut recalled.url, &request.target);
         }
         *next = (*next + 1) % (REMEMBERED / SHARDS);
@@ -105,6 +109,16 @@ impl Recent {
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     // No code panics between the halves of a change.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A token of a client's own is copied: it lies in the buffer that its request was read into.
+fn remembered(method: &Method) -> Method {
+    match method {
+        Method::Other(token) => {
+            Method::Other(Bytes::copy_from_slice(token.get(..METHOD_MAX).unwrap_or(token)))
+        }
+        known => known.clone(),
+    }
 }
 
 /// Without the machinery of formatting: this is on every request's path.
@@ -145,11 +159,9 @@ fn write_authority(out: &mut Vec<u8>, authority: &Authority, default_port: u16) 
 mod tests {
     use std::net::Ipv4Addr;
 
-    use bytes::Bytes;
-
     use super::*;
     use crate::caching::Handled;
-    use crate::http::{BodyLength, Fields, Method, Version};
+    use crate::http::{BodyLength, Fields, Version};
 
     fn request(method: Method, target: Target) -> Request {
         let fields = Fields::default();
@@ -167,7 +179,7 @@ mod tests {
             finished_ms: id * 1000,
             took_ms: 1,
             client: (Ipv4Addr::LOCALHOST, 1).into(),
-            method: String::new(),
+            method: Method::Get,
             url: Vec::new(),
             status: 200,
             outcome: Outcome::new(Handled::Hit),

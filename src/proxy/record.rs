@@ -12,7 +12,7 @@ use tracing::debug;
 use super::{Client, Next, Recalled, Shared};
 use crate::caching::{Decision, ForwardReason, Handled, Outcome};
 use crate::error::{ErrorType, Failure, Fault};
-use crate::http::{FieldName, Request, Target, Timestamp};
+use crate::http::{FieldName, Method, Request, Target, Timestamp};
 use crate::log::{AccessRecord, CacheCode, Ending, Hierarchy, LoggedUrl};
 use crate::origin::Connection;
 
@@ -279,7 +279,7 @@ impl Record {
             finished_ms,
             took_ms: finished_ms.saturating_sub(self.started_ms),
             client: self.client,
-            method: String::new(),
+            method: Method::Get,
             url: Vec::new(),
             status: self.status,
             outcome: self.outcome,
