@@ -18,6 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::RunArgs;
+use super::cache::counted;
 use super::commands::bad_config;
 use super::control_client::ask_status;
 use super::environment::variables;
@@ -238,8 +239,9 @@ fn summarise(counts: &Counts, larder: &RunningStatus) {
     let share = (hits * 100).checked_div(requests).unwrap_or(0);
     let whose = if larder.is_for_run { "" } else { ", those of others included" };
     let line = format!(
-        "larder: {requests} requests, {hits} of them hits ({share} %), {} of which {} came from origins, \
+        "larder: {}, {hits} of them hits ({share} %), {} of which {} came from origins, \
          {denied} refused{whose}",
+        counted(requests, "request"),
         Size(bytes_to_clients),
         Size(bytes_from_origins),
     );
