@@ -61,7 +61,7 @@ fn table(reading: &Reading) -> String {
         ("Answered from the cache", "", number(reading.hits)),
         ("Asked of the origin", "", number(reading.forwarded)),
         ("Shared another’s fetch", "asked for while it was being fetched", number(reading.collapsed)),
-        ("Tunnels", "HTTPS, which is not cached", number(reading.tunnels)),
+        ("Tunnels", "HTTPS that is not looked into", number(reading.tunnels)),
         ("Denied", "by a rule", number(reading.denied)),
         ("Failed", "no whole response for the client", number(reading.failed)),
         ("Sent to clients", "", Size(reading.bytes_to_clients).to_string()),

@@ -53,7 +53,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         if let Some(after) = ask_status(folder).ok().filter(|_| !args.quiet) {
             summarise(&after.counts.since(&before.counts), &after);
         }
-        lock.release(folder).await?;
+        if let Err(error) = lock.release(folder).await {
+            // What the command has come to is not lost for it.
+            let _unwritable = writeln!(io::stderr(), "larder: {error:#}");
+        }
         ended
     })
 }

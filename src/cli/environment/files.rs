@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -34,7 +33,6 @@ pub(in crate::cli) struct ClientFiles {
 pub(super) fn make(
     authority: &Authority,
     settings: &Settings,
-    proxy: SocketAddr,
     environment: &Environment,
 ) -> anyhow::Result<ClientFiles> {
     let certificate = authority.certificate_path();
@@ -49,7 +47,7 @@ pub(super) fn make(
     };
     write(&files.bundle, &bundle(authority, settings)?)?;
     write(&files.wgetrc, &wgetrc(&files.bundle, &files.wgetrc, environment))?;
-    write(&files.apt, &apt(&files.bundle, proxy))?;
+    write(&files.apt, &apt(&files.bundle))?;
     Ok(files)
 }
 
@@ -83,12 +81,9 @@ fn wgetrc(bundle: &Path, own: &Path, environment: &Environment) -> String {
     format!("{lines}\nca_certificate = {}\n", bundle.display())
 }
 
-pub(super) fn apt(bundle: &Path, proxy: SocketAddr) -> String {
-    format!(
-        "Acquire::http::Proxy \"http://{proxy}/\";\nAcquire::https::Proxy \"http://{proxy}/\";\n\
-         Acquire::https::CAInfo \"{}\";\n",
-        bundle.display()
-    )
+/// apt reads the proxy from variables, but what to trust from its settings alone.
+pub(super) fn apt(bundle: &Path) -> String {
+    format!("Acquire::https::CAInfo \"{}\";", bundle.display())
 }
 
 /// The keystore for this authority. Making one takes a second, so that it is done once.
@@ -98,7 +93,8 @@ fn keystore(authority: &Authority, folder: &Path, environment: &Environment) -> 
     if path.exists() {
         return Some(path);
     }
-    let beside = folder.join("keystore.new");
+    // Several may find that there is none.
+    let beside = path.with_extension(format!("{}.new", std::process::id()));
     let _left_behind = fs::remove_file(&beside);
     let steps = java::copy_with(&Places::of(environment), &root, &beside)?;
     let made = steps.iter().try_for_each(|step| step.take()).and_then(|()| Ok(fs::rename(&beside, &path)?));

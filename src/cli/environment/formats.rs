@@ -43,13 +43,9 @@ pub(super) fn laid_out(variables: &Variables, format: EnvFormat) -> Vec<String> 
             properties.iter().map(|(name, value)| format!("systemProp.{name}={value}")).collect()
         }
         EnvFormat::Apt => {
-            let files = variables.files.as_ref();
-            let text = files.map(|files| apt(&files.bundle, variables.proxy));
-            let text = text.unwrap_or_else(|| {
-                let url = variables.url();
-                format!("Acquire::http::Proxy \"{url}/\";\nAcquire::https::Proxy \"{url}/\";")
-            });
-            text.lines().map(str::to_owned).collect()
+            let proxy = |scheme: &str| format!("Acquire::{scheme}::Proxy \"{}/\";", variables.url());
+            let trust = variables.files.iter().map(|files| apt(&files.bundle));
+            ["http", "https"].map(proxy).into_iter().chain(trust).collect()
         }
     }
 }

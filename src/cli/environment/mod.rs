@@ -52,7 +52,7 @@ pub(super) fn variables(
         Some(folder) => {
             let authority = Authority::find(folder)?;
             let authority = authority.with_context(|| format!("no authority in {}", folder.display()))?;
-            Some(files::make(&authority, settings, proxy, &environment)?)
+            Some(files::make(&authority, settings, &environment)?)
         }
     };
     let no_proxy = no_proxy.map(str::to_owned).or_else(|| environment.no_proxy.clone());
