@@ -1,0 +1,1 @@
+//! Group 4: caching as origins and clients really behave.

@@ -1,0 +1,1 @@
+//! S9 to S13: where a request may go.

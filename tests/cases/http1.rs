@@ -1,0 +1,1 @@
+//! Group 5: HTTP/1 as it is spoken.

@@ -1,0 +1,1 @@
+//! Group 2: names as the system resolves them.

@@ -1,0 +1,1 @@
+//! Group 7: what people see.

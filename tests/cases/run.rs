@@ -1,0 +1,1 @@
+//! Group 6: `larder run` and `larder env`.
