@@ -1,7 +1,8 @@
 //! Cases from the field: small inputs on which a Larder was wrong once, each with the right value. A
 //! row is the smallest member of a kind, and its neighbours stand beside it.
 //!
-//! The name of a test begins with the number of its row: `case_1_3_…` is row 1.3, `case_s8_…` row S8.
+//! The name of a test begins with the number of its row: `case_1_3_…` is row 1.3, `case_s8_…` row S8. `rows.txt` has all
+//! the numbers, and `rows.rs` looks for their tests.
 #![allow(clippy::disallowed_methods, reason = "clients and origins of tests block, and touch files")]
 #![allow(
     clippy::unwrap_used,
@@ -25,5 +26,6 @@ mod interception;
 mod limits;
 mod names;
 mod people;
+mod rows;
 mod run;
 mod store;

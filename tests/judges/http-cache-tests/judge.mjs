@@ -1,5 +1,6 @@
 // The whole run as one story: read the arguments, fetch the suite, start its origin, run its client through
-// the proxy, count, report, judge. Exit code 0: acceptable, 1: not, 2: the run itself did not work out.
+// the proxy, count, report, judge. Exit code 0: acceptable, 1: not, 2: the run itself did not work out, 75: a
+// package could not be installed.
 
 import { fork } from 'node:child_process'
 import fs from 'node:fs'
@@ -9,7 +10,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { printComparison, printReport } from './report.mjs'
-import { VERSION, install, isRepository, loadTests, part } from './suite.mjs'
+import { NOT_INSTALLED, VERSION, install, isRepository, loadTests, part } from './suite.mjs'
 import { differences, judge, judgeOne, objections, unanswered } from './verdict.mjs'
 
 const USAGE = `usage: run --proxy HOST:PORT [options]    judge a running forward proxy
@@ -38,6 +39,7 @@ class RunFailure extends Error {}
 main().then(
   code => process.exit(code),
   error => {
+    if (error.status === NOT_INSTALLED) process.exit(NOT_INSTALLED)
     console.error(error instanceof RunFailure ? `run: ${error.message}` : error)
     process.exit(2)
   }

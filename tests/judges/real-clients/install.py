@@ -1,10 +1,13 @@
 """The tools the run needs: where they are, and how Debian provides those that are missing."""
 
-import contextlib
 import os
 import pathlib
 import shutil
-import subprocess
+import sys
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+
+from registry import install_packages
 
 # Tool: the names its program may have, and Debian's package.
 TOOLS = {
@@ -17,7 +20,6 @@ TOOLS = {
     "certutil": (["certutil"], "libnss3-tools"),
     "h2load": (["h2load"], "nghttp2-client"),
 }
-POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
 
 
 def find_tools():
@@ -28,34 +30,17 @@ def find_tools():
 
 
 def missing_packages():
-    packages = [TOOLS[tool][1] for tool, path in find_tools().items() if path is None]
-    if not packages:
-        return
-    print("installing", " ".join(packages), flush=True)
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        with services_kept_from_starting():
-            subprocess.run(["apt-get", "update", "-qq"], env=environment, check=True)
-            subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
-                           env=environment, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        # What is still missing is reported by the caller, as without --install.
-        print(f"could not install: {error}", flush=True)
+    """Installs them. Returns why they are not installed, or None."""
+    return install_packages([TOOLS[tool][1] for tool, path in find_tools().items() if path is None])
 
 
-@contextlib.contextmanager
-def services_kept_from_starting():
-    """Debian starts a server when it is installed, here an nginx on port 80 that nobody asked for. A policy that
-    answers 101 ("not allowed") prevents it; the policy that was there before, if any, is put back."""
-    kept = POLICY.with_name("policy-rc.d.kept-by-larder")
-    # One kept by a run that was killed is the true one; ours, still in place, must not be taken for it.
-    if POLICY.exists() and not kept.exists():
-        POLICY.rename(kept)
-    try:
-        POLICY.write_text("#!/bin/sh\nexit 101\n")
-        POLICY.chmod(0o755)
-        yield
-    finally:
-        POLICY.unlink(missing_ok=True)
-        if kept.exists():
-            kept.rename(POLICY)
+def report_missing(report, tools, why, optional=()):
+    """Names what is missing: in CI a failure, and where an install failed, that one's and not a check's."""
+    for name in (name for name, path in tools.items() if path is None and name not in optional):
+        if why:
+            report.not_installed(name, why)
+        elif os.environ.get("CI") == "true":
+            with report.check(f"{name} is there"):
+                raise FileNotFoundError("a missing tool is a failure in CI")
+        else:
+            print(f"{name} is missing: the checks that need it are not run (--install gets it)")

@@ -5,6 +5,12 @@ the run goes on, because one broken client says nothing about the next one.
 """
 
 import contextlib
+import pathlib
+import sys
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+
+from registry import NOT_INSTALLED, NotInstalled
 
 
 class Failed(Exception):
@@ -20,6 +26,7 @@ class Report:
     def __init__(self):
         self.passed = 0
         self.failed = 0
+        self.uninstalled = 0
 
     @contextlib.contextmanager
     def check(self, name):
@@ -36,11 +43,18 @@ class Report:
         """Around what is no check itself: silent when it goes well, a failure like any other when it does not."""
         try:
             yield
+        except NotInstalled as error:
+            self.not_installed(name, error)
         except Exception as error:
             self._fail(name, error)
 
     def not_run(self, name, why):
         print(f"not run {name}: {why}", flush=True)
+
+    def not_installed(self, name, why):
+        """For what a registry did not give: not a failed check, and not a success of the run."""
+        self.uninstalled += 1
+        self.not_run(name, why)
 
     def close(self):
         """Prints the closing line and says how the process shall exit.
@@ -48,6 +62,8 @@ class Report:
         A run in which nothing was checked proves nothing, so it does not count as a success.
         """
         print(f"{self.passed} passed, {self.failed} failed", flush=True)
+        if self.failed == 0 and self.uninstalled:
+            return NOT_INSTALLED
         return 0 if self.failed == 0 and self.passed > 0 else 1
 
     def _fail(self, name, error):
