@@ -4,6 +4,7 @@
 //! `tests/tidy.rs`). A request's whole story is the function `proxy::exchange`.
 
 pub mod admin;
+pub mod budget;
 pub mod caching;
 pub mod cli;
 pub mod clock;

@@ -107,7 +107,7 @@ async fn an_invalidation_that_meets_a_write_and_a_failure_holds() {
     let settings = DiskSettings { size: 1 << 20, segment_size: 64 << 10 };
     let clock = Clock::manual(Timestamp(1_000));
     let disk = Disk::open(Path::new("/store"), settings, Arc::new(waiting), clock, [1, 2]).expect("a folder");
-    let sizes = StoreSettings { memory: 1 << 20, object_max: 1 << 16, object_on_disk_max: None };
+    let sizes = StoreSettings { memory: 1 << 20, object_max: 1 << 16, ..StoreSettings::default() };
     let store = Store::with_disks(sizes, vec![disk], Arc::new(|_head: &StoredHead, _| Bytes::new()), 3);
     let uri = TargetUri::parse_absolute(&Bytes::from_static(b"http://a.example/")).expect("a URI");
     let key = store.key(&uri);

@@ -189,7 +189,7 @@ fn open(files: &Arc<MemoryFiles>) -> Option<Store> {
     let clock = Clock::manual(Timestamp(NOW));
     let disk = Disk::open(Path::new("/store"), SETTINGS, files.clone(), clock, [1, 2]).ok()?;
     let render = Arc::new(|_head: &StoredHead, _version| Bytes::new());
-    let sizes = StoreSettings { memory: 4 << 20, object_max: 1 << 20, object_on_disk_max: None };
+    let sizes = StoreSettings { memory: 4 << 20, object_max: 1 << 20, ..StoreSettings::default() };
     Some(Store::with_disks(sizes, vec![disk], render, 3))
 }
 

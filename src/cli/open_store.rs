@@ -34,7 +34,12 @@ pub(super) fn open_store(
     let mut left_out = Vec::new();
     let folders = folders(settings, &mut left_out)?;
     let object_max = cache.max_object.unwrap_or(cache.memory / 4).min(cache.memory);
-    let sizes = StoreSettings { memory: cache.memory, object_max, object_on_disk_max: cache.max_object };
+    let sizes = StoreSettings {
+        memory: cache.memory,
+        object_max,
+        object_on_disk_max: cache.max_object,
+        ..StoreSettings::default()
+    };
     let [k0, k1] = random()?;
     let [seed, _] = random()?;
     let numbers = folders.iter().map(|_| random()).collect::<anyhow::Result<Vec<_>>>()?;

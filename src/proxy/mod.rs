@@ -59,6 +59,7 @@ pub use refuse::{escape, refuse_connection, refuse_head};
 pub use rules::Rules;
 pub use searches::Searches;
 
+use crate::budget::Budget;
 use crate::caching::CachePolicy;
 use crate::clock::Clock;
 use crate::error::Failure;
@@ -74,6 +75,8 @@ use crate::tls::{ListenerTls, OriginTls};
 pub struct Shared {
     pub clock: Clock,
     pub store: Store,
+    /// For all memory; the store's is a part of it.
+    pub budget: Budget,
     /// Swapped whole when the configuration or the run-time blocks change.
     pub policy: ArcSwap<Policy>,
     pub cache_policy: CachePolicy,
@@ -163,6 +166,7 @@ impl Shared {
     pub fn new(parts: Parts) -> Shared {
         Shared {
             clock: parts.clock,
+            budget: parts.store.budget().clone(),
             store: parts.store,
             policy: ArcSwap::from_pointee(parts.policy),
             cache_policy: parts.cache_policy,

@@ -16,6 +16,7 @@ use std::sync::OnceLock;
 use super::sync::atomic::{AtomicU64, Ordering};
 use super::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Key, Object};
+use crate::budget::Budget;
 use crate::http::TargetUri;
 
 /// Arbitrary; more than threads will ever meet in.
@@ -38,6 +39,7 @@ pub struct Memory {
     shards: Box<[Mutex<Shard>]>,
     limit: u64,
     object_max: u64,
+    budget: Budget,
     stored: AtomicU64,
     filling: AtomicU64,
     objects: AtomicU64,
@@ -132,6 +134,7 @@ impl Memory {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             limit,
             object_max,
+            budget: Budget::unlimited(),
             stored: AtomicU64::new(0),
             filling: AtomicU64::new(0),
             objects: AtomicU64::new(0),
@@ -141,6 +144,17 @@ impl Memory {
             evicted: OnceLock::new(),
             age: AtomicU64::new(0),
         }
+    }
+
+    /// The same, as a part of this budget.
+    #[must_use]
+    pub fn within(self, budget: &Budget) -> Memory {
+        Memory { budget: budget.clone(), ..self }
+    }
+
+    /// The budget that it is a part of.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// The most that one object may take, in octets.

@@ -52,11 +52,12 @@ use memory::Changes;
 use on_disk::OnDisk;
 use tiers::Tiers;
 
+use crate::budget::Budget;
 use crate::caching::{ByteRange, StoredHead};
 use crate::http::TargetUri;
 
-/// Sizes of a store, in octets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Sizes of a store, in octets, and whose memory it takes.
+#[derive(Clone, Debug)]
 pub struct StoreSettings {
     /// Memory for stored responses and fills; default 256 MiB.
     pub memory: u64,
@@ -64,11 +65,14 @@ pub struct StoreSettings {
     pub object_max: u64,
     /// The largest object on disk; none: a quarter of its disk.
     pub object_on_disk_max: Option<u64>,
+    /// Of which the store's memory is a part.
+    pub budget: Budget,
 }
 
 impl Default for StoreSettings {
     fn default() -> StoreSettings {
-        StoreSettings { memory: 256 << 20, object_max: 64 << 20, object_on_disk_max: None }
+        let budget = Budget::unlimited();
+        StoreSettings { memory: 256 << 20, object_max: 64 << 20, object_on_disk_max: None, budget }
     }
 }
 
@@ -85,7 +89,8 @@ impl Store {
     /// An empty store in memory alone. `random` keys its hash and seeds eviction.
     pub fn new(settings: StoreSettings, random: [u64; 3]) -> Store {
         let [k0, k1, seed] = random;
-        let memory = Arc::new(Memory::new(settings.memory, settings.object_max, seed));
+        let memory =
+            Arc::new(Memory::new(settings.memory, settings.object_max, seed).within(&settings.budget));
         let clock = AtomicU64::new(1);
         let order = std::array::from_fn(|_| std::sync::Mutex::default());
         let tiers = Tiers { memory, disks: Vec::new(), clock, purges_of_memory: Purges::new(), order };
@@ -99,7 +104,8 @@ impl Store {
     /// eviction.
     pub fn with_disks(settings: StoreSettings, disks: Vec<Disk>, render: Arc<Render>, seed: u64) -> Store {
         let hash_key = HashKey(disks.first().map(Disk::hash_key).unwrap_or_default());
-        let memory = Arc::new(Memory::new(settings.memory, settings.object_max, seed));
+        let memory =
+            Arc::new(Memory::new(settings.memory, settings.object_max, seed).within(&settings.budget));
         // One logical clock: the first disk's, ahead of all.
         if let Some((first, latest)) = disks.first().zip(disks.iter().map(Disk::next_seq).max()) {
             first.advance_clock(latest + 1);
@@ -277,6 +283,11 @@ impl Store {
     /// The folders of the second tier that could not be used at the start.
     pub fn left_out(&self) -> &[LeftOut] {
         &self.left_out
+    }
+
+    /// The budget that its memory is a part of.
+    pub fn budget(&self) -> &Budget {
+        self.tiers.memory.budget()
     }
 
     /// What the store holds.

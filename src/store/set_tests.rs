@@ -43,8 +43,8 @@ impl Folders {
             set::open(&folders, files, &Clock::system(), || [number(), number()])?;
         let render = Arc::new(|_head: &StoredHead, _version| Bytes::new());
         // No object stays in memory, so that each look-up is the disks'.
-        let sizes = StoreSettings { memory: 0, object_max: 0, object_on_disk_max: None };
-        Ok(Store::with_disks(sizes, disks, render, 3))
+        let none = StoreSettings { memory: 0, object_max: 0, ..StoreSettings::default() };
+        Ok(Store::with_disks(none, disks, render, 3))
     }
 }
 

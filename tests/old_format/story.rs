@@ -32,7 +32,7 @@ pub fn open(folder: &Path, files: Arc<dyn Files>) -> Result<Disk, OpenError> {
 
 /// The store on it, whose memory is empty.
 pub fn store_of(disk: Disk) -> Store {
-    let sizes = StoreSettings { memory: 16 << 20, object_max: 4 << 20, object_on_disk_max: None };
+    let sizes = StoreSettings { memory: 16 << 20, object_max: 4 << 20, ..StoreSettings::default() };
     Store::with_disks(sizes, vec![disk], Arc::new(|_head: &StoredHead, _version| Bytes::new()), 3)
 }
 
