@@ -21,7 +21,7 @@ impl PartOfWhole {
     pub fn complete_length(&self) -> u64 {
         match self.whole.length {
             BodyLength::Exact(length) => length,
-            BodyLength::None | BodyLength::Chunked | BodyLength::UntilClose => 0,
+            BodyLength::None | BodyLength::Chunked | BodyLength::UntilClose | BodyLength::UntilEnd => 0,
         }
     }
 }
@@ -48,7 +48,7 @@ pub fn part_of_whole(request: &Request, response: &Response) -> Result<PartOfWho
     // What frames the content must not contradict what it is said to be. Chunked content is counted.
     match response.length {
         BodyLength::Exact(octets) if octets == range.length() => {}
-        BodyLength::Chunked => {}
+        BodyLength::Chunked | BodyLength::UntilEnd => {}
         BodyLength::UntilClose => return Err(NotStored::Length),
         BodyLength::Exact(_) | BodyLength::None => return Err(NotStored::Partial),
     }

@@ -57,7 +57,7 @@ pub fn is_part(
     // What frames the content must not contradict what it is said to be.
     let is_framed = match response.length {
         BodyLength::Exact(octets) => octets == range.length(),
-        BodyLength::Chunked => true,
+        BodyLength::Chunked | BodyLength::UntilEnd => true,
         BodyLength::None | BodyLength::UntilClose => false,
     };
     if is_meant && is_of_length && is_framed { Ok(()) } else { Err(NoPart::Range) }

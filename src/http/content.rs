@@ -134,7 +134,13 @@ impl<R: Source> Reader<R> {
         loop {
             if let Some(span) = scanner.scan(&self.buffer, limits)? {
                 let mut response = parse_response(&self.take_head(span), span, method)?;
-                response.version = self.io.version().unwrap_or(response.version);
+                if let Some(version) = self.io.version() {
+                    response.version = version;
+                    // RFC 9113 §8.1: the flag END_STREAM ends a message, so that its end is known.
+                    if response.length == BodyLength::UntilClose {
+                        response.length = BodyLength::UntilEnd;
+                    }
+                }
                 return Ok(response);
             }
             self.more_of_a_head().await?;
@@ -217,7 +223,7 @@ impl Content {
             BodyLength::None | BodyLength::Exact(0) => Framing::Done,
             BodyLength::Exact(length) => Framing::Exact(length),
             BodyLength::Chunked => Framing::Chunked(Box::new(ChunkedDecoder::new(limits))),
-            BodyLength::UntilClose => Framing::UntilClose,
+            BodyLength::UntilClose | BodyLength::UntilEnd => Framing::UntilClose,
         };
         Content { framing, trailers: Fields::default() }
     }

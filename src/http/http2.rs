@@ -6,8 +6,10 @@ mod halves;
 mod heads;
 mod meter;
 mod request;
+mod usage;
 
 pub use asking::ask;
-pub use halves::{Http2Reader, Http2Writer, is_violation};
+pub use halves::{Http2Reader, Http2Writer, is_unprocessed, is_violation};
 pub use meter::{Excess, Meter, Metered};
 pub use request::{Malformed, request_of};
+pub use usage::Usage;

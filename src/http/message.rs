@@ -97,8 +97,10 @@ pub enum BodyLength {
     Exact(u64),
     /// The chunked transfer coding.
     Chunked,
-    /// All until the connection closes, or, with HTTP/2, the stream. Of HTTP/1, responses only.
+    /// All until the connection closes; of responses of HTTP/1 only.
     UntilClose,
+    /// All until its stream of HTTP/2 ends. END_STREAM says that it was all (RFC 9113 §8.1).
+    UntilEnd,
 }
 
 impl BodyLength {

@@ -30,7 +30,10 @@ pub use date::Timestamp;
 pub use fields::{Field, Fields, FieldsBuilder};
 pub use head::HeadError;
 pub use host::{Host, HostError};
-pub use http2::{Excess, Http2Reader, Http2Writer, Malformed, Meter, Metered, ask, is_violation, request_of};
+pub use http2::{
+    Excess, Http2Reader, Http2Writer, Malformed, Meter, Metered, Usage, ask, is_unprocessed, is_violation,
+    request_of,
+};
 pub use message::{BodyLength, Method, Request, Response, Version, reason_phrase};
 pub use name::FieldName;
 pub use scan::{FIELDS_MAX, HeadLimits};

@@ -376,6 +376,14 @@ impl WriteHalf {
         }
     }
 
+    /// The request that goes out next says that its sender reads trailer fields, where the version has a
+    /// way to say so that does not concern this connection.
+    pub fn welcome_trailers(&mut self) {
+        if let WriteHalf::Http2(stream) = self {
+            stream.welcome_trailers();
+        }
+    }
+
     /// Whether content needs no framing of its own: HTTP/2 has one.
     pub fn frames_content(&self) -> bool {
         matches!(self, WriteHalf::Http2(_))

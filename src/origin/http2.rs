@@ -1,4 +1,5 @@
-//! Connections with HTTP/2 to origins: one for each origin, shared by all requests of a worker.
+//! Connections with HTTP/2 to origins, each shared by all requests of a worker: one for an origin, and
+//! more where those that are there have all the streams that the origin takes.
 //!
 //! Invariant: a stream that leaves here is of a connection whose address the caller's judge admits,
 //! and that has neither ended nor been told to go away (RFC 9113 §6.8).
@@ -16,7 +17,7 @@ use h2::client::SendRequest;
 use super::{AddressJudge, Connection, OriginKey, PoolLimits};
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
-use crate::http::{Meter, Metered, ReadHalf, Reader, Stream, WriteHalf, ask};
+use crate::http::{Meter, Metered, ReadHalf, Reader, Stream, Usage, WriteHalf, ask};
 
 /// Octets of a response's fields, as RFC 9113 §6.5.2 counts them.
 const FIELD_SECTION: u32 = 64 * 1024;
@@ -26,6 +27,8 @@ const WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 64 * WINDOW;
 /// Streams before the origin has said how many it takes.
 const STREAMS: usize = 100;
+/// Connections to one origin; arbitrary. When each has all its streams, requests wait for one.
+const CONNECTIONS: usize = 16;
 /// Octets of a stream that may wait for the origin.
 const SEND_BUFFER: usize = 256 * 1024;
 /// Origins that are remembered to want HTTP/1.1; arbitrary.
@@ -34,7 +37,7 @@ const REMEMBERED: usize = 1000;
 /// The connections of one worker.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    by_origin: RefCell<HashMap<OriginKey, Session>>,
+    by_origin: RefCell<HashMap<OriginKey, Vec<Session>>>,
     http1: RefCell<HashSet<OriginKey>>,
 }
 
@@ -44,12 +47,12 @@ struct Session {
     peer: SocketAddr,
     used_ms: u64,
     has_ended: Rc<Cell<bool>>,
-    wants_http1: Rc<Cell<bool>>,
+    usage: Rc<Usage>,
 }
 
 impl Sessions {
-    /// A stream to this origin, if a connection is there that is in use, or was used at most
-    /// `idle_max` ago.
+    /// A stream to this origin, if a connection is there that has room, and that is in use, or was
+    /// used at most `idle_max` ago. When there may be no more connections, one without room.
     pub(super) fn take(
         &self,
         key: &OriginKey,
@@ -58,21 +61,27 @@ impl Sessions {
         now_ms: u64,
     ) -> Option<Connection> {
         let mut by_origin = self.by_origin.borrow_mut();
-        let session = by_origin.get_mut(key)?;
-        if session.wants_http1.get() {
+        let sessions = by_origin.get_mut(key)?;
+        if sessions.iter().any(|session| session.usage.wants_http1()) {
             let mut http1 = self.http1.borrow_mut();
             if http1.len() < REMEMBERED {
                 http1.insert(key.clone());
             }
         }
-        if !session.is_usable() {
+        sessions.retain_mut(|session| session.is_usable());
+        if sessions.is_empty() {
             by_origin.remove(key);
             return None;
         }
-        let idle = Duration::from_millis(now_ms.saturating_sub(session.used_ms));
-        if (session.is_idle() && idle > idle_max) || judge.judge(session.peer).is_err() {
+        let count = sessions.len();
+        let admitted = sessions.iter_mut().filter(|session| {
+            (!session.is_idle() || session.idle(now_ms) <= idle_max) && judge.judge(session.peer).is_ok()
+        });
+        let session = admitted.min_by_key(|session| (!session.has_room(), session.usage.in_use()))?;
+        if !session.has_room() && count < CONNECTIONS {
             return None;
         }
+        let idle = session.idle(now_ms);
         session.used_ms = now_ms;
         Some(session.stream(Some(idle)))
     }
@@ -111,7 +120,7 @@ impl Sessions {
             peer,
             used_ms: clock.monotonic_ms(),
             has_ended: has_ended.clone(),
-            wants_http1: Rc::default(),
+            usage: Rc::default(),
         };
         tokio::task::spawn_local(async move {
             if let Err(error) = connection.await {
@@ -120,32 +129,47 @@ impl Sessions {
             has_ended.set(true);
         });
         let stream = session.stream(None);
-        self.by_origin.borrow_mut().insert(key, session);
+        self.by_origin.borrow_mut().entry(key).or_default().push(session);
         Ok(stream)
     }
 
     /// Lets go of connections that have ended, or that nobody has used for a while.
     pub(super) fn expire(&self, limits: &PoolLimits, now_ms: u64) {
-        self.by_origin.borrow_mut().retain(|_, session| {
-            let idle = Duration::from_millis(now_ms.saturating_sub(session.used_ms));
-            session.is_usable() && !(session.is_idle() && idle > limits.idle)
+        self.retain(|session| {
+            session.is_usable() && !(session.is_idle() && session.idle(now_ms) > limits.idle)
         });
     }
 
     /// Lets go of all that nobody uses.
     pub(super) fn close_idle(&self) {
-        self.by_origin.borrow_mut().retain(|_, session| !session.is_idle());
+        self.retain(|session| !session.is_idle());
+    }
+
+    fn retain(&self, keeps: impl Fn(&mut Session) -> bool) {
+        self.by_origin.borrow_mut().retain(|_, sessions| {
+            sessions.retain_mut(&keeps);
+            !sessions.is_empty()
+        });
     }
 }
 
 impl Session {
     fn is_idle(&self) -> bool {
-        // Each stream in use holds it, too.
-        Rc::strong_count(&self.wants_http1) == 1
+        self.usage.in_use() == 0
+    }
+
+    /// How long nobody has asked for a stream.
+    fn idle(&self, now_ms: u64) -> Duration {
+        Duration::from_millis(now_ms.saturating_sub(self.used_ms))
+    }
+
+    /// Whether the origin takes another stream at once (RFC 9113 §5.1.2).
+    fn has_room(&self) -> bool {
+        self.usage.in_use() < self.usage.limit().min(self.send.current_max_send_streams())
     }
 
     fn is_usable(&mut self) -> bool {
-        if self.has_ended.get() || self.wants_http1.get() {
+        if self.has_ended.get() || self.usage.wants_http1() {
             return false;
         }
         // An error is an end that was seen, or a GOAWAY.
@@ -154,7 +178,7 @@ impl Session {
     }
 
     fn stream(&self, idle: Option<Duration>) -> Connection {
-        let (reader, writer) = ask(self.send.clone(), self.wants_http1.clone());
+        let (reader, writer) = ask(self.send.clone(), &self.usage);
         Connection {
             reader: Reader::new(ReadHalf::Http2(Box::new(reader))),
             writer: WriteHalf::Http2(Box::new(writer)),

@@ -141,7 +141,7 @@ impl Validation {
     async fn freshen(self, reply: Reply) -> &'static str {
         let Validation { proxy, uri, request, object, lead, .. } = self;
         let key = proxy.shared.store.key(&uri);
-        let Reply { response, connection, times } = reply;
+        let Reply { response, connection, times, .. } = reply;
         let (_fresh, kept) =
             update::unmodified(&proxy.shared, &request, key, &object, &response, times).await;
         lead.look_again();

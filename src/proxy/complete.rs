@@ -81,7 +81,7 @@ async fn with_part(
     if part.range != range || part.complete_length() != length {
         return Err(NoPart::Range.into());
     }
-    let Reply { response, mut connection, times } = reply;
+    let Reply { response, mut connection, times, .. } = reply;
     let mut gathered = shared.store.gather(range.length()).ok_or(Unsupplied::NoMemory)?;
     let mut content = Content::new(response.length, &shared.limits.chunks);
     let mut pieces = Vec::new();

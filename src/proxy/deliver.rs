@@ -7,6 +7,7 @@ use super::keep::Keeper;
 use super::record::Record;
 use super::render::{Framing, Tail, passed_head, via};
 use super::sender::{More, Sender, incomplete};
+use super::waits::Silence;
 use super::{Client, Exchange, Interrupted, Next, Proxy, parts, stored};
 use crate::caching::{Answer, Decision, ForwardReason, Handled, Outcome, answer};
 use crate::http::grammar::{Members, exact_decimal};
@@ -148,11 +149,12 @@ pub(super) async fn pass(
     outcome: Outcome,
     keeper: Option<Keeper>,
 ) -> Result<Next, Interrupted> {
-    let Reply { response, mut connection, .. } = reply;
+    let Reply { response, mut connection, idle, .. } = reply;
     let keep_open = exchange.client.keeps_open(exchange.request)
         && passed_framing(exchange.request, &response) != Framing::UntilClose;
     let Client { writer, scratch, .. } = &mut *exchange.client;
-    let to = Towards { writer, scratch, record: exchange.record, keep_open, keeper };
+    let silence = Silence { clock: &exchange.proxy.shared.clock, limit: idle, moved: None };
+    let to = Towards { writer, scratch, record: exchange.record, keep_open, keeper, silence };
     pass_content(exchange.proxy, to, exchange.request, &response, &mut connection.reader, outcome).await?;
     keep(exchange.proxy, uri, response.keep_alive, connection);
     Ok(if keep_open { Next::KeepOpen } else { Next::Close })
@@ -167,6 +169,8 @@ pub(super) struct Towards<'a> {
     pub keep_open: bool,
     /// What keeps the content, too.
     pub keeper: Option<Keeper>,
+    /// How long the origin, or the client, may be silent.
+    pub silence: Silence<'a>,
 }
 
 /// Sends the head and streams the content, each piece as soon as it is there.
@@ -179,14 +183,14 @@ pub(super) async fn pass_content(
     outcome: Outcome,
 ) -> Result<(), Interrupted> {
     let shared = &proxy.shared;
-    let Towards { writer, scratch: head, record, keep_open, mut keeper } = to;
+    let Towards { writer, scratch: head, record, keep_open, mut keeper, silence } = to;
     let framing = passed_framing(request, response);
     head.clear();
     passed_head(head, shared, response);
     Tail { framing, age: None, outcome: &outcome, keep_open }.write(head);
     record.responds(response.status, outcome, response.fields.first(FieldName::ContentType));
     let mut content = Content::new(response.length, &shared.limits.chunks);
-    let (clock, idle) = (&shared.clock, shared.limits.idle);
+    let (clock, idle) = (&shared.clock, silence.limit);
     let mut sender = Sender { writer, clock, idle, front: head, framing, record };
     // Content that came with the head leaves with it; content that has yet to come must not
     // hold the head back.
@@ -196,12 +200,14 @@ pub(super) async fn pass_content(
     let mut pieces = Vec::new();
     while !content.is_done() {
         let next = content.next(reader, &mut pieces);
-        match shared.clock.timeout(shared.limits.idle, next).await {
+        match silence.within(next).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(sender.broken(error)),
             Err(timed_out) => return Err(sender.broken(timed_out)),
         }
-        sender.record.received_from_origin(pieces.iter().map(|piece| piece.len() as u64).sum());
+        let arrived = pieces.iter().map(|piece| piece.len() as u64).sum();
+        sender.record.received_from_origin(arrived);
+        silence.moves(arrived);
         if let Some(keeper) = &mut keeper {
             keeper.push(&pieces);
         }
@@ -231,7 +237,9 @@ pub(super) fn passed_framing(request: &Request, response: &Response) -> Framing 
         return match response.length {
             BodyLength::None => Framing::Length(0),
             BodyLength::Exact(length) => Framing::Length(length),
-            BodyLength::Chunked | BodyLength::UntilClose => Framing::of(None, request.version),
+            BodyLength::Chunked | BodyLength::UntilClose | BodyLength::UntilEnd => {
+                Framing::of(None, request.version)
+            }
         };
     }
     if matches!(response.status, 100..=199 | 204) {

@@ -62,7 +62,7 @@ pub(super) fn known_length(length: BodyLength) -> Option<u64> {
     match length {
         BodyLength::None => Some(0),
         BodyLength::Exact(length) => Some(length),
-        BodyLength::Chunked | BodyLength::UntilClose => None,
+        BodyLength::Chunked | BodyLength::UntilClose | BodyLength::UntilEnd => None,
     }
 }
 
@@ -114,7 +114,7 @@ impl Source<'_> {
         let mut pieces = Vec::new();
         while !content.is_done() {
             let next = content.next(&mut self.reply.connection.reader, &mut pieces);
-            let next = shared.clock.timeout(shared.limits.idle, next).await;
+            let next = shared.clock.timeout(self.reply.idle, next).await;
             if let Err(error) = next.map_err(FillError::from).and_then(|read| Ok(read?)) {
                 self.resume(&writer, error).await?;
                 // They come again: what goes on begins behind what was pushed.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::record::Record;
 use super::render::interim_head;
+use super::waits::Waits;
 use super::{Exchange, Interrupted, Proxy, Shared};
 use crate::caching::{REPLACED_BY_VALIDATION, Times};
 use crate::error::{ErrorType, Failure, Fault};
@@ -16,7 +17,7 @@ use crate::http::grammar::exact_decimal;
 use crate::http::write::{field, field_line, number_field};
 use crate::http::{
     BodyLength, ConnectionOptions, FieldName, Method, ReadHeadError, Reader, Request, Response, TargetUri,
-    Version, WriteHalf, is_violation,
+    Version, WriteHalf, is_unprocessed, is_violation,
 };
 use crate::origin::{AddressJudge, Connection};
 use crate::policy::ListenerScope;
@@ -27,6 +28,8 @@ pub(super) struct Reply {
     pub response: Response,
     pub connection: Connection,
     pub times: Times,
+    /// How long the origin may be silent within the content.
+    pub idle: Duration,
 }
 
 /// How long a pooled connection may have been idle to get a request that can't be repeated:
@@ -103,7 +106,7 @@ pub(super) fn request_head(shared: &Shared, request: &Request, uri: &TargetUri, 
     }
     match request.length {
         BodyLength::Exact(length) => number_field(&mut out, FieldName::ContentLength, length),
-        BodyLength::Chunked | BodyLength::UntilClose => {
+        BodyLength::Chunked | BodyLength::UntilClose | BodyLength::UntilEnd => {
             field(&mut out, FieldName::TransferEncoding, "chunked");
         }
         BodyLength::None => {}
@@ -127,59 +130,68 @@ fn max_forwards(out: &mut Vec<u8>, request: &Request, value: &[u8]) {
     }
 }
 
+/// How often a request is sent again that its origin has certainly not processed; arbitrary. A
+/// connection that ends behind so many requests may end for many of them at once.
+pub(super) const REPEATS_MAX: usize = 3;
+
 /// Sends a request without content, and waits for the head of the final response; interim ones
-/// go to the client. An idempotent request that met a closed connection of the pool is sent once
-/// more on a new one (RFC 9112 §9.3.1).
+/// go to the client. What the origin has not processed is sent again (RFC 9113 §8.7), and so is an
+/// idempotent request whose connection was closed, once (RFC 9112 §9.3.1).
 pub(super) async fn ask(
     exchange: &mut Exchange<'_>,
     uri: &TargetUri,
     head: &[u8],
 ) -> Result<Reply, Interrupted> {
     let request_time = exchange.proxy.shared.clock.now();
+    let is_idempotent = exchange.request.method.is_idempotent();
     // What can't be sent twice goes over a connection that is hardly about to be closed.
-    let idle_max = if exchange.request.method.is_idempotent() { Duration::MAX } else { JUST_USED };
-    if let Some(mut connection) = exchange.proxy.origins.idle_connection(uri, &exchange.judge(), idle_max) {
+    let idle_max = if is_idempotent { Duration::MAX } else { JUST_USED };
+    let mut idle = exchange.proxy.origins.idle_connection(uri, &exchange.judge(), idle_max);
+    let (mut unprocessed, mut closed) = (0, 0);
+    loop {
+        let mut connection = match idle.take() {
+            Some(connection) => connection,
+            None => exchange.proxy.origins.connect(uri, &exchange.judge()).await?,
+        };
         exchange.record.asks(&connection);
-        match send_and_wait(exchange, &mut connection, head).await {
-            Ok(response) => return Ok(reply(exchange.proxy, response, connection, request_time)),
-            Err(Unanswered::Stale(error)) if exchange.request.method.is_idempotent() => {
-                exchange.record.note(
-                    "origin",
-                    format_args!("the reused connection was closed ({error}); asks once more"),
-                );
+        let error = match send_and_wait(exchange, &mut connection, head).await {
+            Ok(response) => {
+                let times = Times { request_time, response_time: exchange.proxy.shared.clock.now() };
+                return Ok(Reply { response, connection, times, idle: exchange.waits().idle });
             }
-            Err(Unanswered::Stale(error)) => return Err(no_answer(&error).into()),
+            Err(Unanswered::Stale(error)) => error,
             Err(Unanswered::Interrupted(interrupted)) => return Err(interrupted),
+        };
+        if is_unprocessed(&error) && unprocessed < REPEATS_MAX {
+            unprocessed += 1;
+        } else if is_idempotent && closed < closed_max(&connection) {
+            // The connection may have been about to go away, or the origin wants HTTP/1.1, which is known
+            // by now (RFC 9113 §6.8; §7, HTTP_1_1_REQUIRED).
+            closed += 1;
+        } else {
+            return Err(no_answer(&error).into());
         }
-    }
-    let mut connection = exchange.proxy.origins.connect(uri, &exchange.judge()).await?;
-    exchange.record.asks(&connection);
-    let mut answered = send_and_wait(exchange, &mut connection, head).await;
-    if let Err(Unanswered::Stale(error)) = &answered
-        && connection.is_shared()
-        && exchange.request.method.is_idempotent()
-    {
-        // The connection may have been about to go away, or the origin wants HTTP/1.1, which is known
-        // by now (RFC 9113 §6.8; §7, HTTP_1_1_REQUIRED).
-        exchange.record.note("origin", format_args!("the stream has ended ({error}); asks once more"));
-        connection = exchange.proxy.origins.connect(uri, &exchange.judge()).await?;
-        answered = send_and_wait(exchange, &mut connection, head).await;
-    }
-    match answered {
-        Ok(response) => Ok(reply(exchange.proxy, response, connection, request_time)),
-        Err(Unanswered::Stale(error)) => Err(no_answer(&error).into()),
-        Err(Unanswered::Interrupted(interrupted)) => Err(interrupted),
+        exchange.record.note("origin", format_args!("the request had no answer ({error}); asks once more"));
     }
 }
 
-fn reply(
-    proxy: &Proxy,
-    response: Response,
-    connection: Connection,
-    request_time: crate::http::Timestamp,
-) -> Reply {
-    let times = Times { request_time, response_time: proxy.shared.clock.now() };
-    Reply { response, connection, times }
+/// How often an idempotent request is repeated whose connection has ended without an answer: one that was
+/// new and its own says something about the origin.
+fn closed_max(connection: &Connection) -> usize {
+    match (connection.is_shared(), connection.is_reused()) {
+        (true, _) => 2,
+        (false, true) => 1,
+        (false, false) => 0,
+    }
+}
+
+/// Has a request to an origin with HTTP/2 say `TE: trailers` where the client's did (RFC 9113 §8.2.2): calls
+/// of gRPC are refused without it. With HTTP/1 the field ends at each connection.
+pub(super) fn pass_te(request: &Request, connection: &mut Connection) {
+    let mut codings = request.fields.members(FieldName::Te);
+    if codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers")) {
+        connection.writer.welcome_trailers();
+    }
 }
 
 enum Unanswered {
@@ -194,8 +206,9 @@ async fn send_and_wait(
     connection: &mut Connection,
     head: &[u8],
 ) -> Result<Response, Unanswered> {
-    let limits = &exchange.proxy.shared.limits;
-    match exchange.proxy.shared.clock.timeout(limits.idle, connection.writer.write_all(head)).await {
+    let waits = exchange.waits();
+    pass_te(exchange.request, connection);
+    match exchange.proxy.shared.clock.timeout(waits.idle, connection.writer.write_all(head)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(Unanswered::Stale(error)),
         Err(_timed_out) => return Err(Unanswered::Interrupted(no_response_in_time().into())),
@@ -207,6 +220,7 @@ async fn send_and_wait(
             exchange.proxy,
             &mut connection.reader,
             &exchange.request.method,
+            waits,
             exchange.record,
         )
         .await
@@ -282,11 +296,12 @@ pub(super) async fn response_head(
     proxy: &Proxy,
     reader: &mut Reader,
     method: &Method,
+    waits: Waits,
     record: &mut Record,
 ) -> Result<Response, HeadFailure> {
     let limits = &proxy.shared.limits;
     let reading = reader.response_head(method, &limits.head);
-    let error = match proxy.shared.clock.timeout(limits.response, reading).await {
+    let error = match proxy.shared.clock.timeout(waits.response, reading).await {
         Ok(Ok(response)) => {
             record.received_from_origin(response.head_bytes);
             return Ok(response);
@@ -314,7 +329,7 @@ pub(super) async fn response_head(
     })
 }
 
-fn no_answer(error: &io::Error) -> Failure {
+pub(super) fn no_answer(error: &io::Error) -> Failure {
     let public = "The server closed the connection without an answer";
     Failure::new(ErrorType::ConnectionTerminated, Fault::Origin, 502, public).with_internal(error)
 }

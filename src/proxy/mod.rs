@@ -22,6 +22,7 @@ mod interception;
 mod keep;
 mod local;
 mod offline;
+mod outgoing;
 mod own_pages;
 mod partial;
 mod parts;
@@ -37,6 +38,7 @@ mod stored;
 mod tunnel;
 mod update;
 mod upload;
+mod waits;
 
 use std::cell::Cell;
 use std::net::SocketAddr;

@@ -87,7 +87,8 @@ impl Asking<'_> {
             }
             if response.status >= 200 {
                 let times = Times { request_time, response_time: shared.clock.now() };
-                return Ok(Reply { response, connection, times });
+                let idle = shared.limits.idle;
+                return Ok(Reply { response, connection, times, idle });
             }
         }
         Err(Unsupplied::Failed("no final response".to_owned()))

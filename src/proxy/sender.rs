@@ -40,10 +40,11 @@ impl Exchange<'_> {
 
     /// The way to this exchange's client, for a response that begins with this head.
     pub(super) fn sender<'s>(&'s mut self, head: &'s mut Vec<u8>, framing: Framing) -> Sender<'s> {
+        let idle = self.waits().idle;
         Sender {
             writer: &mut self.client.writer,
             clock: &self.proxy.shared.clock,
-            idle: self.proxy.shared.limits.idle,
+            idle,
             front: head,
             framing,
             record: self.record,

@@ -2,8 +2,9 @@
 //! protocol. Both directions stream at once, so that an origin may answer before it has read
 //! everything, and a client that waits for `100 Continue` gets it.
 //!
-//! Such a request is sent once: its content is gone when the connection turns out to be closed.
-//! It therefore goes over a new connection, or over one that has just been used.
+//! Such a request is sent once, over a new connection or over one that has just been used, because its
+//! content may be gone when the connection turns out to be closed. What an origin with HTTP/2 has
+//! certainly not processed is sent again while its content is at hand (`outgoing.rs`).
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -12,18 +13,19 @@ use super::deliver::{Towards, keep, pass_content, passed_framing};
 use super::fetch::ttl;
 use super::fill::{Start, known_length};
 use super::forward::{
-    Extra, HeadFailure, JUST_USED, Reply, forward_interim, request_head, response_head, too_many_interim,
-    unasked_switch,
+    Extra, HeadFailure, JUST_USED, REPEATS_MAX, Reply, forward_interim, no_answer, pass_te, request_head,
+    response_head, too_many_interim, unasked_switch,
 };
+use super::outgoing::{Outgoing, UploadError};
 use super::render::{Framing, passed_head};
 use super::rules::target;
+use super::waits::{Silence, Waits};
 use super::{Exchange, Interrupted, Next, Proxy, Shared, deliver, fill, tunnel, update};
 use crate::caching::{ForwardReason, Handled, Outcome, StoredHead, Times};
 use crate::error::{ErrorType, Failure, Fault};
-use crate::http::write::{chunk_size_line, field, last_chunk, write_all};
+use crate::http::write::field;
 use crate::http::{
-    BodyLength, ConnectionOptions, Content, ContentError, FieldName, Method, Reader, Request, Response,
-    TargetUri, Version, WriteHalf,
+    ConnectionOptions, FieldName, Method, Reader, Request, Response, TargetUri, Version, is_unprocessed,
 };
 use crate::origin::Connection;
 use crate::store::{FillWriter, Generation, Key};
@@ -58,33 +60,58 @@ pub(super) async fn exchange(
     let uri = target(exchange.request, key);
     let asked = exchange.proxy.shared.store.generation(key);
     let extra = Extra { validation: Vec::new(), upgrade: upgrade(exchange.request) };
-    let mut connection = connect(exchange, uri, &extra).await?;
-    exchange.record.asks(&connection);
     let head = request_head(&exchange.proxy.shared, exchange.request, uri, &extra);
+    let mut outgoing = Outgoing::new(exchange.proxy, exchange.request, &head);
+    let mut repeats = 0;
+    loop {
+        let mut connection = connect(exchange, uri, &extra).await?;
+        exchange.record.asks(&connection);
+        pass_te(exchange.request, &mut connection);
+        let asking = Asking { key, asked, reason, may_switch: extra.upgrade.is_some() };
+        let (answered, has_read_all) = both_ways(exchange, asking, &mut connection, &mut outgoing).await?;
+        return match answered {
+            Answered::Unprocessed(error) if outgoing.may_repeat() && repeats < REPEATS_MAX => {
+                repeats += 1;
+                exchange.record.note("origin", format_args!("not processed ({error}); asks once more"));
+                continue;
+            }
+            Answered::Unprocessed(error) => Err(no_answer(&error).into()),
+            Answered::Switched(response) => switch(exchange, connection, &response).await,
+            Answered::Storable(storable) => store(exchange, key, connection, *storable, reason).await,
+            Answered::Whole { keep_alive, stays_open } => {
+                // Content that nobody read makes both connections unusable.
+                keep(exchange.proxy, uri, keep_alive && has_read_all, connection);
+                Ok(if stays_open && has_read_all { Next::KeepOpen } else { Next::Close })
+            }
+        };
+    }
+}
+
+/// Sends the request over this connection while its answer comes; tells whether all of the request was read.
+async fn both_ways(
+    exchange: &mut Exchange<'_>,
+    asking: Asking<'_>,
+    connection: &mut Connection,
+    outgoing: &mut Outgoing<'_>,
+) -> Result<(Answered, bool), Interrupted> {
     let (started, read_all) = (Cell::new(false), Cell::new(!exchange.request.has_content()));
+    let (waits, moved) = (exchange.waits(), Cell::new(0));
+    let silence = Silence { clock: &exchange.proxy.shared.clock, limit: waits.idle, moved: Some(&moved) };
     let keep_open = exchange.client.may_keep_open(exchange.request);
     let mut uploaded = None;
     let answered = {
-        let Connection { reader: from_origin, writer: to_origin, .. } = &mut connection;
-        let mut upload =
-            pin!(upload(exchange.proxy, exchange.request, &head, &mut exchange.client.reader, to_origin));
+        let Connection { reader: from_origin, writer: to_origin, .. } = connection;
+        let mut upload = pin!(outgoing.send(&mut exchange.client.reader, to_origin, silence));
         let to = Towards {
             writer: &mut exchange.client.writer,
             scratch: &mut exchange.client.scratch,
             record: &mut *exchange.record,
             keep_open,
             keeper: None,
+            silence,
         };
-        let step = Answering {
-            proxy: exchange.proxy,
-            request: exchange.request,
-            key,
-            asked,
-            reason,
-            may_switch: extra.upgrade.is_some(),
-            started: &started,
-            read_all: &read_all,
-        };
+        let (proxy, request) = (exchange.proxy, exchange.request);
+        let step = Answering { proxy, request, asking, waits, started: &started, read_all: &read_all };
         let mut answer = pin!(step.run(to, from_origin));
         loop {
             tokio::select! {
@@ -103,16 +130,11 @@ pub(super) async fn exchange(
             }
         }
     };
-    exchange.record.received_from_client(uploaded.unwrap_or(0));
-    match answered {
-        Answered::Switched(response) => switch(exchange, connection, &response).await,
-        Answered::Storable(storable) => store(exchange, key, connection, *storable, reason).await,
-        Answered::Whole { keep_alive, stays_open } => {
-            // Content that nobody read makes both connections unusable.
-            keep(exchange.proxy, uri, keep_alive && read_all.get(), connection);
-            Ok(if stays_open && read_all.get() { Next::KeepOpen } else { Next::Close })
-        }
+    // What is sent again is counted then.
+    if !matches!(answered, Answered::Unprocessed(_)) {
+        exchange.record.received_from_client(uploaded.unwrap_or(0));
     }
+    Ok((answered, read_all.get()))
 }
 
 async fn connect(exchange: &Exchange<'_>, uri: &TargetUri, extra: &Extra) -> Result<Connection, Failure> {
@@ -138,90 +160,24 @@ fn cut_if(started: bool, interrupted: Interrupted) -> Interrupted {
     }
 }
 
-enum UploadError {
-    /// The client's message is bad or has ended.
-    Client(Interrupted),
-    /// The origin takes no more.
-    Origin,
-}
-
-/// Sends the head and all content to the origin; gives the octets of content, at least 1 when
-/// there was any framing to read.
-async fn upload(
-    proxy: &Proxy,
-    request: &Request,
-    head: &[u8],
-    reader: &mut Reader,
-    writer: &mut WriteHalf,
-) -> Result<u64, UploadError> {
-    let limits = &proxy.shared.limits;
-    let clock = &proxy.shared.clock;
-    let mut content = Content::new(request.length, &limits.chunks);
-    let chunked =
-        matches!(request.length, BodyLength::Chunked | BodyLength::UntilClose) && !writer.frames_content();
-    let mut total = 0;
-    let mut front = head.to_vec();
-    // A client that waits for "100 Continue" sends nothing before the origin has the head; and
-    // what is buffered behind a request without content is not its content.
-    if reader.buffered().is_empty() || content.is_done() {
-        let writing = clock.timeout(limits.idle, writer.write_all(&front)).await;
-        writing.map_err(|_timed_out| UploadError::Origin)?.map_err(|_gone| UploadError::Origin)?;
-        front.clear();
-    }
-    let mut pieces = Vec::new();
-    while !content.is_done() {
-        match clock.timeout(limits.idle, content.next(reader, &mut pieces)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(UploadError::Client(content_failure(error))),
-            Err(_timed_out) => return Err(UploadError::Client(upload_timeout().into())),
-        }
-        let size = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-        total += size;
-        if chunked && size > 0 {
-            chunk_size_line(&mut front, size);
-            pieces.push(bytes::Bytes::from_static(b"\r\n"));
-        }
-        if chunked && content.is_done() {
-            let mut end = Vec::new();
-            last_chunk(&mut end, content.trailers());
-            pieces.push(end.into());
-        }
-        let writing = clock.timeout(limits.idle, write_all(writer, &front, &pieces)).await;
-        writing.map_err(|_timed_out| UploadError::Origin)?.map_err(|_gone| UploadError::Origin)?;
-        front.clear();
-        pieces.clear();
-    }
-    writer.end_message(content.trailers()).map_err(|_gone| UploadError::Origin)?;
-    Ok(total)
-}
-
-fn content_failure(error: ContentError) -> Interrupted {
-    match error {
-        ContentError::Malformed(error) => {
-            let public = "The request's content is malformed";
-            let failure = Failure::new(ErrorType::HttpRequestError, Fault::Client, 400, public);
-            failure.with_internal(error).into()
-        }
-        ContentError::Truncated => Interrupted::ClientGone(std::io::ErrorKind::UnexpectedEof.into()),
-        ContentError::Io(error) => Interrupted::ClientGone(error),
-    }
-}
-
-fn upload_timeout() -> Failure {
-    Failure::new(
-        ErrorType::HttpRequestError,
-        Fault::Client,
-        408,
-        "The request's content did not arrive in time",
-    )
-}
-
 fn no_switch() -> Failure {
     let public = "The server has answered without switching to the protocol that was asked for";
     Failure::new(ErrorType::HttpUpgradeFailed, Fault::Origin, 502, public)
 }
 
+/// What the origin is asked for, and why.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    key: Key<'a>,
+    /// Of the key, before the origin was asked.
+    asked: Generation,
+    reason: ForwardReason,
+    may_switch: bool,
+}
+
 enum Answered {
+    /// The origin has certainly not processed the request.
+    Unprocessed(std::io::Error),
     Whole {
         /// The origin keeps its connection open.
         keep_alive: bool,
@@ -247,11 +203,8 @@ struct Storable {
 struct Answering<'a> {
     proxy: &'a Proxy,
     request: &'a Request,
-    key: Key<'a>,
-    /// Of the key, before the origin was asked.
-    asked: Generation,
-    reason: ForwardReason,
-    may_switch: bool,
+    asking: Asking<'a>,
+    waits: Waits,
     /// Set once octets of a final response may have left.
     started: &'a Cell<bool>,
     /// Set once all content of the request was read.
@@ -264,15 +217,21 @@ impl Answering<'_> {
         let mut interim = 0;
         let response = loop {
             let had_all = self.read_all.get();
-            let response = match response_head(self.proxy, reader, &self.request.method, to.record).await {
+            let reading = response_head(self.proxy, reader, &self.request.method, self.waits, to.record);
+            let response = match reading.await {
                 Ok(response) => response,
+                Err(HeadFailure::NoOctet(error)) if interim == 0 && is_unprocessed(&error) => {
+                    return Ok(Answered::Unprocessed(error));
+                }
                 // The origin's time begins when it has the whole request.
                 Err(HeadFailure::TimedOut) if !had_all => continue,
                 Err(failure) => return Err(failure.into_failure().into()),
             };
             match response.status {
                 // In the middle of content there is nothing to switch at.
-                101 if self.may_switch && self.read_all.get() => return Ok(Answered::Switched(response)),
+                101 if self.asking.may_switch && self.read_all.get() => {
+                    return Ok(Answered::Switched(response));
+                }
                 101 => return Err(unasked_switch().into()),
                 100..=199 if interim < self.proxy.shared.limits.interim => {
                     interim += 1;
@@ -281,14 +240,14 @@ impl Answering<'_> {
                 }
                 100..=199 => return Err(too_many_interim().into()),
                 // RFC 8441 §5: on a stream, a 2xx would say that the protocol is spoken from here on.
-                200..=299 if self.may_switch && self.request.version == Version::Http2 => {
+                200..=299 if self.asking.may_switch && self.request.version == Version::Http2 => {
                     return Err(no_switch().into());
                 }
                 _ => break response,
             }
         };
         let times = Times { request_time, response_time: self.proxy.shared.clock.now() };
-        update::others(self.proxy, self.request, self.key, &response, times, to.record).await;
+        update::others(self.proxy, self.request, self.asking.key, &response, times, to.record).await;
         // Only the answer to a whole request, whose connection has nothing else to do.
         if self.read_all.get()
             && let Some((head, writer, asked)) = self.storable(&response, times)
@@ -301,7 +260,8 @@ impl Answering<'_> {
         // next request.
         let stays_open = to.keep_open && !until_close && self.read_all.get();
         let to = Towards { keep_open: stays_open, ..to };
-        let reason = if self.request.method == Method::Get { ForwardReason::Bypass } else { self.reason };
+        let reason =
+            if self.request.method == Method::Get { ForwardReason::Bypass } else { self.asking.reason };
         let outcome = Outcome::new(Handled::Forwarded(reason));
         pass_content(self.proxy, to, self.request, &response, reader, outcome).await?;
         Ok(Answered::Whole { keep_alive: response.keep_alive, stays_open })
@@ -314,8 +274,8 @@ impl Answering<'_> {
         let Shared { store, cache_policy, .. } = &*self.proxy.shared;
         let head = StoredHead::with_targets(self.request, response, times, &cache_policy.targets);
         self.proxy.shared.may_store(self.request, response, &head, times).0.ok()?;
-        let asked = update::asked_since(store, self.key, self.request, self.asked);
-        let writer = store.fill(self.key, &head, known_length(response.length), asked).ok()?;
+        let asked = update::asked_since(store, self.asking.key, self.request, self.asking.asked);
+        let writer = store.fill(self.asking.key, &head, known_length(response.length), asked).ok()?;
         Some((head, writer, asked))
     }
 }
@@ -337,7 +297,7 @@ async fn store(
         request: exchange.request,
         scope: exchange.client.scope,
         head,
-        reply: Reply { response, connection, times },
+        reply: Reply { response, connection, times, idle: exchange.waits().idle },
         lead: None,
         writer,
         asked,

@@ -95,7 +95,8 @@ impl Http2 {
         self.begin_with(request, None)
     }
 
-    fn begin_with(&mut self, request: Request<()>, content: Option<&[u8]>) -> Waiting {
+    /// As [`Http2::begin`], with content if there is any.
+    pub fn begin_with(&mut self, request: Request<()>, content: Option<&[u8]>) -> Waiting {
         let content = content.map(Bytes::copy_from_slice);
         let ready = self.send.clone().ready();
         Waiting(self.runtime.spawn(async {

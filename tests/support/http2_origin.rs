@@ -54,7 +54,12 @@ struct Shared {
 
 impl Http2Origin {
     /// Starts with this certificate on a port of its own.
-    pub fn start(mut config: ServerConfig) -> Http2Origin {
+    pub fn start(config: ServerConfig) -> Http2Origin {
+        Http2Origin::taking(100, config)
+    }
+
+    /// As [`Http2Origin::start`], for one that takes so many streams at once.
+    pub fn taking(streams: u32, mut config: ServerConfig) -> Http2Origin {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a thread");
@@ -66,7 +71,7 @@ impl Http2Origin {
         runtime.spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 serving.connections.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serve(serving.clone(), acceptor.clone(), socket));
+                tokio::spawn(serve(serving.clone(), acceptor.clone(), socket, streams));
             }
         });
         Http2Origin { address, shared, _runtime: runtime }
@@ -99,13 +104,20 @@ impl Http2Origin {
     }
 }
 
-async fn serve(shared: Arc<Shared>, acceptor: tokio_rustls::TlsAcceptor, socket: tokio::net::TcpStream) {
+async fn serve(
+    shared: Arc<Shared>,
+    acceptor: tokio_rustls::TlsAcceptor,
+    socket: tokio::net::TcpStream,
+    streams: u32,
+) {
     // The proxy may have had enough at any point; what it says to its client is looked at.
     let Ok(stream) = acceptor.accept(socket).await else { return };
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
         return http1(stream).await;
     }
-    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    let mut builder = h2::server::Builder::new();
+    let handshake = builder.max_concurrent_streams(streams).handshake(stream);
+    let Ok(mut connection) = handshake.await else { return };
     let going = Arc::new(Notify::new());
     let mut goes = false;
     loop {

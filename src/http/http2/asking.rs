@@ -4,7 +4,7 @@
 //! The head that comes out is parsed like any other, so that what is refused of an origin does not
 //! depend on the version it speaks.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -16,15 +16,16 @@ use http::{HeaderMap, Request, Response, Uri};
 
 use super::super::FieldName;
 use super::super::write::{field_line, status_line};
-use super::halves::{Http2Reader, Http2Writer, into_io};
+use super::halves::{Http2Reader, Http2Writer, Unsent, into_io};
 use super::heads::Rendered;
+use super::usage::{InUse, Usage};
 
 /// What the two halves of a request share.
 #[derive(Debug)]
 pub(super) struct Asked {
     state: RefCell<State>,
-    /// Set when the origin wants the request over HTTP/1.1 (RFC 9113 §7, HTTP_1_1_REQUIRED).
-    wants_http1: Rc<Cell<bool>>,
+    /// The stream counts for as long as either half is there.
+    in_use: InUse,
 }
 
 #[derive(Debug)]
@@ -32,35 +33,37 @@ enum State {
     /// The head has not left; who waits for an answer is told when it has.
     Unsent(Option<Waker>),
     Sent(ResponseFuture),
+    /// The connection takes no more streams.
+    Failed(Option<io::Error>),
     Answered,
 }
 
 /// The halves of one request on this connection.
-pub fn ask(send: SendRequest<Bytes>, wants_http1: Rc<Cell<bool>>) -> (Http2Reader, Http2Writer) {
-    let asked = Rc::new(Asked { state: RefCell::new(State::Unsent(None)), wants_http1 });
+pub fn ask(send: SendRequest<Bytes>, usage: &Rc<Usage>) -> (Http2Reader, Http2Writer) {
+    let asked = Rc::new(Asked { state: RefCell::new(State::Unsent(None)), in_use: InUse::new(usage) });
     (Http2Reader::of_answer(asked.clone()), Http2Writer::of_request(send, asked))
 }
 
 impl Asked {
-    /// What is held for as long as the stream is in use, and counted by who gave it.
-    pub(super) fn in_use(&self) -> Rc<Cell<bool>> {
-        self.wants_http1.clone()
-    }
-
     /// Sends the head. Content follows where the head says so; else the stream ends with it.
     pub(super) fn send(
         &self,
         send: &mut SendRequest<Bytes>,
         head: &[u8],
+        trailers: Trailers,
     ) -> io::Result<Option<SendStream<Bytes>>> {
         let rendered = Rendered::of(head);
         let is_end = !has_content(&rendered);
-        let (response, stream) = send.send_request(request_of(&rendered)?, is_end).map_err(into_io)?;
-        let before = std::mem::replace(&mut *self.state.borrow_mut(), State::Sent(response));
+        let (next, sent) = match send.send_request(request_of(&rendered, trailers)?, is_end) {
+            Ok((response, stream)) => (State::Sent(response), Ok((!is_end).then_some(stream))),
+            // Who waits for the answer learns why none will come.
+            Err(error) => (State::Failed(Some(Unsent::into_io(&error))), Err(Unsent::into_io(&error))),
+        };
+        let before = std::mem::replace(&mut *self.state.borrow_mut(), next);
         if let State::Unsent(Some(waker)) = before {
             waker.wake();
         }
-        Ok((!is_end).then_some(stream))
+        sent
     }
 
     /// Waits for the next head, interim or final: its octets, and the stream of what follows a
@@ -75,6 +78,9 @@ impl Asked {
             State::Unsent(waiting) => {
                 *waiting = Some(context.waker().clone());
                 return Poll::Pending;
+            }
+            State::Failed(error) => {
+                return Poll::Ready(Err(error.take().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())));
             }
             State::Answered => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
         };
@@ -94,8 +100,10 @@ impl Asked {
     }
 
     fn refused(&self, error: h2::Error) -> io::Error {
-        if error.reason() == Some(Reason::HTTP_1_1_REQUIRED) {
-            self.wants_http1.set(true);
+        match error.reason() {
+            Some(Reason::HTTP_1_1_REQUIRED) => self.in_use.usage().prefers_http1(),
+            Some(Reason::REFUSED_STREAM) => self.in_use.usage().refuses(),
+            _ => {}
         }
         into_io(error)
     }
@@ -110,13 +118,26 @@ fn has_content(rendered: &Rendered<'_>) -> bool {
     })
 }
 
+/// Whether a request's sender reads trailer fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trailers {
+    /// It has said so, with `TE: trailers`.
+    Welcome,
+    Untold,
+}
+
 /// RFC 9113 §8.3.1: control data of a request line and `Host` as pseudo-fields.
-fn request_of(rendered: &Rendered<'_>) -> io::Result<Request<()>> {
+fn request_of(rendered: &Rendered<'_>, trailers: Trailers) -> io::Result<Request<()>> {
     let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
     let mut line = rendered.first_line.split(|&octet| octet == b' ');
     let (Some(method), Some(path)) = (line.next(), line.next()) else { return Err(invalid()) };
     let mut fields: HeaderMap = rendered.fields();
     let host = fields.remove(http::header::HOST).ok_or_else(invalid)?;
+    // RFC 9113 §8.2.2: "The only exception to this is the TE header field, which MAY be present in an
+    // HTTP/2 request; when it is, it MUST NOT contain any value other than \"trailers\"."
+    if trailers == Trailers::Welcome {
+        fields.insert(http::header::TE, http::HeaderValue::from_static("trailers"));
+    }
     let mut uri = Uri::builder().scheme("https").authority(host.as_bytes());
     uri = uri.path_and_query(path);
     let mut request = Request::new(());
@@ -146,12 +167,12 @@ mod tests {
         let head = b"POST /a?b HTTP/1.1\r\nHost: a.example:8443\r\nAccept: */*\r\nContent-Length: 3\r\n\
                      Via: 1.1 larder\r\n\r\n";
         let rendered = Rendered::of(head);
-        let request = request_of(&rendered).expect("well-formed");
+        let request = request_of(&rendered, Trailers::Welcome).expect("well-formed");
         assert_eq!(request.uri().to_string(), "https://a.example:8443/a?b");
         let mut names: Vec<_> = request.headers().keys().map(http::HeaderName::as_str).collect();
         // Fields of different names have no order.
         names.sort_unstable();
-        assert_eq!(names, ["accept", "content-length", "via"]);
+        assert_eq!(names, ["accept", "content-length", "te", "via"]);
         assert!(has_content(&rendered));
         assert!(!has_content(&Rendered::of(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")));
         assert!(has_content(&Rendered::of(b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")));

@@ -4,7 +4,6 @@
 //! Flow control is the peer's pace: octets are given back to the window when they were taken, and a
 //! write waits until the peer's window has room.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -17,7 +16,7 @@ use h2::{Reason, RecvStream, SendStream};
 use tokio::io::ReadBuf;
 
 use super::super::Fields;
-use super::asking::Asked;
+use super::asking::{Asked, Trailers};
 use super::heads::{Rendered, fields_of, response_of, trailers_of};
 
 /// What comes on a stream.
@@ -28,8 +27,8 @@ pub struct Http2Reader {
     /// Octets that were handed out and are still to be given back to the window.
     taken: usize,
     trailers: Option<Fields>,
-    /// Counts as long as the stream is in use.
-    _in_use: Option<Rc<Cell<bool>>>,
+    /// What the stream counts by, for as long as it is read.
+    _asked: Option<Rc<Asked>>,
 }
 
 #[derive(Debug)]
@@ -46,12 +45,11 @@ impl Http2Reader {
     }
 
     pub(super) fn of_answer(asked: Rc<Asked>) -> Http2Reader {
-        let in_use = asked.in_use();
-        Http2Reader::reading(Receiving::Answer(asked), Some(in_use))
+        Http2Reader::reading(Receiving::Answer(asked.clone()), Some(asked))
     }
 
-    fn reading(stream: Receiving, in_use: Option<Rc<Cell<bool>>>) -> Http2Reader {
-        Http2Reader { stream, piece: Bytes::new(), taken: 0, trailers: None, _in_use: in_use }
+    fn reading(stream: Receiving, asked: Option<Rc<Asked>>) -> Http2Reader {
+        Http2Reader { stream, piece: Bytes::new(), taken: 0, trailers: None, _asked: asked }
     }
 
     /// The trailer fields, once the end has come.
@@ -101,7 +99,7 @@ pub struct Http2Writer(Sending);
 #[derive(Debug)]
 enum Sending {
     /// A request's head, which content may follow.
-    Request(SendRequest<Bytes>, Rc<Asked>),
+    Request(SendRequest<Bytes>, Rc<Asked>, Trailers),
     /// A head comes first; interim ones may stand before the final one.
     Head(SendResponse<Bytes>),
     Content(SendStream<Bytes>),
@@ -118,15 +116,22 @@ impl Http2Writer {
     }
 
     pub(super) fn of_request(send: SendRequest<Bytes>, asked: Rc<Asked>) -> Http2Writer {
-        Http2Writer(Sending::Request(send, asked))
+        Http2Writer(Sending::Request(send, asked, Trailers::Untold))
+    }
+
+    /// The request that goes out next says that its sender reads trailer fields.
+    pub fn welcome_trailers(&mut self) {
+        if let Sending::Request(_, _, trailers) = &mut self.0 {
+            *trailers = Trailers::Welcome;
+        }
     }
 
     /// Sends a head as it was rendered. `is_end`: nothing follows it.
     pub fn head(&mut self, head: &[u8], is_end: bool) -> io::Result<()> {
         let sending = match &mut self.0 {
             Sending::Head(sending) => sending,
-            Sending::Request(send, asked) => {
-                let stream = asked.send(send, head)?;
+            Sending::Request(send, asked, trailers) => {
+                let stream = asked.send(send, head, *trailers)?;
                 self.0 = stream.map_or(Sending::Ended, Sending::Content);
                 return Ok(());
             }
@@ -215,6 +220,32 @@ impl Http2Writer {
 pub fn is_violation(error: &io::Error) -> bool {
     let of_stream = error.get_ref().and_then(|error| error.downcast_ref::<h2::Error>());
     of_stream.is_some_and(h2::Error::is_library)
+}
+
+/// RFC 9113 §8.7: whether a request was certainly not processed. Its stream is above the last one that a
+/// GOAWAY names, or was refused, or never left.
+pub fn is_unprocessed(error: &io::Error) -> bool {
+    let Some(error) = error.get_ref() else { return false };
+    let is_refusal = |error: &h2::Error| {
+        error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM))
+    };
+    error.is::<Unsent>() || error.downcast_ref::<h2::Error>().is_some_and(is_refusal)
+}
+
+/// A request did not leave, because its connection takes no more.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection takes no more requests: {0}")]
+pub(super) struct Unsent(String);
+
+impl Unsent {
+    pub(super) fn into_io(error: &h2::Error) -> io::Error {
+        let kind = match error.is_go_away() || error.is_io() {
+            true => io::ErrorKind::ConnectionReset,
+            // The request can't be said in HTTP/2.
+            false => return io::Error::new(io::ErrorKind::InvalidInput, error.to_string()),
+        };
+        io::Error::new(kind, Unsent(error.to_string()))
+    }
 }
 
 pub(super) fn into_io(error: h2::Error) -> io::Error {

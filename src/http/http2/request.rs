@@ -148,7 +148,7 @@ fn fields(
 fn length(fields: &Fields, is_whole: bool) -> Result<BodyLength, Malformed> {
     if !fields.contains(FieldName::ContentLength) {
         // Content without a length ends with its stream.
-        return Ok(if is_whole { BodyLength::None } else { BodyLength::UntilClose });
+        return Ok(if is_whole { BodyLength::None } else { BodyLength::UntilEnd });
     }
     let told =
         fields.only(FieldName::ContentLength).and_then(exact_decimal).ok_or(Malformed::ContentLength)?;
@@ -247,7 +247,7 @@ mod tests {
         };
         assert_eq!(request("5"), Ok(BodyLength::Exact(5)));
         let request = http::Request::post("https://a.example/").body(()).expect("valid");
-        assert_eq!(read(request, false).map(|request| request.length), Ok(BodyLength::UntilClose));
+        assert_eq!(read(request, false).map(|request| request.length), Ok(BodyLength::UntilEnd));
     }
 
     #[test]
