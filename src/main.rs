@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use larder::cli::{self, Args, Command};
 
 fn main() -> ExitCode {
-    let result = match Args::parse().into_command() {
+    let result = match Args::of_process().into_command() {
         Command::Serve(args) => cli::serve(&args),
         Command::Check(args) => cli::check(&args),
         Command::Reload(args) => cli::reload(&args),

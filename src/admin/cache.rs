@@ -22,6 +22,10 @@ use crate::store::{PurgeScope, Store, Stored};
 /// Responses in one listing, at the most: what an answer holds in memory.
 pub const LIST_MAX: usize = 10_000;
 
+/// Records on disk that are read to say how many a purge concerns. With more of them that would take
+/// longer than the purge; a second's worth.
+const COUNTED_RECORDS_MAX: u64 = 20_000;
+
 /// What a running Larder is asked about its cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
@@ -335,13 +339,17 @@ async fn purge(shared: &Shared, scope: Scope) -> Result<ControlResponse, String>
         Scope::Tag(tag) => (format!("with the tag {tag}"), PurgeScope::Tag(Bytes::from(tag))),
         Scope::All => ("at all".to_owned(), PurgeScope::All),
     };
-    let store = &shared.store;
-    let purged = store.purge(scope).await.map_err(|refused| refused.to_string())?;
-    let message = match (purged.in_memory, store.disks().len() > 0) {
-        (0, false) => format!("nothing {what} was stored"),
-        (0, true) => format!("nothing {what} was in memory; what is on disk is not used any more"),
-        (count, false) => format!("purged all {what}: {}", responses(count)),
-        (count, true) => format!("purged all {what}: {} in memory, and what is on disk", responses(count)),
+    let (store, counted) = (shared.store.clone(), scope.clone());
+    let stored = tokio::task::spawn_blocking(move || store.count(&counted, COUNTED_RECORDS_MAX)).await;
+    let stored = stored.map_err(|_not_run| "Larder is stopping".to_owned())?;
+    let purged = shared.store.purge(scope).await.map_err(|refused| refused.to_string())?;
+    let message = match (purged.in_memory, stored) {
+        (0, Some(0)) => format!("nothing {what} was stored"),
+        (count, Some(stored)) => format!("purged all {what}: {}", responses(stored.max(count))),
+        (0, None) => format!("purged all {what}: nothing in memory, and whatever is on disk"),
+        (count, None) => {
+            format!("purged all {what}: {} in memory, and whatever is on disk", responses(count))
+        }
     }
     .replace("all at all", "all")
     .replace("nothing at all", "nothing");

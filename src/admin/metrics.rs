@@ -1,4 +1,5 @@
-//! `/metrics`: the numbers for machines, in the OpenMetrics text format.
+//! `/metrics`: the numbers for machines, in the OpenMetrics text format, which `exposition.rs` turns
+//! into the older one for those who ask for it.
 //!
 //! Invariant: what is called `_total` never goes down before a restart, so nothing here is
 //! calculated from two counters. Names and labels are documented in `docs/admin.md`.
@@ -16,9 +17,6 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::status::{Reading, VERSION};
 use crate::store::disk::DiskUsage;
-
-/// What [`text`] is.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The reading as OpenMetrics text.
 pub(super) fn text(reading: Reading) -> Result<String, fmt::Error> {

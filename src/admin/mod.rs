@@ -8,6 +8,7 @@
 pub mod cache;
 pub mod control;
 pub mod explain;
+mod exposition;
 mod listen;
 mod metrics;
 pub mod numbers;

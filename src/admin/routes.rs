@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, VIA, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, VIA,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
@@ -18,9 +19,10 @@ use axum::routing::get;
 use axum::{Router, body::Body};
 use bytes::Bytes;
 
+use super::exposition::Exposition;
 use super::status::Status;
-use super::{metrics, pac, page};
-use crate::http::{Authority, Host, Scheme};
+use super::{pac, page};
+use crate::http::{Authority, Host};
 
 /// On every response, whatever it is.
 const FIELDS: [(HeaderName, &str); 3] = [
@@ -54,9 +56,11 @@ async fn ready(State(status): State<Arc<Status>>) -> (StatusCode, &'static str) 
     }
 }
 
-async fn numbers(State(status): State<Arc<Status>>) -> Response {
-    match metrics::text(status.read()) {
-        Ok(text) => typed(metrics::CONTENT_TYPE, text),
+async fn numbers(State(status): State<Arc<Status>>, headers: HeaderMap) -> Response {
+    let accept: Vec<&[u8]> = headers.get_all(ACCEPT).iter().map(HeaderValue::as_bytes).collect();
+    let format = Exposition::preferred(&accept);
+    match format.write(status.read()) {
+        Ok(text) => typed(format.content_type(), text),
         Err(error) => {
             tracing::error!("the metrics can't be written: {error}");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -65,12 +69,9 @@ async fn numbers(State(status): State<Arc<Status>>) -> Response {
 }
 
 async fn script(State(status): State<Arc<Status>>, Extension(asked): Extension<Asked>) -> Response {
-    // One without TLS asks nothing of its clients.
-    let listening = status.listening();
-    let plain = listening.iter().find(|listener| listener.scheme == Scheme::Http);
-    match plain.or(listening.first()) {
-        Some(listener) => typed(pac::CONTENT_TYPE, pac::script(*listener, &asked.0)),
-        None => StatusCode::NOT_FOUND.into_response(),
+    match pac::script(status.listening(), &asked.0) {
+        Some(script) => typed(pac::CONTENT_TYPE, script),
+        None => (StatusCode::NOT_FOUND, pac::unreachable(status.listening(), &asked.0)).into_response(),
     }
 }
 

@@ -81,12 +81,7 @@ async fn paths_and_methods() {
         ("GET", "/", "200", "content-type: text/html; charset=utf-8"),
         ("GET", "/healthz", "200", "content-type: text/plain; charset=utf-8"),
         ("GET", "/readyz?x", "200", ""),
-        (
-            "HEAD",
-            "/metrics",
-            "200",
-            "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8",
-        ),
+        ("HEAD", "/metrics", "200", "content-type: text/plain; version=0.0.4; charset=utf-8"),
         ("GET", "/proxy.pac", "200", "content-type: application/x-ns-proxy-autoconfig"),
         ("GET", "/wpad.dat", "200", "content-type: application/x-ns-proxy-autoconfig"),
         ("GET", "/healthz/", "404", ""),
@@ -182,7 +177,9 @@ async fn the_numbers_are_those_of_the_proxy() {
         ] {
             counter.store(value, Ordering::Relaxed);
         }
-        let response = get(address, "/metrics").await;
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n");
+        let response =
+            exchange(address, &format!("{request}Accept: application/openmetrics-text\r\n\r\n")).await;
         let version = env!("CARGO_PKG_VERSION");
         for line in [
             &format!("larder_build_info{{version=\"{version}\"}} 1"),
@@ -213,6 +210,19 @@ async fn a_pac_file_names_the_host_that_it_was_asked_under() {
     serving("0.0.0.0:8080", async |address, _, _| {
         let request = "GET /proxy.pac HTTP/1.1\r\nHost: 192.0.2.7:3129\r\n\r\n";
         assert!(exchange(address, request).await.contains("\"PROXY 192.0.2.7:8080\""));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn others_are_never_sent_to_a_loopback_address() {
+    serving("127.0.0.1:8080", async |address, _, _| {
+        for path in ["/proxy.pac", "/wpad.dat"] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: 192.0.2.7:3129\r\n\r\n");
+            let response = exchange(address, &request).await;
+            assert_eq!(status_of(&response), "404", "{response}");
+            assert!(response.contains("only on 127.0.0.1:8080") && response.contains("--listen 192.0.2.7"));
+        }
     })
     .await;
 }

@@ -124,6 +124,12 @@ fn row(name: &str, count: impl std::fmt::Display, bytes: u64) -> String {
 
 fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     let ListArgs { host, prefix, limit, look } = args.clone();
+    let of = match (&host, &prefix) {
+        (Some(host), None) => format!(" of {host}"),
+        (None, Some(prefix)) => format!(" below {prefix}"),
+        (Some(host), Some(prefix)) => format!(" of {host} below {prefix}"),
+        (None, None) => String::new(),
+    };
     ask_cache(&look.client, CacheRequest::List { host, prefix, limit }, |answer| {
         if look.json {
             return json(&answer);
@@ -139,6 +145,9 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         }
         print(&lines)?;
         // Not among the lines, for scripts.
+        if total == 0 {
+            writeln!(std::io::stderr(), "nothing{of} is stored")?;
+        }
         let left = total.saturating_sub(responses.len() as u64);
         if left > 0 {
             writeln!(std::io::stderr(), "{left} more; --limit, --host and --prefix change what is listed")?;
@@ -184,7 +193,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         }
         let CacheAnswer::Shown { responses } = answer else { bail!("an answer to another question") };
         if responses.is_empty() {
-            writeln!(std::io::stderr(), "nothing is stored of {url}")?;
+            writeln!(std::io::stderr(), "nothing of {url} is stored")?;
             return Ok(ExitCode::FAILURE);
         }
         let parts: Vec<String> = responses.iter().map(shown).collect();
@@ -210,7 +219,8 @@ fn shown(response: &Shown) -> String {
         line("selected by", format!("{name}: {}", value.as_deref().unwrap_or("(absent)")));
     }
     if let Some(uses) = response.memory_uses {
-        line("memory", format!("used {uses} times since it came there"));
+        let uses = if uses == 1 { "once".to_owned() } else { counted(uses, "time") };
+        line("memory", format!("used {uses} since it was loaded"));
     }
     if let Some(record) = &response.record {
         let place = format!("{} at {}, at most {} bytes", record.segment, record.at, record.bytes_max);

@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::{info, warn};
 
 use super::args::ServeArgs;
+use super::cache::counted;
 use super::open_tls::configured_listener;
 use super::serve::apply_live;
 use crate::admin::control::{ControlRequest, ControlResponse, Counts, RunningStatus};
 use crate::admin::{cache, explain};
 use crate::config::{CacheSettings, Settings};
-use crate::policy::{Policy, RuntimeBlocks, RuntimeError};
+use crate::policy::{Pattern, Policy, Refusal, RuntimeBlocks, RuntimeError};
 use crate::proxy::Shared;
 
 /// The running Larder, as the control socket and signals see it.
@@ -30,12 +31,8 @@ pub(super) struct Running {
 /// Does what the control socket asks for.
 pub(super) async fn answer(running: &RefCell<Running>, request: ControlRequest) -> ControlResponse {
     let result = match request {
-        ControlRequest::Block { patterns } => {
-            running.borrow_mut().change("blocked", |blocks| blocks.block(&patterns))
-        }
-        ControlRequest::Unblock { patterns } => {
-            running.borrow_mut().change("unblocked", |blocks| blocks.unblock(&patterns))
-        }
+        ControlRequest::Block { patterns } => running.borrow_mut().block(&patterns),
+        ControlRequest::Unblock { patterns } => running.borrow_mut().unblock(&patterns),
         ControlRequest::Blocked => Ok((String::new(), running.borrow().blocks.patterns())),
         ControlRequest::Reload => running.borrow_mut().reload().map(|message| (message, Vec::new())),
         ControlRequest::Cache(request) => {
@@ -89,12 +86,48 @@ impl Running {
         }
     }
 
+    /// Blocks patterns at run time; of those that are new, the canonical spellings.
+    fn block(&mut self, patterns: &[String]) -> Result<(String, Vec<String>), String> {
+        let added = self.change("blocked", |blocks| blocks.block(patterns))?;
+        let message = match added.is_empty() {
+            true => format!("nothing to change: already blocked {}", patterns.join(", ")),
+            false => format!("blocked {}", added.join(", ")),
+        };
+        Ok((message, added))
+    }
+
+    /// No longer blocks patterns at run time. It is a failure where the configuration, a list or
+    /// another pattern blocks one of them all the same.
+    fn unblock(&mut self, patterns: &[String]) -> Result<(String, Vec<String>), String> {
+        let removed = self.change("unblocked", |blocks| blocks.unblock(patterns))?;
+        let policy = self.shared.policy.load();
+        let parsed = || patterns.iter().filter_map(|pattern| pattern.parse::<Pattern>().ok());
+        let still_blocked: Vec<String> = parsed()
+            .filter_map(|pattern| {
+                Some(format!("{pattern} is blocked by {}", by(&pattern, &policy.blocks(&pattern)?)))
+            })
+            .collect();
+        let mut told = Vec::new();
+        if !removed.is_empty() {
+            told.push(format!("unblocked {}", removed.join(", ")));
+        }
+        if !still_blocked.is_empty() {
+            told.extend(still_blocked);
+            return Err(told.join("; "));
+        }
+        if removed.is_empty() {
+            let all: Vec<String> = parsed().map(|pattern| pattern.to_string()).collect();
+            told.push(format!("not blocked at run time: {}", all.join(", ")));
+        }
+        Ok((told.join("; "), removed))
+    }
+
     /// Changes the run-time blocks: in force at once, and on disk before the answer.
     fn change(
         &mut self,
         verb: &str,
         change: impl FnOnce(&mut RuntimeBlocks) -> Result<Vec<String>, RuntimeError>,
-    ) -> Result<(String, Vec<String>), String> {
+    ) -> Result<Vec<String>, String> {
         let mut blocks = self.blocks.clone();
         let changed = change(&mut blocks).map_err(|error| error.to_string())?;
         let policy = self.shared.policy.load().with_runtime(&blocks.patterns());
@@ -105,12 +138,10 @@ impl Running {
             warn!("{warning}");
         }
         self.blocks.save().map_err(|error| format!("{verb}, but only until the next start: {error}"))?;
-        if changed.is_empty() {
-            return Ok((format!("nothing to change: already {verb}"), changed));
+        if !changed.is_empty() {
+            info!("{verb} {}", changed.join(", "));
         }
-        let message = format!("{verb} {}", changed.join(", "));
-        info!("{message}");
-        Ok((message, changed))
+        Ok(changed)
     }
 
     /// Reads the configuration and the lists again. What is wrong with them leaves the old ones
@@ -126,9 +157,9 @@ impl Running {
         let (rules, cache_rules) = (policy.rule_count(), settings.cache.rules.len());
         self.shared.policy.store(Arc::new(policy));
         apply_live(&self.shared, &settings.cache);
-        let mut message = format!("reloaded: {rules} block rules");
+        let mut message = format!("reloaded: {}", counted(rules as u64, "block rule"));
         if cache_rules > 0 {
-            message = format!("{message}, {cache_rules} cache rules");
+            message = format!("{message}, {}", counted(cache_rules as u64, "cache rule"));
         }
         if settings.cache.offline {
             message.push_str(", offline");
@@ -172,6 +203,16 @@ impl Running {
     pub(super) fn reopen_log(&self) {
         self.shared.log.reopen();
         info!("the access log was reopened");
+    }
+}
+
+/// Where the rule is that blocks a pattern; its own name where it is another one.
+fn by(pattern: &Pattern, refusal: &Refusal) -> String {
+    let Refusal { rule, list, .. } = refusal;
+    match list {
+        Some(list) if *rule == pattern.to_string() => list.clone(),
+        Some(list) => format!("{list} ({rule})"),
+        None => rule.clone(),
     }
 }
 

@@ -47,7 +47,7 @@ impl Config {
         let listening: Vec<_> = server.listen.iter().map(|listen| listen.address).collect();
         for (index, address) in listening.iter().enumerate() {
             if address.port() != 0 && listening.iter().skip(index + 1).any(|other| other == address) {
-                return refuse("server.listen", format!("{address} stands there twice"));
+                return refuse("server.listen", format!("{address} is listed twice"));
             }
         }
         if let super::Admin::At(admin) = server.admin
@@ -66,12 +66,12 @@ impl Config {
             return refuse("server.connections_per_client_max", "at least 1");
         }
         let waits = [
-            ("server.header_timeout_s", server.header_timeout),
-            ("server.idle_timeout_s", server.idle_timeout),
-            ("server.dns_timeout_s", server.dns_timeout),
-            ("server.connect_timeout_s", server.connect_timeout),
-            ("server.origin_timeout_s", server.origin_timeout),
-            ("server.tunnel_idle_timeout_s", server.tunnel_idle_timeout),
+            ("server.header_timeout", server.header_timeout),
+            ("server.idle_timeout", server.idle_timeout),
+            ("server.dns_timeout", server.dns_timeout),
+            ("server.connect_timeout", server.connect_timeout),
+            ("server.origin_timeout", server.origin_timeout),
+            ("server.tunnel_idle_timeout", server.tunnel_idle_timeout),
         ];
         match waits.into_iter().find(|(_, wait)| wait.is_zero()) {
             Some((key, _)) => refuse(key, "longer than 0"),
@@ -90,7 +90,7 @@ impl Config {
         for (at, disk) in disks.iter().enumerate() {
             let dir = disk.dir.display();
             if disks.iter().skip(at + 1).any(|other| other.dir == disk.dir) {
-                return refuse("cache.disks", format!("{dir} stands there twice"));
+                return refuse("cache.disks", format!("{dir} is listed twice"));
             }
             if self.cache.dir.as_ref() == Some(&disk.dir) {
                 return refuse("cache.disks", format!("{dir} is [cache] dir too"));

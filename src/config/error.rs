@@ -110,6 +110,10 @@ impl fmt::Display for Diagnosis {
 }
 
 fn unknown_key(key: &str) -> String {
+    // They were named by a unit that "5m" does not have.
+    if let Some(named) = key.strip_suffix("_s").filter(|named| KNOWN_KEYS.contains(named)) {
+        return format!("this key is now called {named}, and takes a duration like \"10s\" or \"5m\"");
+    }
     match key.split_once('.') {
         Some(_) => "there is no such key".to_owned(),
         None => "there is no such table".to_owned(),

@@ -27,7 +27,7 @@ pub(super) fn pins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HashMap
                     .map_err(|error| A::Error::custom(format_args!("{name:?}: {error}")))?;
                 let pin = pin.parse().map_err(|error| A::Error::custom(format_args!("{name:?}: {error}")))?;
                 if pins.insert(host, pin).is_some() {
-                    return Err(A::Error::custom(format_args!("{name:?} stands there twice")));
+                    return Err(A::Error::custom(format_args!("{name:?} is listed twice")));
                 }
             }
             Ok(pins)
@@ -50,6 +50,12 @@ pub(super) fn name_constraints<'de, D: Deserializer<'de>>(
             f.write_str("a list of hosts, addresses and networks")
         }
 
+        fn visit_str<E: Error>(self, text: &str) -> Result<NameConstraints, E> {
+            let mut constraints = NameConstraints::default();
+            constraints.add(text).map_err(|error| E::custom(format_args!("{text:?}: {error}")))?;
+            Ok(constraints)
+        }
+
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<NameConstraints, A::Error> {
             let mut constraints = NameConstraints::default();
             while let Some(text) = list.next_element::<String>()? {
@@ -61,5 +67,5 @@ pub(super) fn name_constraints<'de, D: Deserializer<'de>>(
         }
     }
 
-    deserializer.deserialize_seq(Constraints)
+    deserializer.deserialize_any(Constraints)
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::caching::Rule;
 use crate::http::Host;
-use crate::policy::{self, Pattern};
+use crate::policy::{self, Pattern, one_or_many};
 use crate::server::Listen;
 use crate::tls::{NameConstraints, Pin};
 
@@ -79,22 +79,22 @@ pub struct ServerSettings {
     pub connections_max: usize,
     pub connections_per_client_max: usize,
     /// From the first byte of a request's head, or the handshake before it, to the last.
-    #[serde(rename = "header_timeout_s", deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration")]
     pub header_timeout: Duration,
     /// Between two requests of a connection, and between two bytes of a body.
-    #[serde(rename = "idle_timeout_s", deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration")]
     pub idle_timeout: Duration,
-    #[serde(rename = "dns_timeout_s", deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration")]
     pub dns_timeout: Duration,
-    #[serde(rename = "connect_timeout_s", deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration")]
     pub connect_timeout: Duration,
     /// From the end of a request to the head of the origin's response.
-    #[serde(rename = "origin_timeout_s", deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration")]
     pub origin_timeout: Duration,
-    #[serde(rename = "tunnel_idle_timeout_s", deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration")]
     pub tunnel_idle_timeout: Duration,
     /// How long a stopping Larder lets requests finish.
-    #[serde(rename = "drain_s", deserialize_with = "duration")]
+    #[serde(deserialize_with = "duration")]
     pub drain: Duration,
 }
 
@@ -160,6 +160,7 @@ pub struct CacheSettings {
     pub memory: u64,
     pub disk: DiskSize,
     /// Folders that are the cache on disk instead of the one in the cache folder.
+    #[serde(deserialize_with = "one_or_many")]
     pub disks: Vec<DiskFolder>,
     /// All that is on disk is looked at once in so many days; 0: never.
     pub scrub_days: u16,
@@ -170,6 +171,7 @@ pub struct CacheSettings {
     pub max_object: Option<u64>,
     pub set_cookie: SetCookie,
     /// The targeted fields that are honoured, in order of precedence (RFC 9213).
+    #[serde(deserialize_with = "one_or_many")]
     pub targeted: Vec<String>,
     pub no_vary_search: bool,
     pub offline: bool,
@@ -225,6 +227,7 @@ impl Default for LogSettings {
 pub struct InterceptSettings {
     pub enabled: bool,
     /// Hosts that are always tunnelled.
+    #[serde(deserialize_with = "one_or_many")]
     pub except: Vec<Pattern>,
     /// As typed; [`super::Settings::ca_dir`] is the folder that is meant.
     pub ca_dir: Option<PathBuf>,
@@ -257,13 +260,13 @@ pub const KNOWN_KEYS: &[&str] = &[
     "server.workers",
     "server.connections_max",
     "server.connections_per_client_max",
-    "server.header_timeout_s",
-    "server.idle_timeout_s",
-    "server.dns_timeout_s",
-    "server.connect_timeout_s",
-    "server.origin_timeout_s",
-    "server.tunnel_idle_timeout_s",
-    "server.drain_s",
+    "server.header_timeout",
+    "server.idle_timeout",
+    "server.dns_timeout",
+    "server.connect_timeout",
+    "server.origin_timeout",
+    "server.tunnel_idle_timeout",
+    "server.drain",
     "limits.head",
     "limits.line",
     "limits.uri",

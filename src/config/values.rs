@@ -12,6 +12,7 @@ use serde::de::{Deserializer, Error, Visitor};
 
 use crate::caching::DELTA_SECONDS_MAX;
 use crate::http::Scheme;
+use crate::policy::one_or_many;
 use crate::server::Listen;
 
 /// The port of a listener whose address names none.
@@ -252,7 +253,7 @@ pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<L
         }
     }
 
-    let all = Vec::<Typed>::deserialize(deserializer)?;
+    let all: Vec<Typed> = one_or_many(deserializer)?;
     Ok(all.into_iter().map(|Typed(listen)| listen).collect())
 }
 

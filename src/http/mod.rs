@@ -3,6 +3,7 @@
 //! Bytes from the network enter Larder here, and whatever leaves these functions is well-formed:
 //! the rest of the house never sees a head that two recipients could read differently.
 
+pub mod accept;
 mod chunked;
 mod connection_fields;
 mod content;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::typed::{one_or_many, some_or_many};
 use super::{Network, Pattern, Ports};
 
 /// Who may use Larder, and what nobody may reach through it.
@@ -13,16 +14,22 @@ use super::{Network, Pattern, Ports};
 pub struct Config {
     /// The clients admitted, on every listener. Without it: loopback clients on a loopback
     /// listener, private-network clients on any other.
+    #[serde(deserialize_with = "some_or_many")]
     pub clients: Option<Vec<Network>>,
     /// Sites and addresses that nobody may reach.
+    #[serde(deserialize_with = "one_or_many")]
     pub block: Vec<Pattern>,
     /// Clients refused even where `clients` admits them.
+    #[serde(deserialize_with = "one_or_many")]
     pub block_clients: Vec<Network>,
     /// Destinations opened that a listener for others would refuse as private or reserved.
+    #[serde(deserialize_with = "one_or_many")]
     pub allow_destinations: Vec<Network>,
     /// Files with more patterns to block.
+    #[serde(deserialize_with = "one_or_many")]
     pub lists: Vec<PathBuf>,
     /// The ports that CONNECT may go to.
+    #[serde(deserialize_with = "one_or_many")]
     pub connect_ports: Vec<Ports>,
 }
 

@@ -11,7 +11,7 @@ use crate::http::{Authority, Scheme, TargetUri};
 
 use super::address::{canonical, forms, is_metadata, is_private_client, reserved};
 use super::rules::Rules;
-use super::{Config, PolicyError, Refusal, RefusalReason, Warning, list, ports};
+use super::{Config, Pattern, PolicyError, Refusal, RefusalReason, Warning, list, ports};
 
 /// Everything that is decided about who may do what.
 #[derive(Clone, Debug)]
@@ -167,6 +167,11 @@ impl Policy {
             }
         }
         Ok(())
+    }
+
+    /// The rule that blocks all that `pattern` says, if there is one.
+    pub fn blocks(&self, pattern: &Pattern) -> Option<Refusal> {
+        self.rules().find_map(|rules| rules.covering(pattern))
     }
 
     fn is_allowed(&self, ip: IpAddr) -> bool {

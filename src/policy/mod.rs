@@ -18,6 +18,7 @@ mod rules;
 mod runtime;
 #[cfg(test)]
 mod tests;
+mod typed;
 
 pub use config::Config;
 pub use host_set::HostSet;
@@ -28,6 +29,7 @@ pub use ports::{Ports, PortsError};
 pub use refusal::{Refusal, RefusalReason};
 pub use rules::PolicyError;
 pub use runtime::{RuntimeBlocks, RuntimeError};
+pub use typed::one_or_many;
 
 /// Something in a list that is ignored, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -63,8 +63,17 @@ impl<T: Copy> Networks<T> {
 
     /// The most specific network that `ip` lies in.
     pub(super) fn find(&self, ip: IpAddr) -> Option<(Network, T)> {
+        self.find_up_to(ip, u8::MAX)
+    }
+
+    /// The most specific network that all of `network` lies in.
+    pub(super) fn covering(&self, network: Network) -> Option<(Network, T)> {
+        self.find_up_to(network.0.network(), network.0.prefix_len())
+    }
+
+    fn find_up_to(&self, ip: IpAddr, prefix_max: u8) -> Option<(Network, T)> {
         let lengths = if ip.is_ipv4() { &self.v4 } else { &self.v6 };
-        lengths.iter().find_map(|length| {
+        lengths.iter().filter(|length| length.prefix <= prefix_max).find_map(|length| {
             let value = length.networks.get(&high_bits(ip, length.prefix))?;
             let network = IpNet::new(ip, length.prefix).ok()?.trunc();
             Some((Network(network), *value))

@@ -61,6 +61,8 @@ pub enum PatternError {
     Path,
     #[error("bad regular expression: {0}")]
     Expression(String),
+    #[error("the regular expression matches every URI, since it matches nothing at all, too")]
+    Everything,
 }
 
 impl Pattern {
@@ -106,6 +108,8 @@ impl FromStr for Pattern {
 
 fn expression(text: &str) -> Result<Kind, PatternError> {
     match expressions([text]) {
+        // `|http://ads.example/` is an ad blocker's spelling, and an expression with an empty branch.
+        Ok(valid) if valid.is_match(b"") => Err(PatternError::Everything),
         Ok(_valid) => Ok(Kind::Url(text.to_owned())),
         // The message of `regex` draws the place over several lines; its last line says what is wrong.
         Err(error) => {
@@ -243,6 +247,8 @@ mod tests {
             ("203.0.113.0/33", Err(PatternError::Path)),
             ("ads.example/banner", Err(PatternError::Path)),
             ("http://(", Err(PatternError::Expression("unclosed group".into()))),
+            ("|http://ads.example/", Err(PatternError::Everything)),
+            ("(http://ads)?", Err(PatternError::Everything)),
         ];
         for (input, expected) in cases {
             let found = input.parse::<Pattern>().map(|pattern| {

@@ -116,6 +116,28 @@ impl Rules {
         }
     }
 
+    /// The rule that blocks all that `pattern` says. Of two expressions nobody can tell, so that they
+    /// are compared as they are spelled.
+    pub(super) fn covering(&self, pattern: &Pattern) -> Option<Refusal> {
+        let spelled = |all: &Expressions, text: &str, reason| {
+            let (_, place) = all.patterns.iter().find(|(known, _)| known == text)?;
+            Some(self.refusal(text.to_owned(), reason, *place))
+        };
+        match &pattern.0 {
+            Kind::Host(host) => self.judge_host(host).err(),
+            Kind::Below(domain) => match self.below.get(domain.as_str()) {
+                Some(&place) => Some(self.refusal(pattern.to_string(), RefusalReason::BlockedHost, place)),
+                None => self.judge_name(domain.as_str()).err(),
+            },
+            Kind::Glob(glob) => spelled(&self.globs, glob, RefusalReason::BlockedHost),
+            Kind::Url(expression) => spelled(&self.urls, expression, RefusalReason::BlockedUrl),
+            Kind::Network(network) => {
+                let (found, place) = self.networks.covering(*network)?;
+                Some(self.refusal(found.to_string(), RefusalReason::BlockedAddress, place))
+            }
+        }
+    }
+
     pub(super) fn has_networks(&self) -> bool {
         !self.networks.is_empty()
     }

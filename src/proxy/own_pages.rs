@@ -1,5 +1,5 @@
 //! What is at `http://larder.proxy/`: a page that says that the proxy works and, where HTTPS is
-//! looked into, the authority's certificate for those who are to trust it, and how they come to.
+//! intercepted, the authority's certificate and how to trust it.
 //!
 //! A name that no resolver knows: whoever sees the page uses the proxy.
 
@@ -30,22 +30,21 @@ fn html(authority: Option<&Authority>) -> String {
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport \
          content='width=device-width'><title>Larder</title><style>{STYLE}</style>\
-         <h1>Larder works</h1><p>This browser uses Larder {version} as its proxy.</p>{https}</html>\n"
+         <h1>Larder works</h1><p>This browser is using Larder {version} as its proxy.</p>{https}</html>\n"
     )
 }
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:4rem auto;max-width:40rem;\
-    padding:0 1rem;color-scheme:light dark}code{font-size:.9em;overflow-wrap:anywhere}\
-    dt{font-weight:600;margin-top:.75rem}dd{margin-left:1rem}";
+/// How pages of the proxy look, this one and those of errors, by day and by night.
+pub(super) const STYLE: &str = include_str!("page.css");
 
-const TUNNELLED: &str = "<p>HTTPS is passed through as it is: it is not looked into, and not cached.</p>";
+const TUNNELLED: &str = "<p>HTTPS is tunnelled: Larder does not decrypt or cache it.</p>";
 
 fn looked_into(authority: &Authority) -> String {
     let steps: String = STEPS.iter().map(|(who, how)| format!("<dt>{who}</dt><dd>{how}</dd>")).collect();
     format!(
-        "<h2>HTTPS</h2><p>HTTPS is looked into: Larder ends it, and clients have to trust the authority \
-         that signs for it. Trust it only if whoever runs this proxy has told you to, and if the \
-         fingerprint is the one that they have given you.</p>\
+        "<h2>HTTPS</h2><p>Larder decrypts HTTPS here. Your device must trust its certificate authority. \
+         Trust it only if whoever runs this proxy has told you to, and if the fingerprint is the one that \
+         they have given you.</p>\
          <p><a href='{DER}'>larder-ca.crt</a> (DER), <a href='{PEM}'>larder-ca.pem</a> (PEM)</p>\
          <dl><dt>Name</dt><dd>{name}</dd><dt>SHA-256</dt><dd><code>{fingerprint}</code></dd>\
          <dt>Good until</dt><dd>{until}</dd></dl>\

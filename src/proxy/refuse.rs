@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::own_pages::STYLE;
 use super::record::Record;
 use super::render::via;
 use super::{Client, Exchange, Interrupted, Next, Proxy, local};
@@ -166,16 +167,9 @@ impl Page<'_> {
         let title = self.title();
         format!(
             "<!doctype html><html lang=en><meta charset=utf-8>\
-             <meta name=viewport content='width=device-width'><title>{title}</title><style>\
-             body{{font:16px/1.5 system-ui,sans-serif;margin:12vh auto;max-width:36rem;padding:0 1rem;\
-             color:#1d2433;background:#f6f4ef}}h1{{font-size:2rem;margin:0}}\
-             p{{font-size:1.15rem}}dl{{display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1.5rem;\
-             border-top:1px solid #0002;padding-top:1rem}}dt{{opacity:.65}}dd{{margin:0;overflow-wrap:anywhere;\
-             font-family:ui-monospace,monospace}}\
-             @media(prefers-color-scheme:dark){{body{{color:#e6e3dc;background:#16181d}}\
-             dl{{border-color:#fff2}}}}</style>\
-             <h1>{title}</h1><p>{}</p><dl>{host}{rule}{}{}</dl><p><small>Larder, the proxy that this \
-             program uses, has answered.</small></html>\n",
+             <meta name=viewport content='width=device-width'><title>{title}</title><style>{STYLE}</style>\
+             <h1>{title}</h1><p>{}</p><dl class=facts>{host}{rule}{}{}</dl>\
+             <p><small>This page was sent by Larder, your proxy.</small></html>\n",
             escape(&self.sentence()),
             row("Status", &status.to_string()),
             row("Request", &format!("{:016x}", self.id)),

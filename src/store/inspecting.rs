@@ -11,11 +11,13 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
+use super::disk::purges::PurgeScope;
 use super::disk::record::{Header, Kind};
 use super::disk::survey::Lies;
 use super::heads;
 use super::key::Derived;
 use super::on_disk::OnDisk;
+use super::purging::tags;
 use super::{CHUNK_LENGTH, Key, Object, Store, StoredContent};
 use crate::caching::{ByteRange, StoredHead};
 use crate::http::{TargetUri, Version};
@@ -75,6 +77,24 @@ impl Store {
             }
         }
         Listing { stored: first.stored.into_values().collect(), total: first.total }
+    }
+
+    /// How many stored responses are in the scope of a purge; `None` where more than `records_max`
+    /// records would have to be read to say. Waits for the disk.
+    pub fn count(&self, scope: &PurgeScope, records_max: u64) -> Option<u64> {
+        let records: u64 = self.tiers.disks.iter().map(|tier| tier.disk.usage().records).sum();
+        if records > records_max {
+            return None;
+        }
+        let wanted = |uri: &TargetUri| match scope {
+            PurgeScope::Host(host) => uri.authority.host.as_str() == host,
+            PurgeScope::Prefix(prefix) => uri.to_string().starts_with(prefix),
+            PurgeScope::Tag(_) | PurgeScope::All => true,
+        };
+        let PurgeScope::Tag(tag) = scope else { return Some(self.list(&wanted, 0).total) };
+        let listing = self.list(&wanted, usize::MAX);
+        let tagged = listing.stored.iter().filter(|stored| tags(&stored.head).any(|found| found == tag));
+        Some(tagged.count() as u64)
     }
 
     fn add(&self, first: &mut First, tier: &OnDisk, stored: Stored) {

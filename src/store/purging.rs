@@ -23,7 +23,6 @@ use bytes::Bytes;
 
 use crate::caching::{StoredHead, group_tags};
 use crate::http::TargetUri;
-use crate::http::grammar::Members;
 
 /// What came of a purge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,11 +138,14 @@ pub(super) fn concerns(purges: &Purges, uri: &TargetUri, head: &StoredHead, gene
     purges.is_purged(generation, &target)
 }
 
-/// The tags of a response: the members of `Cache-Tag`, and the words of `Surrogate-Key`.
-fn tags(head: &StoredHead) -> impl Iterator<Item = &[u8]> {
-    let members = head.fields.all_named(b"Cache-Tag").flat_map(Members::of);
-    let words = head.fields.all_named(b"Surrogate-Key").flat_map(|value| value.split(|octet| *octet == b' '));
-    members.chain(words).filter(|tag| !tag.is_empty())
+/// The tags of a response: in `Cache-Tag` parted by commas or spaces, as origins write either; in
+/// `Surrogate-Key` by spaces.
+pub(super) fn tags(head: &StoredHead) -> impl Iterator<Item = &[u8]> {
+    let words = |name: &'static [u8], is_between: fn(&u8) -> bool| {
+        head.fields.all_named(name).flat_map(move |value| value.split(is_between))
+    };
+    let tags = words(b"Cache-Tag", |octet| b", \t".contains(octet));
+    tags.chain(words(b"Surrogate-Key", |octet| b" \t".contains(octet))).filter(|tag| !tag.is_empty())
 }
 
 #[cfg(test)]

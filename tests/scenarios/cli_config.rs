@@ -60,7 +60,7 @@ fn a_bad_value_is_named_with_its_line() {
     refuses("[cache]\nmemory = 'many'\n", &["larder.toml:2", "cache.memory"]);
     refuses("\n\n[access]\nblock = ['a b']\n", &["larder.toml:4", "access.block"]);
     refuses("[access]\nblock = ['http://(']\n", &["larder.toml:2", "regular expression"]);
-    refuses("[server]\nidle_timeout_s = 0\n", &["larder.toml:2", "server.idle_timeout_s"]);
+    refuses("[server]\nidle_timeout = 0\n", &["larder.toml:2", "server.idle_timeout"]);
 }
 
 #[test]

@@ -70,7 +70,9 @@ fn blocking_twice_says_that_there_is_nothing_to_do() {
     done(&run(&folder, &["block", "ads.localhost"]));
     assert!(done(&run(&folder, &["block", "ADS.localhost."])).contains("already blocked"));
     done(&run(&folder, &["unblock", "ads.localhost"]));
-    assert!(done(&run(&folder, &["unblock", "ads.localhost"])).contains("already unblocked"));
+    assert!(
+        done(&run(&folder, &["unblock", "ads.localhost"])).contains("not blocked at run time: ads.localhost")
+    );
     assert_eq!(done(&run(&folder, &["blocked"])), "");
 }
 
@@ -114,7 +116,7 @@ fn sighup_takes_the_new_rules() {
     let process = configured(&folder);
     folder.write("larder.toml", "[access]\nblock = ['new.localhost']\n");
     process.signal(Signal::HUP);
-    process.says("reloaded: 1 block rules");
+    process.says("reloaded: 1 block rule");
     eventually("the new rule is in force", || refuses(&process, "new.localhost"));
     assert!(!refuses(&process, "old.localhost"));
 }

@@ -203,7 +203,7 @@ fn the_authority_is_offered_where_https_is_looked_into() {
         assert_eq!(get(&mut client, &authority, "/").text(), "hello", "{path}");
     }
     let world = World::new();
-    assert!(world.client().get("http://larder.proxy/").text().contains("passed through"));
+    assert!(world.client().get("http://larder.proxy/").text().contains("HTTPS is tunnelled"));
     assert_eq!(world.client().get("http://larder.proxy/larder-ca.crt").status(), 404);
 }
 

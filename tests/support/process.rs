@@ -54,10 +54,15 @@ impl Process {
     }
 
     fn spawn(mut command: Command, folder: &Path, arguments: &[&str]) -> Process {
-        command.args(["serve", "--listen", "127.0.0.1:0", "--admin", "off", "--cache-dir"]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--cache-dir"]);
         command.arg(folder).args(arguments);
         // Nothing of the machine's own configuration may reach the test.
-        command.env_clear().env("HOME", folder).stdin(Stdio::null()).stderr(Stdio::piped());
+        command
+            .env_clear()
+            .env("HOME", folder)
+            .env("LARDER_ADMIN", "off")
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary is built");
         let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
         let said = Arc::new(Mutex::new(Vec::new()));

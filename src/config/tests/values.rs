@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{diagnosis, parsed};
 use crate::config::{Admin, DiskSize, parse_duration, parse_listen, parse_size};
 
 #[test]
@@ -52,6 +53,32 @@ fn durations() {
     for (text, expected) in cases {
         assert_eq!(parse_duration(text).ok(), *expected, "{text:?}");
     }
+}
+
+#[test]
+fn one_value_stands_for_a_list_of_one() {
+    let cases = [
+        ("server", "listen", "'3128'"),
+        ("server", "listen", "3128"),
+        ("cache", "targeted", "'Larder-Cache-Control'"),
+        ("cache", "disks", "{ dir = '/d', size = '1GiB' }"),
+        ("access", "clients", "'10.0.0.0/8'"),
+        ("access", "block", "'ads.example'"),
+        ("access", "block_clients", "'10.0.0.1'"),
+        ("access", "allow_destinations", "'10.0.0.0/8'"),
+        ("access", "lists", "'blocklist.txt'"),
+        ("access", "connect_ports", "443"),
+        ("access", "connect_ports", "'default'"),
+        ("intercept", "except", "'*.bank.example'"),
+        ("intercept", "name_constraints", "'office.example'"),
+    ];
+    for (table, key, value) in cases {
+        let one = parsed(&format!("[{table}]\n{key} = {value}"));
+        assert_eq!(one, parsed(&format!("[{table}]\n{key} = [{value}]")), "{key} = {value}");
+    }
+    let found = diagnosis("[access]\nblock = 'a b'");
+    assert_eq!((found.line, found.column, found.key.as_deref()), (2, 9, Some("access.block")), "{found}");
+    assert!(diagnosis("[server]\nlisten = true").message.contains("a list, or one member of it"));
 }
 
 #[test]

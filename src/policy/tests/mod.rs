@@ -10,7 +10,7 @@ use crate::error::{ErrorType, Failure};
 use crate::http::{Target, TargetUri};
 
 use super::ListenerScope::{Loopback, Open};
-use super::{Config, ListenerScope, Policy, Refusal, Warning};
+use super::{Config, ListenerScope, Pattern, Policy, Refusal, Warning};
 
 fn policy(config: Config, list: &str) -> (Policy, Vec<Warning>) {
     Policy::build(&config, vec![("list.txt".to_owned(), list.to_owned())], &[]).expect("rules that compile")
@@ -116,8 +116,15 @@ fn lists_of_both_formats() {
                 *.wild.example\nhttps?://url\\.example/x\n198.51.100.0/24\n203.0.113.9\n\n   \n\
                 two words\n||adblock.example^\nhttp://(\nLAST.example";
     let (policy, warnings) = policy(Config::default(), text);
-    let refused =
-        ["ads.example", "other.example", "six.example", "plain.example", "a.wild.example", "last.example"];
+    let refused = [
+        "ads.example",
+        "other.example",
+        "six.example",
+        "plain.example",
+        "a.wild.example",
+        "www.adblock.example",
+        "last.example",
+    ];
     for host in refused {
         assert!(judge(&policy, &format!("http://{host}/")).is_some(), "{host}");
     }
@@ -128,8 +135,71 @@ fn lists_of_both_formats() {
         assert_eq!(judge(&policy, &format!("http://{host}/")), None, "{host}");
     }
     let places: Vec<&str> = warnings.iter().map(|warning| warning.place.as_str()).collect();
-    assert_eq!(places, ["list.txt:14", "list.txt:15", "list.txt:16"]);
-    assert_eq!(policy.rule_count(), 9);
+    assert_eq!(places, ["list.txt:14", "list.txt:16"]);
+    assert_eq!(policy.rule_count(), 10);
+}
+
+/// A line, what of it is blocked, what must not be, and whether the line is reported.
+#[test]
+fn a_line_blocks_what_it_says_or_less() {
+    let cases: &[(&str, &[&str], &[&str], bool)] = &[
+        // Cosmetic filters: hosts, and an element of their pages.
+        ("example.com##.banner", &[], &["example.com"], false),
+        ("good.test#@#.x", &[], &["good.test"], false),
+        ("example.com#?#div:has(.ad)", &[], &["example.com"], false),
+        ("example.com#$#body { color: red }", &[], &["example.com"], false),
+        ("example.com#@$?#.x", &[], &["example.com"], false),
+        ("example.com#%#//scriptlet('x', 'https://y/')", &[], &["example.com"], false),
+        ("example.com$$script[src=\"x\"]", &[], &["example.com"], false),
+        ("example.com$@$div", &[], &["example.com"], false),
+        ("a.test,b.test##.ad", &[], &["a.test", "b.test"], false),
+        ("a.test,~b.a.test###ad", &[], &["a.test"], false),
+        ("a.test ##.ad", &[], &["a.test"], false),
+        ("0.0.0.0 a.test##.ad", &[], &["a.test"], false),
+        ("##.ad", &[], &["ad"], false),
+        ("[Adblock Plus 2.0]", &[], &[], false),
+        // Comments.
+        ("ads.test # why", &["ads.test"], &["why"], false),
+        ("ads.test\t## why", &["ads.test"], &["why"], false),
+        ("ads.test ### a.test##b", &["ads.test"], &["a.test"], false),
+        ("0.0.0.0 ads.test  #why", &["ads.test"], &["why"], false),
+        ("ads.test#why", &[], &["ads.test"], true),
+        ("  ! a.test", &[], &["a.test"], false),
+        // Network filters.
+        ("||ads.test^", &["ads.test", "www.ads.test"], &["bads.test"], false),
+        ("||*.ads.test^", &["www.ads.test"], &["ads.test"], false),
+        ("||203.0.113.9^", &["203.0.113.9"], &[], false),
+        ("||ads.test^ # why", &["ads.test"], &[], false),
+        ("||a.test^$third-party", &[], &["a.test"], true),
+        ("||a.test^$~script,domain=b.test", &[], &["a.test", "b.test"], true),
+        ("||a.test/banner", &[], &["a.test"], true),
+        ("||a.test/^", &[], &["a.test"], true),
+        ("||a.test:8080^", &[], &["a.test"], true),
+        ("||a.test", &[], &["a.test"], true),
+        ("|http://a.test/", &[], &["a.test", "b.test"], true),
+        ("|https://a.test/ads|", &[], &["a.test", "b.test"], true),
+        ("https://a.test^$popup", &[], &["a.test"], true),
+        ("a.test$third-party", &[], &["a.test"], true),
+        ("a.test^", &[], &["a.test"], true),
+        ("@@||a.test^", &[], &["a.test"], true),
+        ("@@https://a.test/", &[], &["a.test"], true),
+        ("/a.test/banner/", &[], &["a.test"], true),
+        // Larder's own patterns keep their meaning.
+        ("^https?://ads[.]test/$", &["ads.test"], &["www.ads.test"], false),
+        ("[2001:db8::1]", &["[2001:db8::1]"], &[], false),
+    ];
+    for (line, blocked, open, is_reported) in cases {
+        let (policy, warnings) = policy(Config::default(), &format!("# first\n{line}\n"));
+        for host in *blocked {
+            let rule = judge(&policy, &format!("http://{host}/"));
+            assert!(rule.is_some(), "{line}: {host} is open");
+        }
+        for host in *open {
+            assert_eq!(judge(&policy, &format!("http://{host}/")), None, "{line}: {host}");
+        }
+        let places: Vec<&str> = warnings.iter().map(|warning| warning.place.as_str()).collect();
+        assert_eq!(places, if *is_reported { &["list.txt:2"][..] } else { &[] }, "{line}: {warnings:?}");
+    }
 }
 
 #[test]
@@ -137,6 +207,36 @@ fn many_bad_lines_are_a_number() {
     let (_, warnings) = policy(Config::default(), &"a b\n".repeat(1000));
     assert_eq!(warnings.len(), 11);
     assert_eq!(warnings.last().map(|last| last.message.as_str()), Some("990 more bad lines"));
+}
+
+#[test]
+fn what_covers_a_pattern() {
+    let text =
+        "ads.example\n*.below.example\nad?.*.example\nhttps?://url/x\n10.0.0.0/8\n10.1.0.0/16\n10.1.2.3";
+    let (policy, _) = policy(Config::default(), text);
+    let cases = [
+        ("ads.example", Some("list.txt:1")),
+        ("www.ads.example", Some("list.txt:1")),
+        ("*.ads.example", Some("list.txt:1")),
+        ("below.example", None),
+        ("*.below.example", Some("list.txt:2")),
+        ("x.below.example", Some("list.txt:2")),
+        ("ad1.eu.example", Some("list.txt:3")),
+        ("ad?.*.example", Some("list.txt:3")),
+        ("ad*.example", None),
+        ("https?://url/x", Some("list.txt:4")),
+        ("https?://url/", None),
+        ("10.1.2.3", Some("list.txt:7")),
+        ("10.1.2.0/24", Some("list.txt:6")),
+        ("10.2.0.0/16", Some("list.txt:5")),
+        ("10.0.0.0/7", None),
+        ("other.example", None),
+    ];
+    for (pattern, expected) in cases {
+        let pattern: Pattern = pattern.parse().expect("a pattern");
+        let found = policy.blocks(&pattern).and_then(|refusal| refusal.list);
+        assert_eq!(found.as_deref(), expected, "{pattern}");
+    }
 }
 
 #[test]

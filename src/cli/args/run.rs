@@ -1,0 +1,49 @@
+//! The arguments of `larder run` and `larder env`.
+
+use std::ffi::OsString;
+
+use super::ClientArgs;
+use crate::cli::environment::EnvFormat;
+
+pub(super) const RUN_EXAMPLES: &str = "\
+Examples:
+  larder run -- npm ci
+  larder run -- cargo build
+  larder run --no-proxy registry.internal -- ./build.sh";
+
+pub(super) const ENV_EXAMPLES: &str = "\
+Examples:
+  eval \"$(larder env)\"
+  larder env --format fish | source
+  larder env --format github >> \"$GITHUB_ENV\"
+  larder env --format apt > /etc/apt/apt.conf.d/80larder";
+
+/// What to run.
+#[derive(Clone, Debug, clap::Args)]
+#[command(override_usage = "larder run [OPTIONS] [--] <COMMAND> [ARGUMENTS]...")]
+pub struct RunArgs {
+    /// Hosts that are asked without the proxy, with commas [default: NO_PROXY, else this machine]
+    #[arg(long, value_name = "HOSTS")]
+    pub no_proxy: Option<String>,
+    /// Say nothing at the end
+    #[arg(long, short)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub client: ClientArgs,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// For whom to print variables.
+#[derive(Clone, Debug, clap::Args)]
+pub struct EnvArgs {
+    /// Who reads them
+    #[arg(long, value_name = "FORMAT", default_value = "sh")]
+    pub format: EnvFormat,
+    /// Hosts that are asked without the proxy, with commas [default: NO_PROXY, else this machine]
+    #[arg(long, value_name = "HOSTS")]
+    pub no_proxy: Option<String>,
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
