@@ -14,7 +14,8 @@ use crate::caching::{
     Answer, ByteRange, CachePolicy, Decision, ExplainedVariant, Explanation, ForwardReason, Handled, Line,
     NotStored, RuleName, StoredHead, cacheable_request, explain, selected,
 };
-use crate::http::{BodyLength, Fields, Method, Request, Target, TargetUri, Timestamp, Version};
+use crate::http::{BodyLength, Fields, Method, Request, Scheme, Target, TargetUri, Timestamp, Version};
+use crate::policy::PortOf;
 use crate::proxy::{Recalled, Shared};
 use crate::store::Stored;
 
@@ -209,7 +210,10 @@ fn decided(
 ) -> (&'static str, ExplainedLine) {
     let line = |text: String, clause: &str| ExplainedLine { text, clause: clause.to_owned() };
     let Target::Absolute(uri) = &request.target else { return ("forward", line(String::new(), "")) };
-    if let Err(refusal) = shared.policy.load().judge_target(uri) {
+    let policy = shared.policy.load();
+    // An https URI is asked for inside a tunnel.
+    let of = if uri.scheme == Scheme::Https { PortOf::Tunnel } else { PortOf::Request };
+    if let Err(refusal) = policy.judge_target(uri).and_then(|()| policy.judge_port(uri.authority.port, of)) {
         let text = format!("blocked: {}", crate::error::Failure::from(refusal));
         return ("blocked", line(text, ""));
     }

@@ -293,6 +293,7 @@ pub const KNOWN_KEYS: &[&str] = &[
     "access.block_clients",
     "access.allow_destinations",
     "access.lists",
+    "access.ports",
     "access.connect_ports",
     "intercept.enabled",
     "intercept.except",

@@ -1,50 +1,15 @@
-//! What an address is, whoever wrote it and in whatever clothes: the forms under which it
-//! reaches something, the ranges that are nobody's business from outside, and the addresses of
-//! cloud metadata services. Pure tables; who applies them when is `judge.rs`.
+//! What an address is, however it is written: the forms under which it reaches something, and the
+//! clients that count as private. Which ranges are special is `special.rs`'s table; who applies the
+//! two when is `judge.rs`.
 //!
 //! An IPv6 address that carries an IPv4 address is judged as both, because a translator on the
 //! way would deliver the connection to the inner one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net};
 
-/// The ranges that a listener open to others refuses as destinations, with what each is
-/// (the IANA special-purpose registries, RFC 6890 and those that updated it).
-const RESERVED: &[(IpNet, &str)] = &[
-    (v4(0, 0, 0, 0, 8), "this network"),
-    (v4(10, 0, 0, 0, 8), "private"),
-    (v4(100, 64, 0, 0, 10), "shared address space"),
-    (v4(127, 0, 0, 0, 8), "loopback"),
-    (v4(169, 254, 0, 0, 16), "link-local"),
-    (v4(172, 16, 0, 0, 12), "private"),
-    (v4(192, 0, 0, 0, 24), "protocol assignments"),
-    (v4(192, 0, 2, 0, 24), "documentation"),
-    (v4(192, 88, 99, 0, 24), "6to4 relay"),
-    (v4(192, 168, 0, 0, 16), "private"),
-    (v4(198, 18, 0, 0, 15), "benchmarking"),
-    (v4(198, 51, 100, 0, 24), "documentation"),
-    (v4(203, 0, 113, 0, 24), "documentation"),
-    (v4(224, 0, 0, 0, 4), "multicast"),
-    (v4(240, 0, 0, 0, 4), "reserved"),
-    (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), "unspecified"),
-    (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), "loopback"),
-    (v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7), "unique local"),
-    (v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), "link-local"),
-    (v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10), "site-local"),
-    (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "multicast"),
-    (v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), "documentation"),
-];
-
-/// Where cloud machines find their credentials: never a destination, whatever is configured.
-const METADATA: &[IpAddr] = &[
-    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
-    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
-    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
-    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
-];
+use super::special::{v4, v6};
 
 /// The clients that a listener open to others admits unless `[access] clients` says otherwise.
 /// The shared address space of RFC 6598 is not among them: a provider's other customers are there.
@@ -58,24 +23,6 @@ const PRIVATE_CLIENTS: &[IpNet] = &[
     v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7),
     v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
 ];
-
-const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> IpNet {
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix))
-}
-
-const fn v6(segments: [u16; 8], prefix: u8) -> IpNet {
-    let [a, b, c, d, e, f, g, h] = segments;
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix))
-}
-
-/// The reserved range that `ip` itself lies in; embedded addresses are other [`forms`].
-pub(super) fn reserved(ip: IpAddr) -> Option<(IpNet, &'static str)> {
-    RESERVED.iter().find(|(network, _)| network.contains(&ip)).copied()
-}
-
-pub(super) fn is_metadata(ip: IpAddr) -> bool {
-    METADATA.contains(&ip)
-}
 
 pub(super) fn is_private_client(ip: IpAddr) -> bool {
     PRIVATE_CLIENTS.iter().any(|network| network.contains(&ip))
@@ -101,10 +48,10 @@ pub(super) fn canonical_network(network: IpNet) -> IpNet {
 /// Every address that a connection to `ip` may end at: itself first, then what it embeds.
 pub(super) fn forms(ip: IpAddr) -> impl Iterator<Item = IpAddr> {
     let embedded = match ip {
-        IpAddr::V4(_) => [None; 5],
-        IpAddr::V6(address) => embedded(address),
+        IpAddr::V4(_) => ([None; 5], None),
+        IpAddr::V6(address) => (embedded(address), isatap(address)),
     };
-    std::iter::once(ip).chain(embedded.into_iter().flatten().map(IpAddr::V4))
+    std::iter::once(ip).chain(embedded.0.into_iter().chain([embedded.1]).flatten().map(IpAddr::V4))
 }
 
 /// The IPv4 addresses inside `address`; none of them embeds a further one.
@@ -115,11 +62,11 @@ fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 5] {
     match address.segments() {
         // `::` and `::1` are addresses of their own.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => [None; 5],
-        // IPv4-mapped (RFC 4291 §2.5.5.2), IPv4-compatible (§2.5.5.1), and the well-known
-        // prefix of NAT64 (RFC 6052 §2.1).
-        [0, 0, 0, 0, 0, 0xffff | 0, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => {
-            [last, None, None, None, None]
-        }
+        // IPv4-mapped (RFC 4291 §2.5.5.2), IPv4-compatible (§2.5.5.1), IPv4-translated (SIIT, RFC 2765
+        // §2.1), and the well-known prefix of NAT64 (RFC 6052 §2.1).
+        [0, 0, 0, 0, 0, 0xffff | 0, _, _]
+        | [0, 0, 0, 0, 0xffff, 0, _, _]
+        | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => [last, None, None, None, None],
         // The local-use prefix of NAT64 (RFC 8215) is cut at a length that only its network
         // knows, so that all four places of RFC 6052 §2.2 are judged. A place that begins with
         // a zero is the padding of another.
@@ -138,6 +85,15 @@ fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 5] {
     }
 }
 
+/// The IPv4 address of an ISATAP interface identifier, which stands behind any prefix (RFC 5214 §6.1:
+/// `::0:5efe:a.b.c.d`, or `::200:5efe:a.b.c.d` where the address is a global one).
+fn isatap(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    match (address.segments(), address.octets()) {
+        ([_, _, _, _, 0 | 0x200, 0x5efe, _, _], [.., a, b, c, d]) => Some(Ipv4Addr::new(a, b, c, d)),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +108,13 @@ mod tests {
             ("::2", &["0.0.0.2"]),
             ("::127.0.0.1", &["127.0.0.1"]),
             ("::ffff:127.0.0.1", &["127.0.0.1"]),
+            ("::ffff:0:10.0.0.1", &["10.0.0.1"]),
+            ("::ffff:1:10.0.0.1", &[]),
+            ("2606:4700::5efe:10.0.0.1", &["10.0.0.1"]),
+            ("2606:4700::200:5efe:10.0.0.1", &["10.0.0.1"]),
+            ("fe80::5efe:a00:1", &["10.0.0.1"]),
+            ("2606:4700::100:5efe:10.0.0.1", &[]),
+            ("2002:808:808::5efe:10.0.0.1", &["8.8.8.8", "10.0.0.1"]),
             ("64:ff9b::10.0.0.1", &["10.0.0.1"]),
             ("64:ff9b:1::", &["0.0.0.0"]),
             ("64:ff9b:1::10.0.0.1", &["10.0.0.1"]),
@@ -167,40 +130,6 @@ mod tests {
             let address: IpAddr = address.parse().expect("an address");
             let found: Vec<String> = forms(address).skip(1).map(|form| form.to_string()).collect();
             assert_eq!(&found, expected, "{address}");
-        }
-    }
-
-    #[test]
-    fn reserved_ranges_begin_and_end_where_they_should() {
-        // The first and the last address of each range, and the neighbours outside.
-        let cases: &[(&str, &str, &str, &str)] = &[
-            ("", "0.0.0.0", "0.255.255.255", "1.0.0.0"),
-            ("9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0"),
-            ("100.63.255.255", "100.64.0.0", "100.127.255.255", "100.128.0.0"),
-            ("126.255.255.255", "127.0.0.0", "127.255.255.255", "128.0.0.0"),
-            ("169.253.255.255", "169.254.0.0", "169.254.255.255", "169.255.0.0"),
-            ("172.15.255.255", "172.16.0.0", "172.31.255.255", "172.32.0.0"),
-            ("191.255.255.255", "192.0.0.0", "192.0.0.255", "192.0.1.0"),
-            ("192.0.1.255", "192.0.2.0", "192.0.2.255", "192.0.3.0"),
-            ("192.88.98.255", "192.88.99.0", "192.88.99.255", "192.88.100.0"),
-            ("192.167.255.255", "192.168.0.0", "192.168.255.255", "192.169.0.0"),
-            ("198.17.255.255", "198.18.0.0", "198.19.255.255", "198.20.0.0"),
-            ("198.51.99.255", "198.51.100.0", "198.51.100.255", "198.51.101.0"),
-            ("203.0.112.255", "203.0.113.0", "203.0.113.255", "203.0.114.0"),
-            ("223.255.255.255", "224.0.0.0", "255.255.255.255", ""),
-            ("", "::", "::1", ""),
-            ("fbff::", "fc00::", "fdff:ffff::1", "fe00::"),
-            ("fe7f::", "fe80::", "febf:ffff::1", ""),
-            ("", "fec0::", "feff:ffff::1", ""),
-            ("", "ff00::", "ffff:ffff::1", ""),
-            ("2001:db7:ffff::", "2001:db8::", "2001:db8:ffff::", "2001:db9::"),
-        ];
-        let is_reserved =
-            |text: &str| text.is_empty() || reserved(text.parse().expect("an address")).is_some();
-        for (before, first, last, after) in cases {
-            assert!(is_reserved(first) && is_reserved(last), "{first} to {last}");
-            assert!(before.is_empty() || !is_reserved(before), "{before}");
-            assert!(after.is_empty() || !is_reserved(after), "{after}");
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Config {
     /// Files with more patterns to block.
     #[serde(deserialize_with = "one_or_many")]
     pub lists: Vec<PathBuf>,
+    /// The ports that requests other than CONNECT may go to.
+    pub ports: Vec<Ports>,
     /// The ports that CONNECT may go to.
     #[serde(deserialize_with = "one_or_many")]
     pub connect_ports: Vec<Ports>,
@@ -41,6 +43,7 @@ impl Default for Config {
             block_clients: Vec::new(),
             allow_destinations: Vec::new(),
             lists: Vec::new(),
+            ports: vec![Ports::Default],
             connect_ports: vec![Ports::Default],
         }
     }

@@ -1,6 +1,6 @@
-//! The policy itself, and its four questions: may this client come in, may this URI be asked
-//! for, may a tunnel go there, may this address be dialled. The first three see text, the last
-//! sees what a name resolved to, so that no name smuggles an address past the rules.
+//! The policy itself, and its questions: may this client come in, may this URI be asked for, may
+//! this port be, may a tunnel go there, may this address be dialled. The last one sees what a name
+//! resolved to and the others see text, so that no name smuggles an address past the rules.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,8 +9,9 @@ use bytes::Bytes;
 
 use crate::http::{Authority, Scheme, TargetUri};
 
-use super::address::{canonical, forms, is_metadata, is_private_client, reserved};
+use super::address::{canonical, forms, is_private_client};
 use super::rules::Rules;
+use super::special::{is_metadata, link_local, special};
 use super::{Config, Pattern, PolicyError, Refusal, RefusalReason, Warning, list, ports};
 
 /// Everything that is decided about who may do what.
@@ -30,6 +31,15 @@ pub enum ListenerScope {
     Loopback,
     /// Bound to anything else: whoever the network lets through.
     Open,
+}
+
+/// What goes to a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortOf {
+    /// A request that Larder sends itself.
+    Request,
+    /// The octets of a tunnel, or what comes out of one that is intercepted.
+    Tunnel,
 }
 
 impl ListenerScope {
@@ -130,12 +140,21 @@ impl Policy {
         let scheme = if authority.port == Scheme::Http.default_port() { Scheme::Http } else { Scheme::Https };
         let path_and_query = Bytes::from_static(b"/");
         self.judge_target(&TargetUri { scheme, authority: authority.clone(), path_and_query })?;
-        if ports::is_open(&self.config.connect_ports, authority.port) {
+        self.judge_port(authority.port, PortOf::Tunnel)
+    }
+
+    /// May this port be reached at all? A request is text that its sender chooses, and what listens at
+    /// a port of mail or of a database may take it for commands.
+    pub fn judge_port(&self, port: u16, of: PortOf) -> Result<(), Refusal> {
+        let (open, key, reason) = match of {
+            PortOf::Request => (&self.config.ports, "ports", RefusalReason::RequestPort),
+            PortOf::Tunnel => (&self.config.connect_ports, "connect_ports", RefusalReason::Port),
+        };
+        if ports::is_open(open, port) {
             return Ok(());
         }
-        let service = ports::service(authority.port).map_or(String::new(), |service| format!(" ({service})"));
-        let detail = format!("[access] connect_ports without {}{service}", authority.port);
-        Err(Refusal::built_in(RefusalReason::Port, Some(detail)))
+        let service = ports::service(port).map_or(String::new(), |service| format!(" ({service})"));
+        Err(Refusal::built_in(reason, Some(format!("[access] {key} without {port}{service}"))))
     }
 
     /// May `address` be dialled for a client of such a listener? Asked of every address that a
@@ -147,7 +166,11 @@ impl Policy {
         listener: ListenerScope,
         own: &[SocketAddr],
     ) -> Result<(), Refusal> {
-        let opened = listener == ListenerScope::Loopback || self.is_allowed(address.ip());
+        let refused_ranges = match listener {
+            ListenerScope::Loopback => link_local,
+            ListenerScope::Open => special,
+        };
+        let opened = self.is_allowed(address.ip());
         for form in forms(address.ip()) {
             if is_own(SocketAddr::new(form, address.port()), own) {
                 return Err(Refusal::built_in(RefusalReason::OwnAddress, None));
@@ -161,7 +184,7 @@ impl Policy {
             if opened || self.is_allowed(form) {
                 continue;
             }
-            if let Some((network, kind)) = reserved(form) {
+            if let Some((network, kind)) = refused_ranges(form) {
                 let detail = Some(format!("built in: {network}, {kind}"));
                 return Err(Refusal::built_in(RefusalReason::PrivateAddress, detail));
             }

@@ -16,13 +16,14 @@ mod ports;
 mod refusal;
 mod rules;
 mod runtime;
+mod special;
 #[cfg(test)]
 mod tests;
 mod typed;
 
 pub use config::Config;
 pub use host_set::HostSet;
-pub use judge::{ListenerScope, Policy};
+pub use judge::{ListenerScope, Policy, PortOf};
 pub use networks::Network;
 pub use pattern::{Pattern, PatternError};
 pub use ports::{Ports, PortsError};

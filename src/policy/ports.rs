@@ -1,5 +1,5 @@
-//! The ports that a tunnel may go to. By default the two of the web and everything from 1024,
-//! except the well-known ports of mail, databases and shells: a proxy that opens those for its
+//! The ports that requests and tunnels may go to. By default the two of the web and everything from
+//! 1024, except the well-known ports of mail, databases and shells: a proxy that opens those for its
 //! clients is used to send mail in its name and to reach what its firewall keeps in.
 
 use std::fmt;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// Ports from 1024 that are no default destination of a tunnel, each with its service. None is
+/// Ports from 1024 that are not a default destination, each with its service. None is
 /// above 32767: from there on ports are handed out to programs that asked for any.
 const CLOSED: &[(RangeInclusive<u16>, &str)] = &[
     (1433..=1434, "SQL Server"),
@@ -43,7 +43,7 @@ const CLOSED: &[(RangeInclusive<u16>, &str)] = &[
     (28015..=28015, "RethinkDB"),
 ];
 
-/// An entry of `[access] connect_ports`: `443`, `1024-65535`, or `default`.
+/// An entry of `[access] ports` or `connect_ports`: `443`, `1024-65535`, or `default`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ports {
     /// The built-in set, exceptions included.
@@ -52,7 +52,7 @@ pub enum Ports {
     Range(RangeInclusive<u16>),
 }
 
-/// An entry of `connect_ports` that is none.
+/// An entry that is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("ports are written as 443, \"1024-65535\" or \"default\"")]
 pub struct PortsError;
@@ -66,7 +66,7 @@ impl Ports {
     }
 }
 
-/// Whether a tunnel to `port` is open; no entry at all means no tunnels at all.
+/// Whether `port` is open; no entry at all opens none.
 pub(super) fn is_open(ports: &[Ports], port: u16) -> bool {
     ports.iter().any(|entry| entry.contain(port))
 }

@@ -33,6 +33,8 @@ pub enum RefusalReason {
     ClientNotAdmitted,
     /// CONNECT to a port that is not open to tunnels.
     Port,
+    /// Any other request to a port that is not open.
+    RequestPort,
     /// Larder itself.
     OwnAddress,
     /// A cloud's metadata service.
@@ -51,6 +53,7 @@ impl RefusalReason {
             RefusalReason::BlockedClient => "blocked-client",
             RefusalReason::ClientNotAdmitted => "client-not-admitted",
             RefusalReason::Port => "connect-port",
+            RefusalReason::RequestPort => "port",
             RefusalReason::OwnAddress => "own-address",
             RefusalReason::Metadata => "metadata-address",
             RefusalReason::PrivateAddress => "private-destination",
@@ -66,6 +69,7 @@ impl RefusalReason {
             RefusalReason::BlockedClient => "This client is blocked.",
             RefusalReason::ClientNotAdmitted => "This client is not admitted.",
             RefusalReason::Port => "Tunnels to this port are not allowed.",
+            RefusalReason::RequestPort => "Requests to this port are not allowed.",
             RefusalReason::OwnAddress => "The proxy itself is not a destination.",
             RefusalReason::Metadata => "Metadata services are not a destination.",
             RefusalReason::PrivateAddress => "Private and reserved networks are not a destination here.",
@@ -82,7 +86,8 @@ impl RefusalReason {
             | RefusalReason::BlockedUrl
             | RefusalReason::BlockedClient
             | RefusalReason::ClientNotAdmitted
-            | RefusalReason::Port => ErrorType::HttpRequestDenied,
+            | RefusalReason::Port
+            | RefusalReason::RequestPort => ErrorType::HttpRequestDenied,
         }
     }
 }

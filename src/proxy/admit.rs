@@ -6,7 +6,7 @@ use super::{BlockedHost, Exchange, Interception, Shared};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::grammar::exact_decimal;
 use crate::http::{Authority, FieldName, Method, Request, Scheme, Target, TargetUri};
-use crate::policy::{Refusal, RefusalReason};
+use crate::policy::{PortOf, Refusal, RefusalReason};
 
 /// Where an admitted request goes.
 pub(super) enum Admitted {
@@ -56,6 +56,8 @@ pub(super) fn admit(exchange: &Exchange<'_>) -> Result<Admitted, Failure> {
                 return Ok(Admitted::Local(Answer::OwnPage(uri.path_and_query.clone())));
             }
             policy.judge_target(uri)?;
+            let of = if client.inside.is_some() { PortOf::Tunnel } else { PortOf::Request };
+            policy.judge_port(uri.authority.port, of)?;
             Admitted::Forward(uri.clone())
         }
     };

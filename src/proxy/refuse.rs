@@ -30,6 +30,11 @@ pub(super) async fn refuse(exchange: &mut Exchange<'_>, failure: Failure) -> Nex
     if failure.fault == Fault::Client && failure.error == ErrorType::HttpRequestError {
         exchange.client.last_request = true;
     }
+    // RFC 9931: a client that did not wait for the answer to CONNECT has sent octets of its tunnel
+    // behind it, which somebody else may have chosen. None of them is a request.
+    if exchange.request.method == Method::Connect {
+        exchange.client.last_request = true;
+    }
     let code = failure.status;
     match local::send(exchange, code, head, content).await {
         Ok(next) => next,

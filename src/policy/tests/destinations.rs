@@ -47,6 +47,18 @@ fn open_listeners_reach_the_public_internet_alone() {
         "[2002:c0a8:1::]",
         "[2001:0:7f00:1::]",
         "[2001:0:808:808::f5ff:fffe]",
+        "[::ffff:0:10.0.0.1]",
+        "[2606:4700::5efe:10.0.0.1]",
+        "[2606:4700::200:5efe:127.0.0.1]",
+        "[100::1]",
+        "[100:0:0:1::1]",
+        "[2001:1::1]",
+        "[2001:2::1]",
+        "[2001:10::1]",
+        "[2001:20::1]",
+        "[2001:30::1]",
+        "[3fff::1]",
+        "[5f00::1]",
     ];
     let policy = blocking(&[]);
     for ip in refused {
@@ -55,7 +67,10 @@ fn open_listeners_reach_the_public_internet_alone() {
             Some("private-destination"),
             "{ip}"
         );
-        assert_eq!(dial(&policy, &format!("{ip}:80"), Loopback, &[]), None, "{ip}");
+        // A local user may go anywhere but to where metadata services are.
+        let from_loopback = dial(&policy, &format!("{ip}:80"), Loopback, &[]);
+        let is_link_local = ip.starts_with("169.254.") || ip.starts_with("[fe80:");
+        assert_eq!(from_loopback.is_some(), is_link_local, "{ip}");
     }
     let reached = [
         "8.8.8.8",
@@ -65,6 +80,11 @@ fn open_listeners_reach_the_public_internet_alone() {
         "[64:ff9b:1::8.8.8.8]",
         "[2002:808:808::]",
         "[2001:0:808:808::f7f7:f7f7]",
+        "[::ffff:0:8.8.8.8]",
+        "[2606:4700::5efe:8.8.8.8]",
+        "[2001:200::1]",
+        "[2620:4f:8000::1]",
+        "192.175.48.1",
     ];
     for ip in reached {
         assert_eq!(dial(&policy, &format!("{ip}:80"), Open, &[]), None, "{ip}");
@@ -83,6 +103,7 @@ fn what_is_opened_is_open_and_no_more() {
         ("127.0.0.1:80", Some("private-destination")),
         ("10.9.0.1:80", Some("10.9.0.0/16")),
         ("[::1]:3128", Some("own-address")),
+        ("169.254.1.1:80", Some("private-destination")),
     ];
     for (address, rule) in cases {
         assert_eq!(dial(&policy, address, Open, &["[::]:3128"]).as_deref(), *rule, "{address}");
@@ -90,10 +111,24 @@ fn what_is_opened_is_open_and_no_more() {
 }
 
 #[test]
+fn link_local_addresses_are_opened_by_name_alone() {
+    let config = Config { allow_destinations: network(&["169.254.8.0/24"]), ..Config::default() };
+    let (policy, _) = policy(config, "");
+    for listener in [Loopback, Open] {
+        assert_eq!(dial(&policy, "169.254.8.1:80", listener, &[]), None, "{listener:?}");
+        assert!(dial(&policy, "169.254.9.1:80", listener, &[]).is_some(), "{listener:?}");
+    }
+}
+
+#[test]
 fn metadata_is_never_a_destination() {
     let config = Config { allow_destinations: network(&["0.0.0.0/0", "::/0"]), ..Config::default() };
     let (policy, _) = policy(config, "");
-    for ip in ["169.254.169.254", "[fd00:ec2::254]", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]"] {
+    let disguised = ["[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]", "[::ffff:0:168.63.129.16]"];
+    let services = ["169.254.169.254", "168.63.129.16", "100.100.100.200", "192.0.0.192", "[fd00:ec2::254]"];
+    let others =
+        ["[fd00:c1::a9fe:a9fe]", "[fd00:42::42]", "[fd20:ce::254]", "169.254.170.2", "169.254.170.23"];
+    for ip in disguised.iter().chain(&services).chain(&others) {
         for listener in [Loopback, Open] {
             let rule = dial(&policy, &format!("{ip}:80"), listener, &[]);
             assert_eq!(rule.as_deref(), Some("metadata-address"), "{ip} {listener:?}");
