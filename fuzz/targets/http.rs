@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use larder::http::grammar::is_token;
 use larder::http::{
-    BodyLength, ChunkLimits, Content, ContentError, FieldName, Fields, HeadLimits, Method, Reader, Source,
-    Target, TargetUri,
+    BodyLength, ChunkLimits, Content, ContentError, FieldName, Fields, HeadLimits, Method, Reader, Reading,
+    Source, Target, TargetUri,
 };
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -143,7 +143,7 @@ pub fn response_head(data: &[u8]) {
     let octets = input.rest();
     let read = |octets: &[u8], seed| {
         let mut reader = Reader::new(Pieces { left: octets, seed });
-        at_once(reader.response_head(&method, &HeadLimits::default()))
+        at_once(reader.response_head(&method, &HeadLimits::of_responses(), Reading::Strict))
     };
     let (whole, cut) = (read(octets, 0), read(octets, pieces));
     assert_eq!(whole.is_ok(), cut.is_ok(), "{whole:?} or {cut:?}");

@@ -27,7 +27,7 @@ use crate::admin::{AdminListener, Status, bind_admin};
 use crate::caching::{CachePolicy, SetCookie, Targets};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
-use crate::http::{ChunkLimits, FIELDS_MAX, HeadLimits, Scheme};
+use crate::http::{ChunkLimits, FIELDS_MAX, HeadLimits, RESPONSE_FIELDS_MAX, Scheme};
 use crate::log::{AccessLog, Format, LogSettings, Target};
 use crate::origin::{OriginLimits, PoolLimits, Resolver};
 use crate::policy::{ListenerScope, Policy, RuntimeBlocks};
@@ -336,6 +336,12 @@ fn limits(settings: &Settings) -> Limits {
             line: size(of.line),
             uri: size(of.uri),
             fields: of.fields.min(FIELDS_MAX),
+        },
+        response_head: HeadLimits {
+            head: size(of.response_head),
+            line: size(of.response_line),
+            uri: 0,
+            fields: of.response_fields.min(RESPONSE_FIELDS_MAX),
         },
         chunks: ChunkLimits { extensions: size(of.chunk_extensions), trailers: size(of.trailers) },
         interim: of.interim,

@@ -17,7 +17,7 @@ use super::args::WarmArgs;
 use super::commands::{bad_config, print};
 use super::control_client::ask_status;
 use crate::admin::numbers::Size;
-use crate::http::{ChunkLimits, Content, HeadLimits, Method, Reader, Target, TargetUri};
+use crate::http::{ChunkLimits, Content, HeadLimits, Method, Reader, Reading, Target, TargetUri};
 
 /// `larder cache warm`: 0 when each URL was answered with a 2xx, 1 when one was not.
 pub(super) fn warm(args: &WarmArgs) -> anyhow::Result<ExitCode> {
@@ -117,7 +117,8 @@ async fn fetch(proxy: SocketAddr, url: &str) -> anyhow::Result<Fetched> {
     writer.write_all(request.as_bytes()).await?;
     let mut reader = Reader::new(reader);
     let response = loop {
-        let response = reader.response_head(&Method::Get, &HeadLimits::default()).await?;
+        let response =
+            reader.response_head(&Method::Get, &HeadLimits::of_responses(), Reading::Strict).await?;
         if response.status >= 200 {
             break response;
         }

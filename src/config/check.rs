@@ -1,7 +1,7 @@
 //! What two values of a configuration must be to each other, and the bounds of the plain
 //! numbers. Each finding names the key that is best changed.
 
-use crate::http::{FIELDS_MAX, Scheme};
+use crate::http::{FIELDS_MAX, RESPONSE_FIELDS_MAX, Scheme};
 use crate::server::Listen;
 use crate::store::disk::superblock::MEMBERS_MAX;
 
@@ -126,6 +126,16 @@ impl Config {
         }
         if !(1..=FIELDS_MAX).contains(&limits.fields) {
             return refuse("limits.fields", format!("from 1 to {FIELDS_MAX}"));
+        }
+        if !(HEAD_MIN..=HEAD_MAX).contains(&limits.response_head) {
+            return refuse("limits.response_head", "from 1KiB to 1MiB");
+        }
+        if limits.response_line == 0 || limits.response_line > limits.response_head {
+            let head = limits.response_head;
+            return refuse("limits.response_line", format!("from 1 to {head}, the limit of the whole head"));
+        }
+        if !(1..=RESPONSE_FIELDS_MAX).contains(&limits.response_fields) {
+            return refuse("limits.response_fields", format!("from 1 to {RESPONSE_FIELDS_MAX}"));
         }
         if limits.trailers > HEAD_MAX {
             return refuse("limits.trailers", "at most 1MiB");

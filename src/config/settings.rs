@@ -129,6 +129,12 @@ pub struct LimitSettings {
     pub uri: u64,
     /// Field lines of a head.
     pub fields: usize,
+    /// A whole head of a response, a line of it, and its field lines.
+    #[serde(deserialize_with = "size")]
+    pub response_head: u64,
+    #[serde(deserialize_with = "size")]
+    pub response_line: u64,
+    pub response_fields: usize,
     #[serde(deserialize_with = "size")]
     pub trailers: u64,
     /// Chunk extensions of a whole body.
@@ -145,6 +151,9 @@ impl Default for LimitSettings {
             line: 16 << 10,
             uri: 8 << 10,
             fields: 128,
+            response_head: 128 << 10,
+            response_line: 64 << 10,
+            response_fields: 256,
             trailers: 8 << 10,
             chunk_extensions: 4 << 10,
             interim: 16,
@@ -271,6 +280,9 @@ pub const KNOWN_KEYS: &[&str] = &[
     "limits.line",
     "limits.uri",
     "limits.fields",
+    "limits.response_head",
+    "limits.response_line",
+    "limits.response_fields",
     "limits.trailers",
     "limits.chunk_extensions",
     "limits.interim",
@@ -292,6 +304,7 @@ pub const KNOWN_KEYS: &[&str] = &[
     "access.block",
     "access.block_clients",
     "access.allow_destinations",
+    "access.lenient_origins",
     "access.lists",
     "access.ports",
     "access.connect_ports",

@@ -1,4 +1,5 @@
-//! Fields that belong to one connection and end there (RFC 9110 §7.6.1).
+//! Fields that belong to one connection and end there (RFC 9110 §7.6.1), and those that end there
+//! because they only look like others.
 
 use super::{Field, FieldName, Fields};
 
@@ -39,7 +40,7 @@ impl<'a> ConnectionOptions<'a> {
     /// Whether a request's field ends at Larder.
     pub fn ends_request_field(&self, field: &Field<'_>) -> bool {
         // Whatever begins with "Proxy-" speaks to a proxy; none of it is an origin's business.
-        self.ends_field(field) || has_prefix(field.name, b"proxy-")
+        self.ends_field(field) || has_prefix(field.name, b"proxy-") || is_disguised(field)
     }
 
     /// Whether a response's field ends at Larder. `Proxy-Status` is for everybody behind a
@@ -59,6 +60,34 @@ impl<'a> ConnectionOptions<'a> {
     }
 }
 
+/// Whether a request's field looks like another one to a server behind the origin: CGI, WSGI, FastCGI
+/// and their like turn `Transfer_Encoding` and `Transfer-Encoding` into the same variable (RFC 3875
+/// §4.1.18), so that the former means what no recipient on the way has judged. Other names with an
+/// underscore pass (RFC 9110 §5.1). `Proxy` becomes `HTTP_PROXY`, which programs obey.
+fn is_disguised(field: &Field<'_>) -> bool {
+    /// Families of names by which servers are told whom a request comes from, or what it is for.
+    const TRUSTED: [&[u8]; 8] = [
+        b"x-forwarded-",
+        b"x-real-",
+        b"x-client-",
+        b"x-original-",
+        b"x-remote-",
+        b"x-ssl-",
+        b"proxy-",
+        b"sec-",
+    ];
+    if field.id != FieldName::Other {
+        return false;
+    }
+    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
+    if field.name.iter().copied().all(is_plain) {
+        return field.is_named(b"proxy");
+    }
+    let folded = field.name.iter().map(|&octet| if is_plain(octet) { octet } else { b'-' });
+    let folded: Vec<u8> = folded.collect();
+    FieldName::of(&folded) != FieldName::Other || TRUSTED.iter().any(|family| has_prefix(&folded, family))
+}
+
 /// Fields that may not stand in a trailer section (RFC 9110 §6.5.1): framing, routing, request
 /// modifiers, authentication, response control data, and content handling.
 pub fn is_forbidden_trailer(field: &Field<'_>) -> bool {
@@ -68,6 +97,7 @@ pub fn is_forbidden_trailer(field: &Field<'_>) -> bool {
         || has_prefix(field.name, b"proxy-")
         || has_prefix(field.name, b"content-")
         || has_prefix(field.name, b"if-")
+        || is_disguised(field)
         || matches!(
             field.id,
             N::Expect
@@ -97,4 +127,39 @@ pub fn is_forbidden_trailer(field: &Field<'_>) -> bool {
 
 fn has_prefix(name: &[u8], prefix: &[u8]) -> bool {
     name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_forwarded(name: &str) -> bool {
+        let fields: Fields = [(name, "1")].into_iter().collect();
+        fields.iter().all(|field| !ConnectionOptions::of(&fields).ends_request_field(&field))
+    }
+
+    #[test]
+    fn names_that_fold_onto_others_are_dropped() {
+        for name in [
+            "Transfer_Encoding",
+            "transfer_encoding",
+            "Content_Length",
+            "CONTENT_TYPE",
+            "X_Forwarded_For",
+            "X-Forwarded_Host",
+            "X_Forwarded-User",
+            "X_Real_IP",
+            "Proxy_Authorization",
+            "Proxy",
+            "Transfer.Encoding",
+            "Transfer~Encoding",
+            "Content!Length",
+            "Sec_Fetch_Site",
+        ] {
+            assert!(!is_forwarded(name), "{name}");
+        }
+        for name in ["api_key", "X_Api_Key", "SOAPAction", "X-Forwarded-For", "Sec-Fetch-Site", "Proxyish"] {
+            assert!(is_forwarded(name), "{name}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::chunked::{Chunk, ChunkError, ChunkLimits, ChunkedDecoder};
 use super::head::{RequestLine, check_start, parse_request, parse_response};
+use super::lenient::{Reading, parse_lenient_response};
 use super::scan::{HeadScanner, HeadSpan};
 use super::{BodyLength, Fields, HeadError, HeadLimits, Method, ReadHalf, Request, Response, Version};
 
@@ -17,6 +18,8 @@ pub struct Reader<R = ReadHalf> {
     buffer: BytesMut,
     /// How much room the next read gets; grows while a peer fills it.
     room: usize,
+    /// Octets of a head that was found and refused.
+    refused: usize,
 }
 
 /// Room for a first read, in octets: a head and a small body come with one system call.
@@ -50,6 +53,9 @@ pub enum ContentError {
     Io(#[from] io::Error),
 }
 
+/// From the octets of a head to the response.
+type ParseResponse = fn(&Bytes, HeadSpan, &Method) -> Result<Response, HeadError>;
+
 /// What messages are read from.
 pub trait Source: AsyncRead + Unpin {
     /// The version of the messages, where it is not that of their octets.
@@ -81,7 +87,7 @@ impl Source for tokio::net::tcp::OwnedReadHalf {}
 impl<R: Source> Reader<R> {
     /// Reads from `io`.
     pub fn new(io: R) -> Reader<R> {
-        Reader { io, buffer: BytesMut::new(), room: ROOM_MIN }
+        Reader { io, buffer: BytesMut::new(), room: ROOM_MIN, refused: 0 }
     }
 
     /// What is read from.
@@ -104,6 +110,11 @@ impl<R: Source> Reader<R> {
         &self.buffer
     }
 
+    /// Octets that were read where a head could not be: what is buffered, and what was refused.
+    pub fn octets_without_head(&self) -> u64 {
+        (self.refused + self.buffer.len()) as u64
+    }
+
     /// Takes the octets that were read too far: they belong to what follows, say a tunnel.
     pub fn take_buffered(&mut self) -> Bytes {
         self.buffer.split().freeze()
@@ -114,7 +125,9 @@ impl<R: Source> Reader<R> {
         let mut scanner = HeadScanner::request();
         loop {
             if let Some(span) = scanner.scan(&self.buffer, limits)? {
-                return Ok(parse_request(&self.take_head(span), span, limits)?);
+                let parsed = parse_request(&self.take_head(span), span, limits);
+                self.refused = if parsed.is_err() { span.end } else { 0 };
+                return Ok(parsed?);
             }
             check_start(&self.buffer)?;
             if let Some(line) = scanner.first_line(&self.buffer) {
@@ -129,11 +142,17 @@ impl<R: Source> Reader<R> {
         &mut self,
         method: &Method,
         limits: &HeadLimits,
+        reading: Reading,
     ) -> Result<Response, ReadHeadError> {
-        let mut scanner = HeadScanner::response();
+        let (mut scanner, parse): (_, ParseResponse) = match reading {
+            Reading::Strict => (HeadScanner::response(), parse_response),
+            Reading::Lenient => (HeadScanner::lenient_response(), parse_lenient_response),
+        };
         loop {
             if let Some(span) = scanner.scan(&self.buffer, limits)? {
-                let mut response = parse_response(&self.take_head(span), span, method)?;
+                let parsed = parse(&self.take_head(span), span, method);
+                self.refused = if parsed.is_err() { span.end } else { 0 };
+                let mut response = parsed?;
                 if let Some(version) = self.io.version() {
                     response.version = version;
                     // RFC 9113 §8.1: the flag END_STREAM ends a message, so that its end is known.

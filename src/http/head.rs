@@ -8,7 +8,8 @@ use bytes::Bytes;
 
 use super::framing::{request_length, response_length};
 use super::grammar::{is_tchar, is_token};
-use super::scan::{FIELDS_MAX, HeadLimits, HeadSpan};
+use super::scan::{HeadLimits, HeadSpan};
+use super::userinfo;
 use super::{
     Authority, ConnectionOptions, FieldName, Fields, Method, Request, Response, Target, TargetError, Version,
 };
@@ -83,7 +84,10 @@ pub fn parse_request(head: &Bytes, span: HeadSpan, limits: &HeadLimits) -> Resul
     let line_end = span.first_line_end - span.start;
     let line = RequestLine::parse(head.get(..line_end).unwrap_or_default(), limits)?;
     let method = Method::of(head.slice_ref(line.method));
-    let raw_target = head.slice_ref(line.target);
+    let (raw_target, credentials) = match method {
+        Method::Connect => (head.slice_ref(line.target), None),
+        _ => userinfo::split(&head.slice_ref(line.target))?,
+    };
     let target = match method {
         Method::Connect => Target::parse_connect(&raw_target)?,
         _ => Target::parse(&raw_target, &method)?,
@@ -91,7 +95,12 @@ pub fn parse_request(head: &Bytes, span: HeadSpan, limits: &HeadLimits) -> Resul
     if target == Target::Asterisk && method != Method::Options {
         return Err(HeadError::TargetForm);
     }
-    let fields = parse_fields(&head, line_end + 2, span.fields)?;
+    let mut fields = parse_fields(&head, line_end + 2, span.fields)?;
+    if let Some(value) = credentials
+        && !fields.contains(FieldName::Authorization)
+    {
+        fields = fields.without(|_| false).add(FieldName::Authorization, value).build();
+    }
     check_host(&fields, line.version, &raw_target)?;
     check_expectation(&fields)?;
     check_connection(&fields)?;
@@ -200,11 +209,11 @@ fn parse_fields(head: &Bytes, from: usize, lines: usize) -> Result<Fields, HeadE
     let text = head.get(from..).unwrap_or_default();
     let mut few = [httparse::EMPTY_HEADER; 24];
     let mut many;
-    // Most heads are small: clearing room for 128 lines would cost more than parsing ten.
+    // Most heads are small, and need no memory of their own for this.
     let room: &mut [httparse::Header<'_>] = if lines <= few.len() {
         &mut few
     } else {
-        many = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        many = vec![httparse::EMPTY_HEADER; lines];
         &mut many
     };
     match httparse::parse_headers(text, room) {
@@ -219,7 +228,7 @@ fn parse_response_fields(head: &Bytes, span: HeadSpan) -> Result<Fields, HeadErr
     if let Ok(fields) = parse_fields(head, span.first_line_end + 2, span.fields) {
         return Ok(fields);
     }
-    let mut room = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut room = vec![httparse::EMPTY_HEADER; span.fields];
     let mut response = httparse::Response::new(&mut room);
     // A status line of our own, because the one at hand may have a version httparse refuses.
     let text = [b"HTTP/1.1 200 OK\r\n", head.get(span.first_line_end + 2..).unwrap_or_default()].concat();
@@ -253,6 +262,9 @@ fn check_host(fields: &Fields, version: Version, target: &[u8]) -> Result<(), He
     let mut values = fields.all(FieldName::Host);
     match (values.next(), values.next()) {
         (None, _) if version == Version::Http10 => Ok(()),
+        // RFC 9112 §3.2.2: with an absolute-form "the proxy MUST ignore the received Host header field
+        // (if any)"; an empty one is well-formed (RFC 3986 §3.2.2). The origin-form needs it.
+        (Some(b""), None) if !target.starts_with(b"/") => Ok(()),
         // What it is for every honest client: the authority that was parsed already.
         (Some(value), None) if is_authority_of(target, value) => Ok(()),
         (Some(value), None) => Authority::parse(&Bytes::copy_from_slice(value), Some(80))

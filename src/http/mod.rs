@@ -4,6 +4,7 @@
 //! the rest of the house never sees a head that two recipients could read differently.
 
 pub mod accept;
+mod base64;
 mod chunked;
 mod connection_fields;
 mod content;
@@ -14,14 +15,17 @@ pub mod grammar;
 mod head;
 mod host;
 mod http2;
+mod lenient;
 mod message;
 mod name;
+mod persistence;
 mod scan;
 mod stream;
 pub mod structured;
 #[cfg(test)]
 mod tests;
 mod uri;
+mod userinfo;
 pub mod write;
 
 pub use chunked::{ChunkError, ChunkLimits};
@@ -35,8 +39,10 @@ pub use http2::{
     Excess, Http2Reader, Http2Writer, Malformed, Meter, Metered, Usage, ask, is_unprocessed, is_violation,
     request_of,
 };
+pub use lenient::Reading;
 pub use message::{BodyLength, Method, Request, Response, Version, reason_phrase};
 pub use name::FieldName;
-pub use scan::{FIELDS_MAX, HeadLimits};
+pub use persistence::Persistence;
+pub use scan::{FIELDS_MAX, HeadLimits, RESPONSE_FIELDS_MAX};
 pub use stream::{ReadHalf, Resumed, Stream, WriteHalf};
 pub use uri::{Authority, HostField, Scheme, Target, TargetError, TargetUri};

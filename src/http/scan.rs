@@ -5,7 +5,7 @@
 
 use super::HeadError;
 
-/// Limits on a head, in octets and lines.
+/// Limits on a head, in octets and lines. The defaults here are those of requests.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadLimits {
     /// The whole head; default 64 KiB.
@@ -24,8 +24,19 @@ impl Default for HeadLimits {
     }
 }
 
-/// The most field lines that any setting allows.
+impl HeadLimits {
+    /// The defaults for responses: origins send longer policies and cookies than clients send
+    /// requests, and an origin is one that a client has chosen.
+    pub fn of_responses() -> HeadLimits {
+        HeadLimits { head: 128 * 1024, line: 64 * 1024, uri: 0, fields: 256 }
+    }
+}
+
+/// The most field lines that any setting allows in a request.
 pub const FIELDS_MAX: usize = 128;
+
+/// The most field lines that any setting allows in a response.
+pub const RESPONSE_FIELDS_MAX: usize = 1024;
 
 /// Empty lines that are skipped in front of a request line (RFC 9112 §2.2 asks for at least
 /// one). Arbitrary and small.
@@ -53,14 +64,25 @@ pub struct HeadScanner {
     lines: usize,
     empty_lines: usize,
     first_line_end: usize,
-    skip_empty_lines: bool,
-    section_only: bool,
+    of: HeadOf,
+}
+
+/// What a head is the head of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum HeadOf {
+    Request,
+    #[default]
+    Response,
+    /// A response whose lines may end in a bare LF.
+    LenientResponse,
+    /// A trailer section, which has no first line.
+    Trailers,
 }
 
 impl HeadScanner {
     /// For a request: a few empty lines may stand in front of it.
     pub fn request() -> HeadScanner {
-        HeadScanner { skip_empty_lines: true, ..HeadScanner::default() }
+        HeadScanner { of: HeadOf::Request, ..HeadScanner::default() }
     }
 
     /// For a response: nothing stands in front of it.
@@ -68,9 +90,14 @@ impl HeadScanner {
         HeadScanner::default()
     }
 
+    /// For a response of an origin whose heads the operator wants repaired (`lenient.rs`).
+    pub fn lenient_response() -> HeadScanner {
+        HeadScanner { of: HeadOf::LenientResponse, ..HeadScanner::default() }
+    }
+
     /// For a trailer section: field lines without a first line, possibly none.
     pub fn trailers() -> HeadScanner {
-        HeadScanner { section_only: true, ..HeadScanner::default() }
+        HeadScanner { of: HeadOf::Trailers, ..HeadScanner::default() }
     }
 
     /// Looks at what is new in `buffer`. `None`: more octets are needed.
@@ -83,7 +110,11 @@ impl HeadScanner {
             let end = self.scanned + at;
             self.scanned = end + 1;
             let line = buffer.get(self.line_start..end).unwrap_or_default();
-            let line = line.strip_suffix(b"\r").ok_or(HeadError::BareLf)?;
+            let line = match (line.strip_suffix(b"\r"), self.of) {
+                (Some(line), _) => line,
+                (None, HeadOf::LenientResponse) => line,
+                (None, _) => return Err(HeadError::BareLf),
+            };
             if let Some(span) = self.end_of_line(line.len(), limits)? {
                 return Ok(Some(span));
             }
@@ -109,20 +140,25 @@ impl HeadScanner {
                 self.start = line_start;
                 self.first_line_end = line_start + length;
             }
-            let fields = self.lines - usize::from(!self.section_only);
+            let fields = self.lines - self.first_lines();
             return if fields > limits.fields { Err(HeadError::TooManyFields) } else { Ok(None) };
         }
-        if self.lines == 0 && !self.section_only {
+        if self.lines == 0 && self.first_lines() == 1 {
             self.empty_lines += 1;
-            let refused = !self.skip_empty_lines || self.empty_lines > EMPTY_LINES_MAX;
+            let refused = self.of == HeadOf::Response || self.empty_lines > EMPTY_LINES_MAX;
             return if refused { Err(HeadError::NotHttp) } else { Ok(None) };
         }
         let (start, end) = (self.start, self.scanned);
         if end - start > limits.head {
             return Err(HeadError::TooLarge);
         }
-        let fields = self.lines - usize::from(!self.section_only);
+        let fields = self.lines - self.first_lines();
         Ok(Some(HeadSpan { start, end, first_line_end: self.first_line_end, fields }))
+    }
+
+    /// How many of the lines are not field lines.
+    fn first_lines(&self) -> usize {
+        usize::from(self.of != HeadOf::Trailers)
     }
 
     fn check_open_line(&self, length: usize, limits: &HeadLimits) -> Result<(), HeadError> {
@@ -133,7 +169,7 @@ impl HeadScanner {
     }
 
     fn too_long(&self) -> HeadError {
-        let in_request_line = self.lines == 0 && self.skip_empty_lines;
+        let in_request_line = self.lines == 0 && self.of == HeadOf::Request;
         if in_request_line { HeadError::UriTooLong } else { HeadError::LineTooLong }
     }
 }

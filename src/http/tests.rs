@@ -88,7 +88,7 @@ async fn read(pieces: Vec<Vec<u8>>, is_request: bool) -> Verdict {
         reader.request_head(&limits).await.map(|request| (format!("{:?}", request.fields), request.length))
     } else {
         reader
-            .response_head(&Method::Get, &limits)
+            .response_head(&Method::Get, &limits, Reading::Strict)
             .await
             .map(|head| (format!("{:?}", head.fields), head.length))
     };

@@ -70,11 +70,9 @@ pub enum Target {
 pub enum TargetError {
     #[error("the request target is empty or has a character that no URI has")]
     BadCharacter,
-    #[error("the request target has a fragment")]
-    Fragment,
     #[error("the scheme of the request target is not served here")]
     Scheme,
-    #[error("the request target has user information")]
+    #[error("the request target has user information that is malformed, or not allowed there")]
     UserInformation,
     #[error("the port of the request target is not a number from 1 to 65535")]
     Port,
@@ -88,10 +86,11 @@ impl Target {
         if raw.is_empty() || raw.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
             return Err(TargetError::BadCharacter);
         }
-        if raw.contains(&b'#') {
-            return Err(TargetError::Fragment);
-        }
+        // RFC 9110 §7.1: "The target URI excludes the reference's fragment component"; programs that
+        // send it nevertheless mean what is in front of it.
+        let raw = &raw.slice(..raw.iter().position(|&byte| byte == b'#').unwrap_or(raw.len()));
         match raw.first() {
+            None => Err(TargetError::BadCharacter),
             Some(b'*') if raw.len() == 1 => Ok(Target::Asterisk),
             Some(b'/') => Ok(Target::Origin(raw.clone())),
             _ => {

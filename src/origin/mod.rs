@@ -198,12 +198,14 @@ impl Origins {
         Ok(Connection::new(Stream::Tcp(stream), peer))
     }
 
-    /// Keeps a connection for the next request to this URI's origin. Nothing may be unread.
-    pub fn keep(&self, uri: &TargetUri, mut connection: Connection) {
+    /// Keeps a connection for the next request to this URI's origin, which says that it keeps it for
+    /// `open_max`. Nothing may be unread.
+    pub fn keep(&self, uri: &TargetUri, mut connection: Connection, open_max: Option<Duration>) {
         // A stream of HTTP/2 is used once; its connection is shared.
         if connection.reader.buffered().is_empty() && !connection.is_shared() {
             connection.reader.rest();
-            self.pool.borrow_mut().put(uri, connection, self.clock.monotonic_ms());
+            let idle = pool::Idle::new(connection, self.clock.monotonic_ms(), open_max);
+            self.pool.borrow_mut().put(uri, idle);
         }
     }
 

@@ -34,10 +34,28 @@ pub(super) struct Pool {
     total: usize,
 }
 
+/// A connection that nobody uses.
 #[derive(Debug)]
-struct Idle {
+pub(super) struct Idle {
     connection: Connection,
     since_ms: u64,
+    /// How long the origin keeps it, where it says so.
+    open_max: Duration,
+}
+
+impl Idle {
+    pub(super) fn new(connection: Connection, now_ms: u64, open_max: Option<Duration>) -> Idle {
+        Idle { connection, since_ms: now_ms, open_max: open_max.unwrap_or(Duration::MAX) }
+    }
+
+    fn time(&self, now_ms: u64) -> Duration {
+        Duration::from_millis(now_ms.saturating_sub(self.since_ms))
+    }
+
+    /// Whether it can be used after so long a time at most.
+    fn is_usable(&self, now_ms: u64, idle_max: Duration) -> bool {
+        self.time(now_ms) <= idle_max.min(self.open_max) && self.connection.reader.io().is_open_and_silent()
+    }
 }
 
 impl Pool {
@@ -48,33 +66,31 @@ impl Pool {
     /// The connection that was used last: the likeliest to be alive still.
     pub(super) fn take(&mut self, uri: &TargetUri, now_ms: u64, idle_max: Duration) -> Option<Connection> {
         let of_origin = self.idle.get_mut(&key(uri))?;
-        while let Some(Idle { mut connection, since_ms }) = of_origin.pop() {
+        while let Some(idle) = of_origin.pop() {
             self.total -= 1;
-            let idle = Duration::from_millis(now_ms.saturating_sub(since_ms));
-            if idle <= idle_max.min(self.limits.idle) && connection.reader.io().is_open_and_silent() {
-                connection.idle = Some(idle);
-                return Some(connection);
+            if idle.is_usable(now_ms, idle_max.min(self.limits.idle)) {
+                let time = idle.time(now_ms);
+                return Some(Connection { idle: Some(time), ..idle.connection });
             }
         }
         None
     }
 
-    pub(super) fn put(&mut self, uri: &TargetUri, connection: Connection, now_ms: u64) {
+    pub(super) fn put(&mut self, uri: &TargetUri, idle: Idle) {
         if self.total >= self.limits.total {
             return;
         }
         let of_origin = self.idle.entry(key(uri)).or_default();
         if of_origin.len() < self.limits.per_origin {
-            of_origin.push(Idle { connection, since_ms: now_ms });
+            of_origin.push(idle);
             self.total += 1;
         }
     }
 
     pub(super) fn expire(&mut self, now_ms: u64) {
-        let oldest = now_ms.saturating_sub(u64::try_from(self.limits.idle.as_millis()).unwrap_or(u64::MAX));
+        let idle_max = self.limits.idle;
         self.idle.retain(|_, of_origin| {
-            of_origin
-                .retain(|idle| idle.since_ms >= oldest && idle.connection.reader.io().is_open_and_silent());
+            of_origin.retain(|idle| idle.is_usable(now_ms, idle_max));
             !of_origin.is_empty()
         });
         self.total = self.idle.values().map(Vec::len).sum();

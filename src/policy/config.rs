@@ -25,10 +25,14 @@ pub struct Config {
     /// Destinations opened that a listener for others would refuse as private or reserved.
     #[serde(deserialize_with = "one_or_many")]
     pub allow_destinations: Vec<Network>,
+    /// Origins whose malformed heads are repaired.
+    #[serde(deserialize_with = "one_or_many")]
+    pub lenient_origins: Vec<Pattern>,
     /// Files with more patterns to block.
     #[serde(deserialize_with = "one_or_many")]
     pub lists: Vec<PathBuf>,
     /// The ports that requests other than CONNECT may go to.
+    #[serde(deserialize_with = "one_or_many")]
     pub ports: Vec<Ports>,
     /// The ports that CONNECT may go to.
     #[serde(deserialize_with = "one_or_many")]
@@ -42,6 +46,7 @@ impl Default for Config {
             block: Vec::new(),
             block_clients: Vec::new(),
             allow_destinations: Vec::new(),
+            lenient_origins: Vec::new(),
             lists: Vec::new(),
             ports: vec![Ports::Default],
             connect_ports: vec![Ports::Default],

@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::http::{Authority, Scheme, TargetUri};
+use crate::http::{Authority, Host, Scheme, TargetUri};
 
 use super::address::{canonical, forms, is_private_client};
 use super::rules::Rules;
 use super::special::{is_metadata, link_local, special};
-use super::{Config, Pattern, PolicyError, Refusal, RefusalReason, Warning, list, ports};
+use super::{Config, HostSet, Pattern, PolicyError, Refusal, RefusalReason, Warning, list, ports};
 
 /// Everything that is decided about who may do what.
 #[derive(Clone, Debug)]
 pub struct Policy {
     config: Arc<Config>,
+    lenient: Arc<HostSet>,
     /// From `[access] block` and the list files.
     configured: Arc<Rules>,
     /// From `larder block`.
@@ -68,6 +69,7 @@ impl Policy {
         }
         let policy = Policy {
             config: Arc::new(config.clone()),
+            lenient: Arc::new(HostSet::build(&config.lenient_origins)?),
             configured: Arc::new(rules.compile()?),
             runtime: Arc::default(),
         };
@@ -93,6 +95,11 @@ impl Policy {
             }
         }
         Ok((Policy { runtime: Arc::new(rules.compile()?), ..self.clone() }, warnings))
+    }
+
+    /// Whether the operator has this origin's malformed heads repaired.
+    pub fn is_lenient(&self, host: &Host) -> bool {
+        !self.config.lenient_origins.is_empty() && self.lenient.contains(host)
     }
 
     /// The number of patterns that block.

@@ -23,7 +23,7 @@ use crate::caching::{
     Handled, NotStored, Outcome, REPLACED_BY_VALIDATION, StoredHead, is_error_for_stale, supersedes,
     validation_fields,
 };
-use crate::http::{BodyLength, FieldName, Method, Request, TargetUri};
+use crate::http::{BodyLength, FieldName, Method, Persistence, Request, TargetUri};
 use crate::policy::ListenerScope;
 use crate::store::{Generation, Key, Object};
 
@@ -145,7 +145,7 @@ impl Validation {
         let (_fresh, kept) =
             update::unmodified(&proxy.shared, &request, key, &object, &response, times).await;
         lead.look_again();
-        deliver::keep(&proxy, target(&request, key), response.keep_alive, connection);
+        deliver::keep(&proxy, target(&request, key), Persistence::of(&response), connection);
         kept.map_or_else(NotStored::as_str, |()| "the 304 has freshened the stored response")
     }
 

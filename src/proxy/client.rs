@@ -25,6 +25,8 @@ pub struct Client {
     pub(super) inside: Option<Inside>,
     /// Set once all content of the request under way was read.
     pub(super) has_read_content: bool,
+    /// When the request under way began to arrive, in milliseconds; `None` before the first one.
+    began_ms: Option<u64>,
     /// Where heads are put together; kept between requests for its memory.
     pub(super) scratch: Vec<u8>,
 }
@@ -59,8 +61,19 @@ impl Client {
             last_request: false,
             inside: None,
             has_read_content: false,
+            began_ms: None,
             scratch,
         }
+    }
+
+    /// A request begins to arrive.
+    pub fn begins_request(&mut self, now_ms: u64) {
+        self.began_ms = Some(now_ms);
+    }
+
+    /// When the request under way began to arrive; now, as far as that is not known.
+    pub(super) fn began_ms(&self, now_ms: u64) -> u64 {
+        self.began_ms.unwrap_or(now_ms)
     }
 
     /// One request of a connection with HTTP/2, which this client is.
@@ -68,8 +81,8 @@ impl Client {
         let reader = Reader::new(ReadHalf::Http2(Box::new(reader)));
         let writer = WriteHalf::Http2(Box::new(writer));
         let (peer, scope, inside) = (self.peer, self.scope, self.inside.clone());
-        let (last_request, has_read_content, scratch) = (false, false, Vec::new());
-        Client { reader, writer, peer, scope, last_request, inside, has_read_content, scratch }
+        let (last_request, has_read_content, began_ms, scratch) = (false, false, None, Vec::new());
+        Client { reader, writer, peer, scope, last_request, inside, has_read_content, began_ms, scratch }
     }
 
     /// Whether this client has opened a tunnel on its stream and is served inside it.

@@ -11,13 +11,14 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::Shared;
 use crate::caching::StoredHead;
+use crate::error::Failure;
 use crate::http::{TargetUri, Timestamp, Version};
 use crate::store::{ContentId, Fill, Generation, Key, KeyIsHash};
 
@@ -85,6 +86,8 @@ pub(super) struct Filling {
     pub origin: SocketAddr,
     /// As in [`crate::store::Object::received`].
     pub received: Version,
+    /// Why the content has ended before its end; there before its readers see that it has.
+    pub failure: OnceLock<Failure>,
 }
 
 /// A request's part in a collapse.

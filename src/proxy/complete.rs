@@ -14,7 +14,7 @@ use super::keep::Brought;
 use super::partial::{Asking, Unsupplied};
 use super::record::Record;
 use crate::caching::{ByteRange, NoPart, is_same_representation, part_of_whole};
-use crate::http::Content;
+use crate::http::{Content, Persistence};
 use crate::store::{Key, Object, Part};
 
 /// `object` with all that `parts` finds missing of it.
@@ -100,7 +100,7 @@ async fn with_part(
         return Err(NoPart::Range.into());
     }
     let (origin, received) = (connection.peer, response.version);
-    deliver::keep(asking.proxy, asking.uri, response.keep_alive, connection);
+    deliver::keep(asking.proxy, asking.uri, Persistence::of(&response), connection);
     let (shared, uri, request) = (shared.clone(), key.uri.clone(), asking.request.clone());
     let brought = Brought { shared, uri, request, part, times, origin, received, asked };
     let arrived = brought.content(gathered.take());

@@ -4,15 +4,17 @@
 use super::collapse::{Course, Filling, Flight};
 use super::forward::Reply;
 use super::keep::Keeper;
+use super::origin_failure::{bad_content, incomplete, silent};
 use super::record::Record;
 use super::render::{Framing, Tail, passed_head, via};
-use super::sender::{More, Sender, incomplete};
+use super::sender::{More, Sender};
 use super::waits::Silence;
 use super::{Client, Exchange, Interrupted, Next, Proxy, parts, stored};
 use crate::caching::{Answer, Decision, ForwardReason, Handled, Outcome, answer};
 use crate::http::grammar::{Members, exact_decimal};
 use crate::http::{
-    BodyLength, Content, FieldName, Fields, Method, Reader, Request, Response, TargetUri, Version, WriteHalf,
+    BodyLength, Content, FieldName, Fields, Method, Persistence, Reader, Request, Response, TargetUri,
+    Version, WriteHalf,
 };
 use crate::origin::{AddressJudge as _, Connection};
 use crate::store::{Arrived, FillReader};
@@ -100,7 +102,15 @@ async fn from_fill(
     }
     loop {
         let before = pieces.len();
-        let arrived = reader.next(&mut pieces).await.map_err(|aborted| sender.broken(aborted))?;
+        let arrived = match reader.next(&mut pieces).await {
+            Ok(arrived) => arrived,
+            Err(aborted) => {
+                return Err(match filling.failure.get() {
+                    Some(failure) => sender.failed(failure.clone()),
+                    None => sender.broken(aborted),
+                });
+            }
+        };
         if let Arrived::OnDisk { range, length } = arrived {
             // This reader is behind: what it needs has left memory.
             let parts = shared.store.chunks(filling.id, length, range);
@@ -156,7 +166,7 @@ pub(super) async fn pass(
     let silence = Silence { clock: &exchange.proxy.shared.clock, limit: idle, moved: None };
     let to = Towards { writer, scratch, record: exchange.record, keep_open, keeper, silence };
     pass_content(exchange.proxy, to, exchange.request, &response, &mut connection.reader, outcome).await?;
-    keep(exchange.proxy, uri, response.keep_alive, connection);
+    keep(exchange.proxy, uri, Persistence::of(&response), connection);
     Ok(if keep_open { Next::KeepOpen } else { Next::Close })
 }
 
@@ -202,8 +212,8 @@ pub(super) async fn pass_content(
         let next = content.next(reader, &mut pieces);
         match silence.within(next).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(sender.broken(error)),
-            Err(timed_out) => return Err(sender.broken(timed_out)),
+            Ok(Err(error)) => return Err(sender.failed(bad_content(&error))),
+            Err(timed_out) => return Err(sender.failed(silent(timed_out))),
         }
         let arrived = pieces.iter().map(|piece| piece.len() as u64).sum();
         sender.record.received_from_origin(arrived);
@@ -254,8 +264,8 @@ pub(super) fn passed_framing(request: &Request, response: &Response) -> Framing 
 }
 
 /// Puts a connection back into the pool, if its state is certain.
-pub(super) fn keep(proxy: &Proxy, uri: &TargetUri, keep_alive: bool, connection: Connection) {
-    if keep_alive {
-        proxy.origins.keep(uri, connection);
+pub(super) fn keep(proxy: &Proxy, uri: &TargetUri, persistence: Persistence, connection: Connection) {
+    if let Persistence::Open(open_max) = persistence {
+        proxy.origins.keep(uri, connection, open_max);
     }
 }

@@ -14,7 +14,7 @@ use crate::caching::{
     is_error_for_stale, storable_request, supersedes, validation_fields,
 };
 use crate::error::{Failure, Fault};
-use crate::http::{FieldName, Method, Request};
+use crate::http::{FieldName, Method, Persistence, Request};
 use crate::store::{Generation, Key, Object};
 
 /// Why and how the origin is asked.
@@ -174,7 +174,8 @@ async fn freshen(
     if let Some(lead) = plan.lead.take() {
         lead.look_again();
     }
-    deliver::keep(exchange.proxy, target(exchange.request, key), reply.response.keep_alive, reply.connection);
+    let persistence = Persistence::of(&reply.response);
+    deliver::keep(exchange.proxy, target(exchange.request, key), persistence, reply.connection);
     let outcome = Outcome {
         fwd_status: Some(304),
         stored: kept.is_ok(),

@@ -2,18 +2,20 @@
 //!
 //! The fill runs in a task of its own, so that no client's pace or departure is the fill's.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::collapse::{Filling, Lead};
 use super::forward::Reply;
+use super::origin_failure::{bad_content, incomplete, silent};
 use super::partial::Asking;
 use super::record::tell;
 use super::rules::target;
 use super::{Proxy, Shared, deliver};
 use crate::caching::StoredHead;
 use crate::clock::TimedOut;
-use crate::http::{BodyLength, Content, ContentError, Method, Request};
+use crate::error::Failure;
+use crate::http::{BodyLength, Content, ContentError, Fields, Method, Persistence, Request};
 use crate::policy::ListenerScope;
 use crate::store::{
     Aborted, ContentId, FillWriter, Finished, Generation, Key, Object, Span, Spans, StoredContent,
@@ -37,6 +39,17 @@ enum FillError {
     Unread(#[from] Aborted),
     #[error("the origin was silent for too long")]
     Silent(#[from] TimedOut),
+}
+
+impl FillError {
+    /// As what its readers are told.
+    fn failure(&self) -> Failure {
+        match self {
+            FillError::Content(error) => bad_content(error),
+            FillError::Unread(aborted) => incomplete(aborted),
+            FillError::Silent(timed_out) => silent(*timed_out),
+        }
+    }
 }
 
 /// A response that is to be stored.
@@ -79,6 +92,7 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
         id: ContentId { key: key.hash, generation: asked.seq() },
         origin: reply.connection.peer,
         received: reply.response.version,
+        failure: OnceLock::new(),
     });
     if let Some(lead) = &mut lead {
         lead.share(filling.clone());
@@ -109,6 +123,23 @@ struct Source<'a> {
 
 impl Source<'_> {
     async fn run(mut self, mut writer: FillWriter) -> Result<Finished, FillError> {
+        match self.fill(&mut writer).await {
+            Ok(trailers) => {
+                let finished = writer.finish(trailers);
+                let persistence = Persistence::of(&self.reply.response);
+                deliver::keep(self.asking.proxy, self.asking.uri, persistence, self.reply.connection);
+                Ok(finished)
+            }
+            Err(error) => {
+                // Before the writer goes: its readers ask why.
+                self.filling.failure.get_or_init(|| error.failure());
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes all of the content; the trailers behind it.
+    async fn fill(&mut self, writer: &mut FillWriter) -> Result<Fields, FillError> {
         let shared = &self.asking.proxy.shared;
         let mut content = Content::new(self.reply.response.length, &shared.limits.chunks);
         let mut pieces = Vec::new();
@@ -116,7 +147,7 @@ impl Source<'_> {
             let next = content.next(&mut self.reply.connection.reader, &mut pieces);
             let next = shared.clock.timeout(self.reply.idle, next).await;
             if let Err(error) = next.map_err(FillError::from).and_then(|read| Ok(read?)) {
-                self.resume(&writer, error).await?;
+                self.resume(writer, error).await?;
                 // They come again: what goes on begins behind what was pushed.
                 pieces.clear();
                 content = Content::new(self.reply.response.length, &shared.limits.chunks);
@@ -134,10 +165,7 @@ impl Source<'_> {
                 }
             }
         }
-        let finished = writer.finish(content.trailers().clone());
-        let keep_alive = self.reply.response.keep_alive;
-        deliver::keep(self.asking.proxy, self.asking.uri, keep_alive, self.reply.connection);
-        Ok(finished)
+        Ok(content.trailers().clone())
     }
 
     /// Asks the origin for the rest, after `error`: which remains the reason if it can't be had.

@@ -7,12 +7,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::origin_failure::{
+    malformed, malformed_head, no_answer, no_response_in_time, too_many_interim, truncated_head,
+    unasked_switch,
+};
 use super::record::Record;
 use super::render::interim_head;
 use super::waits::Waits;
 use super::{Exchange, Interrupted, Proxy, Shared};
 use crate::caching::{REPLACED_BY_VALIDATION, Times};
-use crate::error::{ErrorType, Failure, Fault};
+use crate::error::Failure;
 use crate::http::grammar::exact_decimal;
 use crate::http::write::{field, field_line, number_field};
 use crate::http::{
@@ -154,7 +158,7 @@ pub(super) async fn ask(
             None => exchange.proxy.origins.connect(uri, &exchange.judge()).await?,
         };
         exchange.record.asks(&connection);
-        let error = match send_and_wait(exchange, &mut connection, head).await {
+        let error = match send_and_wait(exchange, &mut connection, uri, head).await {
             Ok(response) => {
                 let times = Times { request_time, response_time: exchange.proxy.shared.clock.now() };
                 return Ok(Reply { response, connection, times, idle: exchange.waits().idle });
@@ -204,6 +208,7 @@ enum Unanswered {
 async fn send_and_wait(
     exchange: &mut Exchange<'_>,
     connection: &mut Connection,
+    uri: &TargetUri,
     head: &[u8],
 ) -> Result<Response, Unanswered> {
     let waits = exchange.waits();
@@ -219,7 +224,7 @@ async fn send_and_wait(
         let response = match response_head(
             exchange.proxy,
             &mut connection.reader,
-            &exchange.request.method,
+            (uri, &exchange.request.method),
             waits,
             exchange.record,
         )
@@ -295,58 +300,32 @@ impl HeadFailure {
 pub(super) async fn response_head(
     proxy: &Proxy,
     reader: &mut Reader,
-    method: &Method,
+    (uri, method): (&TargetUri, &Method),
     waits: Waits,
     record: &mut Record,
 ) -> Result<Response, HeadFailure> {
     let limits = &proxy.shared.limits;
-    let reading = reader.response_head(method, &limits.head);
+    let how = proxy.shared.reading(uri);
+    let reading = reader.response_head(method, &limits.response_head, how);
     let error = match proxy.shared.clock.timeout(waits.response, reading).await {
         Ok(Ok(response)) => {
             record.received_from_origin(response.head_bytes);
             return Ok(response);
         }
         Ok(Err(error)) => error,
-        Err(_timed_out) => return Err(HeadFailure::TimedOut),
+        Err(_timed_out) => {
+            record.received_from_origin(reader.octets_without_head());
+            return Err(HeadFailure::TimedOut);
+        }
     };
-    let public = "The server's response is malformed";
+    record.received_from_origin(reader.octets_without_head());
     Err(match error {
         ReadHeadError::Closed => HeadFailure::NoOctet(io::ErrorKind::UnexpectedEof.into()),
         // That was an answer, and asking again would get another one like it.
-        ReadHeadError::Io(error) if is_violation(&error) => {
-            let failure = Failure::new(ErrorType::HttpProtocolError, Fault::Origin, 502, public);
-            HeadFailure::Failed(failure.with_internal(error))
-        }
+        ReadHeadError::Io(error) if is_violation(&error) => HeadFailure::Failed(malformed(error)),
         ReadHeadError::Io(error) if reader.buffered().is_empty() => HeadFailure::NoOctet(error),
         ReadHeadError::Io(error) => HeadFailure::Failed(no_answer(&error)),
-        ReadHeadError::Truncated => {
-            HeadFailure::Failed(Failure::new(ErrorType::HttpResponseIncomplete, Fault::Origin, 502, public))
-        }
-        ReadHeadError::Malformed(error) => {
-            let failure = Failure::new(ErrorType::HttpProtocolError, Fault::Origin, 502, public);
-            HeadFailure::Failed(failure.with_internal(error))
-        }
+        ReadHeadError::Truncated => HeadFailure::Failed(truncated_head()),
+        ReadHeadError::Malformed(error) => HeadFailure::Failed(malformed_head(error)),
     })
-}
-
-pub(super) fn no_answer(error: &io::Error) -> Failure {
-    let public = "The server closed the connection without an answer";
-    Failure::new(ErrorType::ConnectionTerminated, Fault::Origin, 502, public).with_internal(error)
-}
-
-fn no_response_in_time() -> Failure {
-    let public = "The server did not answer in time";
-    Failure::new(ErrorType::HttpResponseTimeout, Fault::Origin, 504, public)
-}
-
-/// A 101 to a request that did not ask for one.
-pub(super) fn unasked_switch() -> Failure {
-    let public = "The server switched protocols without being asked";
-    Failure::new(ErrorType::HttpUpgradeFailed, Fault::Origin, 502, public)
-}
-
-/// An endless stream of interim responses.
-pub(super) fn too_many_interim() -> Failure {
-    let public = "The server sent too many interim responses";
-    Failure::new(ErrorType::HttpProtocolError, Fault::Origin, 502, public)
 }

@@ -22,6 +22,7 @@ mod interception;
 mod keep;
 mod local;
 mod offline;
+mod origin_failure;
 mod outgoing;
 mod own_pages;
 mod partial;
@@ -65,7 +66,7 @@ use crate::budget::Budget;
 use crate::caching::CachePolicy;
 use crate::clock::Clock;
 use crate::error::Failure;
-use crate::http::{ChunkLimits, HeadLimits, Request};
+use crate::http::{ChunkLimits, HeadLimits, Reading, Request, TargetUri};
 use crate::log::AccessLog;
 use crate::origin::Origins;
 use crate::policy::Policy;
@@ -107,7 +108,10 @@ pub struct Shared {
 /// Limits on an exchange, each with its default in [`Limits::default`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Of requests.
     pub head: HeadLimits,
+    /// Of responses.
+    pub response_head: HeadLimits,
     pub chunks: ChunkLimits,
     /// Interim responses to one request; default 16.
     pub interim: usize,
@@ -125,6 +129,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             head: HeadLimits::default(),
+            response_head: HeadLimits::of_responses(),
             chunks: ChunkLimits::default(),
             interim: 16,
             idle: Duration::from_secs(60),
@@ -187,6 +192,11 @@ impl Shared {
             flights: collapse::Flights::default(),
             requests: AtomicU64::new(u64::from(parts.instance) << 32),
         }
+    }
+
+    /// How strictly the heads of this URI's origin are read.
+    fn reading(&self, uri: &TargetUri) -> Reading {
+        if self.policy.load().is_lenient(&uri.authority.host) { Reading::Lenient } else { Reading::Strict }
     }
 
     /// A number for the next request, unique within this instance.

@@ -13,7 +13,7 @@ use super::sender::{More, Sender};
 use super::{Interrupted, Proxy, deliver, update};
 use crate::caching::{ByteRange, NoPart, StoredHead, Times, is_part, part_of_whole, range_fields};
 use crate::error::Failure;
-use crate::http::{Content, Fields, Request, TargetUri};
+use crate::http::{Content, Fields, Persistence, Request, TargetUri};
 use crate::origin::Connection;
 use crate::policy::ListenerScope;
 use crate::store::{CHUNK_LENGTH, Key, Object};
@@ -79,7 +79,8 @@ impl Asking<'_> {
         let writing = shared.clock.timeout(shared.limits.idle, connection.writer.write_all(head)).await;
         writing.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         for _interim in 0..=shared.limits.interim {
-            let reading = connection.reader.response_head(&self.request.method, &shared.limits.head);
+            let (limits, how) = (&shared.limits.response_head, shared.reading(self.uri));
+            let reading = connection.reader.response_head(&self.request.method, limits, how);
             let reading = shared.clock.timeout(shared.limits.response, reading).await;
             let response = reading.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
             if response.status == 101 {
@@ -173,7 +174,7 @@ impl<'a> Completion<'a> {
         if octets.at != octets.end {
             return Err(sender.broken("the part was shorter than it said"));
         }
-        deliver::keep(self.asking.proxy, self.asking.uri, response.keep_alive, connection);
+        deliver::keep(self.asking.proxy, self.asking.uri, Persistence::of(&response), connection);
         Ok(())
     }
 }

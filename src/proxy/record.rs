@@ -54,18 +54,18 @@ pub struct Record {
 
 impl Record {
     pub(super) fn begin(shared: &Shared, client: &Client, request: &Request) -> Record {
-        let record = Record::of_connection(shared, client.peer, request.head_bytes);
+        let record = Record::of_connection(shared, client, request.head_bytes);
         let target = LoggedTarget(&request.target);
         record.note("request", format_args!("{} {target} from {}", request.method.as_str(), client.peer));
         record
     }
 
     /// For a connection of which no request could be read.
-    pub(super) fn of_connection(shared: &Shared, client: SocketAddr, bytes_from_client: u64) -> Record {
+    pub(super) fn of_connection(shared: &Shared, client: &Client, bytes_from_client: u64) -> Record {
         Record {
             id: shared.next_request_id(),
-            started_ms: shared.clock.now_ms(),
-            client,
+            started_ms: client.began_ms(shared.clock.now_ms()),
+            client: client.peer,
             bytes_from_client,
             bytes_to_client: 0,
             bytes_from_origin: 0,
@@ -183,6 +183,10 @@ impl Record {
             Fault::Origin => CacheCode::Miss,
             Fault::Client | Fault::Proxy => CacheCode::None,
         };
+        // RFC 9110 §15.5.9: the request did not come within its time.
+        if failure.status == 408 {
+            self.ending = Ending::TimedOut;
+        }
         self.detail = (!failure.internal.is_empty()).then(|| failure.internal.to_string());
         self.note("refused", format_args!("{}: {failure}", failure.error.as_str()));
     }
@@ -191,7 +195,8 @@ impl Record {
     pub(super) fn cut(&mut self, failure: Failure) -> Next {
         self.error = Some(failure.error);
         self.detail = Some(failure.internal.to_string());
-        self.ending = Ending::Aborted;
+        let timed_out = failure.error == ErrorType::ConnectionReadTimeout;
+        self.ending = if timed_out { Ending::TimedOut } else { Ending::Aborted };
         self.note("response", format_args!("cut off: {failure}"));
         Next::Reset
     }

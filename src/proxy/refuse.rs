@@ -53,8 +53,8 @@ pub async fn refuse_head(proxy: &Proxy, client: &mut Client, error: HeadError) -
 
 /// Answers a connection of which no request could be read.
 pub async fn refuse_connection(proxy: &Proxy, client: &mut Client, failure: Failure) -> Next {
-    let octets = client.reader.buffered().len() as u64;
-    let mut record = Record::of_connection(&proxy.shared, client.peer, octets);
+    let octets = client.reader.octets_without_head();
+    let mut record = Record::of_connection(&proxy.shared, client, octets);
     let unread = Request {
         method: Method::Get,
         target: Target::Asterisk,

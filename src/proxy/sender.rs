@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::origin_failure::incomplete;
 use super::record::Record;
 use super::render::Framing;
 use super::{Exchange, Interrupted};
 use crate::clock::Clock;
-use crate::error::{ErrorType, Failure, Fault};
+use crate::error::Failure;
 use crate::http::write::{Unsent, chunk_size_line, last_chunk, write_all};
 use crate::http::{Fields, WriteHalf};
 
@@ -123,10 +124,14 @@ impl Sender<'_> {
         Ok(())
     }
 
-    /// The origin's content is not whole: a response of which nothing was sent yet can still
-    /// become an error response.
+    /// The origin's content is not whole.
     pub(super) fn broken(&self, detail: impl std::fmt::Display) -> Interrupted {
-        let failure = incomplete(detail);
+        self.failed(incomplete(detail))
+    }
+
+    /// The content can't be had to its end: a response of which nothing was sent yet can still become
+    /// an error response.
+    pub(super) fn failed(&self, failure: Failure) -> Interrupted {
         if self.front.is_empty() { Interrupted::Cut(failure) } else { Interrupted::Failed(failure) }
     }
 
@@ -153,10 +158,4 @@ impl Sender<'_> {
             pieces.push(end.into());
         }
     }
-}
-
-/// The origin's content ended before its end: the client must not see a clean one.
-pub(super) fn incomplete(detail: impl std::fmt::Display) -> Failure {
-    let public = "The server's response ended early";
-    Failure::new(ErrorType::HttpResponseIncomplete, Fault::Origin, 502, public).with_internal(detail)
 }

@@ -13,9 +13,9 @@ use super::deliver::{Towards, keep, pass_content, passed_framing};
 use super::fetch::ttl;
 use super::fill::{Start, known_length};
 use super::forward::{
-    Extra, HeadFailure, JUST_USED, REPEATS_MAX, Reply, forward_interim, no_answer, pass_te, request_head,
-    response_head, too_many_interim, unasked_switch,
+    Extra, HeadFailure, JUST_USED, REPEATS_MAX, Reply, forward_interim, pass_te, request_head, response_head,
 };
+use super::origin_failure::{no_answer, too_many_interim, unasked_switch};
 use super::outgoing::{Outgoing, UploadError};
 use super::render::{Framing, passed_head};
 use super::rules::target;
@@ -25,7 +25,8 @@ use crate::caching::{ForwardReason, Handled, Outcome, StoredHead, Times};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::write::field;
 use crate::http::{
-    ConnectionOptions, FieldName, Method, Reader, Request, Response, TargetUri, Version, is_unprocessed,
+    ConnectionOptions, FieldName, Method, Persistence, Reader, Request, Response, TargetUri, Version,
+    is_unprocessed,
 };
 use crate::origin::Connection;
 use crate::store::{FillWriter, Generation, Key};
@@ -78,9 +79,10 @@ pub(super) async fn exchange(
             Answered::Unprocessed(error) => Err(no_answer(&error).into()),
             Answered::Switched(response) => switch(exchange, connection, &response).await,
             Answered::Storable(storable) => store(exchange, key, connection, *storable, reason).await,
-            Answered::Whole { keep_alive, stays_open } => {
+            Answered::Whole { persistence, stays_open } => {
                 // Content that nobody read makes both connections unusable.
-                keep(exchange.proxy, uri, keep_alive && has_read_all, connection);
+                let persistence = if has_read_all { persistence } else { Persistence::Closes };
+                keep(exchange.proxy, uri, persistence, connection);
                 Ok(if stays_open && has_read_all { Next::KeepOpen } else { Next::Close })
             }
         };
@@ -179,8 +181,8 @@ enum Answered {
     /// The origin has certainly not processed the request.
     Unprocessed(std::io::Error),
     Whole {
-        /// The origin keeps its connection open.
-        keep_alive: bool,
+        /// What the origin does with its connection.
+        persistence: Persistence,
         /// The client was told that its connection stays open.
         stays_open: bool,
     },
@@ -217,7 +219,8 @@ impl Answering<'_> {
         let mut interim = 0;
         let response = loop {
             let had_all = self.read_all.get();
-            let reading = response_head(self.proxy, reader, &self.request.method, self.waits, to.record);
+            let asked = (target(self.request, self.asking.key), &self.request.method);
+            let reading = response_head(self.proxy, reader, asked, self.waits, to.record);
             let response = match reading.await {
                 Ok(response) => response,
                 Err(HeadFailure::NoOctet(error)) if interim == 0 && is_unprocessed(&error) => {
@@ -264,7 +267,7 @@ impl Answering<'_> {
             if self.request.method == Method::Get { ForwardReason::Bypass } else { self.asking.reason };
         let outcome = Outcome::new(Handled::Forwarded(reason));
         pass_content(self.proxy, to, self.request, &response, reader, outcome).await?;
-        Ok(Answered::Whole { keep_alive: response.keep_alive, stays_open })
+        Ok(Answered::Whole { persistence: Persistence::of(&response), stays_open })
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) async fn go_on(
             next = Next::Close;
             break;
         }
+        client.begins_request(clock.now_ms());
         client.last_request = *phase.borrow() != Phase::Serving;
         let head = client.reader.request_head(&proxy.shared.limits.head);
         next = match clock.timeout(limits.header_timeout, head).await {

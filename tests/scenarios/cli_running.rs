@@ -7,7 +7,7 @@ use crate::support::{Ended, Folder, Process, eventually, larder};
 /// Whether the proxy refuses a host by a rule. Names below `localhost` need no name server, and on
 /// this port nobody listens.
 fn refuses(process: &Process, host: &str) -> bool {
-    let response = process.client().get(&format!("http://{host}:1/"));
+    let response = process.client().get(&format!("http://{host}:1024/"));
     assert!(matches!(response.status(), 403 | 502), "{}", response.text());
     response.status() == 403
 }

@@ -239,7 +239,7 @@ fn floods_end_the_connection() {
 fn heads_over_the_limits_are_refused() {
     let hostile = Hostile::new();
     let large: Vec<_> = (0..6).map(|number| (format!("x-{number}"), "y".repeat(12 << 10))).collect();
-    let many: Vec<_> = (0..129).map(|number| (format!("x-{number}"), "y".to_owned())).collect();
+    let many: Vec<_> = (0..257).map(|number| (format!("x-{number}"), "y".to_owned())).collect();
     for lines in [large, many] {
         let lines: Vec<_> = lines.iter().map(|(name, value)| (&name[..], &value[..])).collect();
         let block = fields(&[&[(":status", "200"), FRESH], &lines[..]].concat());

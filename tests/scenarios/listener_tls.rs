@@ -39,7 +39,7 @@ fn requests_in_absolute_form_are_served_as_ever() {
     assert!(answered.is_hit() && answered.text() == "plain", "{answered:?}");
     let answered = client.get(&url);
     assert!(answered.is_hit() && answered.text() == "hello", "{answered:?}");
-    assert_eq!(client.get("http://origin.example:1/").status(), 502);
+    assert_eq!(client.get("http://origin.example:1024/").status(), 502);
 }
 
 #[test]

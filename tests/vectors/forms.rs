@@ -61,7 +61,12 @@ pub fn ends_at_proxy(name: &str, received: &Head) -> bool {
     let same = |other: &&str| other.trim().eq_ignore_ascii_case(name);
     let named = received.all("Connection").iter().any(|value| value.split(',').any(|option| same(&option)));
     let protected = PROTECTED.iter().any(same);
-    (named && !protected) || CONNECTION_SPECIFIC.iter().any(same) || starts_with_proxy(name)
+    // A name that servers behind the origin take for another one.
+    let disguised = name.contains('_')
+        && ["Transfer-Encoding", "Content-Length"]
+            .iter()
+            .any(|other| other.eq_ignore_ascii_case(&name.replace('_', "-")));
+    disguised || (named && !protected) || CONNECTION_SPECIFIC.iter().any(same) || starts_with_proxy(name)
 }
 
 fn starts_with_proxy(name: &str) -> bool {

@@ -128,8 +128,9 @@ fn first_head(sent: &[u8]) -> Head {
     Head::parse(&sent[..end])
 }
 
-/// Path and query of a target URI.
+/// Path and query of a target, which has no fragment (RFC 9110 §7.1).
 fn path_of(target: &str) -> &str {
+    let target = target.split('#').next().unwrap_or_default();
     let behind_scheme = target.split_once("://").map_or(target, |(_, rest)| rest);
     behind_scheme.find('/').map_or("/", |at| &behind_scheme[at..])
 }

@@ -33,9 +33,22 @@ pub struct Vector {
     pub end: String,
 }
 
+/// Vectors of the specification that expect what is not right, with what is, and why.
+const CORRECTED: &[(&str, &str, &str)] = &[(
+    "L14-fragment",
+    "N",
+    "PHP and Python's urllib send the fragment to a proxy; RFC 9110 §7.1 excludes it from the target URI",
+)];
+
 /// Vectors that came with the specification.
 pub fn load(file: &str) -> Vec<Vector> {
-    serde_json::from_str(&text(file)).expect("a list of vectors")
+    let mut vectors: Vec<Vector> = serde_json::from_str(&text(file)).expect("a list of vectors");
+    for vector in &mut vectors {
+        if let Some((_, expect, reason)) = CORRECTED.iter().find(|(id, ..)| *id == vector.id) {
+            (vector.expect, vector.reason) = ((*expect).to_owned(), (*reason).to_owned());
+        }
+    }
+    vectors
 }
 
 /// A list of vectors of our own.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, header};
 
+use super::super::base64::base64;
 use super::super::grammar::{exact_decimal, is_token};
 use super::super::{
     Authority, BodyLength, FieldName, Fields, HeadLimits, Method, Request, Scheme, Target, TargetUri, Version,
@@ -138,7 +139,7 @@ fn fields(
     }
     if let Some(nonce) = websocket {
         out.add(FieldName::Connection, "Upgrade").add(FieldName::Upgrade, "websocket");
-        out.push(b"Sec-WebSocket-Key", &base64(nonce));
+        out.push(b"Sec-WebSocket-Key", &base64(&nonce));
     }
     Ok(out.build())
 }
@@ -164,21 +165,6 @@ fn head_bytes(parts: &Parts) -> u64 {
     let fields = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     let path = parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
     (fields.sum::<usize>() + path + parts.method.as_str().len()) as u64
-}
-
-/// RFC 4648 §4, for 16 octets.
-fn base64(octets: [u8; 16]) -> Vec<u8> {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = Vec::with_capacity(24);
-    for group in octets.chunks(3) {
-        let [a, b, c] = [0, 1, 2].map(|at| u32::from(group.get(at).copied().unwrap_or_default()));
-        let bits = a << 16 | b << 8 | c;
-        for (at, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let digit = DIGITS.get((bits >> shift & 63) as usize).copied().unwrap_or(b'=');
-            out.push(if at > group.len() { b'=' } else { digit });
-        }
-    }
-    out
 }
 
 #[cfg(test)]
