@@ -384,8 +384,8 @@ fn case_5_6_so_has_a_request_whose_head_came_slowly() {
     assert_eq!(client.response().status(), 200);
     world.has_served(4);
     let log = world.into_log();
-    let lines = log.iter().filter(|line| line.contains("\"GET\""));
-    let line: serde_json::Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+    let mut lines = log.iter().filter(|line| line.contains("\"GET\""));
+    let line: serde_json::Value = serde_json::from_str(lines.next_back().unwrap()).unwrap();
     assert_eq!(line["duration_ms"], 2000, "{line}");
 }
 
