@@ -168,7 +168,7 @@ impl Validation {
             Ok(writer) => writer,
             Err(reason) => {
                 if supersedes(&reply.response) {
-                    shared.store.remove(key, &object);
+                    shared.store.remove(key, &object).await;
                 }
                 lead.dissolve();
                 return Ok(reason);

@@ -115,7 +115,7 @@ async fn with_part(
         Err(reason) => {
             record.note("store", format_args!("the part forbids to keep it: {reason}"));
             if !reason.is_about_request() {
-                brought.shared.store.remove(key, object);
+                brought.shared.store.remove(key, object).await;
             }
             object.head.freshen(&brought.part.whole, asking.request, times)
         }

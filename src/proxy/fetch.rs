@@ -270,7 +270,7 @@ async fn after_reply(
             if let Some(object) = plan.asked_about.filter(|_| !of_this_request && supersedes(&reply.response))
             {
                 exchange.record.note("store", "what was stored is not suitable any more");
-                shared.store.remove(key, &object);
+                shared.store.remove(key, &object).await;
             }
             match plan.lead {
                 Some(lead) if !of_this_request => lead.dissolve(),

@@ -71,7 +71,7 @@ pub(super) async fn deliver(
         }
         Err(unsupplied) => {
             exchange.record.note("reuse", format_args!("it has gaps that stay: {unsupplied}"));
-            proxy.shared.store.remove(key, object);
+            proxy.shared.store.remove(key, object).await;
             Ok(None)
         }
     }
@@ -113,7 +113,7 @@ async fn send(
             exchange.record.note("reuse", format_args!("it has gaps that stay: {unsupplied}"));
             // Offline, the rest may be had another time.
             if !shared.is_offline() {
-                shared.store.remove(key, object);
+                shared.store.remove(key, object).await;
             }
             exchange.client.scratch = head;
             return Ok(None);

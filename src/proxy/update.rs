@@ -38,7 +38,7 @@ pub(super) async fn freshen(
         Ok(()) => shared.store.replace(key, object, fresh.clone()),
         // It says nothing about what others may get.
         Err(reason) if reason.is_about_request() => {}
-        Err(_) => shared.store.remove(key, object),
+        Err(_) => shared.store.remove(key, object).await,
     }
     (fresh, kept)
 }

@@ -215,21 +215,22 @@ impl Memory {
     }
 
     /// Replaces this key's stored responses by what `change` makes of them; none at all removes
-    /// the key. Evicts what the budget demands.
-    pub fn update(&self, key: Key<'_>, change: impl FnOnce(&[Arc<Object>]) -> Vec<Arc<Object>>) {
+    /// the key. Evicts what the budget demands. Gives the count of changes, this one included.
+    pub fn update(&self, key: Key<'_>, change: impl FnOnce(&[Arc<Object>]) -> Vec<Arc<Object>>) -> Changes {
         let Key { uri, hash } = key;
         let mut shard = self.shard(hash);
         let place = shard.places.get(&hash).copied();
         let same_key = place.and_then(|at| shard.slots.get(at)).filter(|slot| slot.uri == *uri);
         let objects = change(same_key.map_or(&[], |slot| &slot.variants));
         self.count_change(hash);
+        let changes = self.changes(hash);
         let frequency = same_key.map_or(1.0, |slot| slot.frequency);
         if let Some(at) = place {
             let removed = shard.remove(at);
             self.forget(removed.as_ref());
         }
         if objects.is_empty() {
-            return;
+            return changes;
         }
         let key_bytes = (uri.path_and_query.len() + uri.authority.host.as_str().len()) as u64;
         let bytes = SLOT_BYTES + key_bytes + objects.iter().map(|object| object.memory_bytes()).sum::<u64>();
@@ -239,6 +240,7 @@ impl Memory {
         shard.insert(Slot { hash, uri: uri.detached(), variants: objects.into(), bytes, frequency, value });
         drop(shard);
         self.evict_to_fit();
+        changes
     }
 
     /// Only the lower half counts up; it wraps without touching the upper one.

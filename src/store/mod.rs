@@ -15,6 +15,8 @@ mod gather;
 pub mod heads;
 mod inspecting;
 mod key;
+#[cfg(test)]
+mod kill_tests;
 mod memory;
 mod object;
 mod on_disk;
@@ -251,9 +253,9 @@ impl Store {
         self.tiers.replace(key, old, new);
     }
 
-    /// Removes `old`, if it is still stored.
-    pub fn remove(&self, key: Key<'_>, old: &Arc<Object>) {
-        self.tiers.remove(key, old);
+    /// Removes `old`, if it is still stored. When this returns, a crash can't bring it back.
+    pub async fn remove(&self, key: Key<'_>, old: &Arc<Object>) {
+        self.tiers.remove(key, old).await;
     }
 
     /// Removes all stored responses of a cache key (RFC 9111 §4.4). When this returns, a crash

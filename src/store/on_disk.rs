@@ -59,6 +59,7 @@ impl std::fmt::Debug for OnDisk {
 impl OnDisk {
     /// All stored responses of a key, the newest first; empty when there is none.
     pub fn load(&self, key: Key<'_>) -> Vec<Object> {
+        self.disk.settle(key.hash);
         let Some(record) = self.disk.read(key.hash) else { return Vec::new() };
         if matches!(record.kind, Kind::Object | Kind::Head) {
             return self.object(key, record).into_iter().collect();
@@ -87,6 +88,7 @@ impl OnDisk {
             _ if decoded.length != record.body_length() as u64 => return None,
             _ => StoredContent::new(detached(record.body)),
         };
+        self.disk.settle(self.hash_key.derived(key.hash, record.generation, Derived::Meta));
         let decoded = self.as_freshened(key, record.generation, decoded, &|key| self.disk.read(key))?;
         Some(Object {
             rendered: (self.render)(&decoded.head, decoded.received),
@@ -120,8 +122,14 @@ impl OnDisk {
         if is_purged(&decoded) {
             return None;
         }
-        let meta = read(self.hash_key.derived(key.hash, generation, Derived::Meta));
-        let meta = meta.filter(|meta| meta.kind == Kind::Meta && meta.generation == generation);
+        let meta = self.hash_key.derived(key.hash, generation, Derived::Meta);
+        let is_freshened = self.disk.lies(meta).is_some();
+        let meta = read(meta).filter(|meta| meta.kind == Kind::Meta && meta.generation == generation);
+        if is_freshened && meta.is_none() {
+            // The head before may be good for longer than the one that can't be read.
+            self.disk.forget(self.key_of(key.hash, generation, &decoded.head));
+            return None;
+        }
         let freshened = meta.and_then(|meta| heads::decode_freshened(&meta.head));
         if let Some(freshened) = freshened.filter(|freshened| freshened.uri == *key.uri) {
             decoded.head = freshened.head;
@@ -143,7 +151,7 @@ impl OnDisk {
         let head = heads::encode(key.uri, object);
         let record_key = self.record_key(key.hash, object);
         self.disk.append(self.record(record_key, kind, object.generation, head, body))?;
-        if object.head.varies() { self.append_variants(key, generations) } else { Ok(()) }
+        if object.head.varies() { self.append_variants(key, generations).map(|_queued| ()) } else { Ok(()) }
     }
 
     /// Queues a chunk of content, whose HEAD record is to lie under the key `owner`.
@@ -186,10 +194,10 @@ impl OnDisk {
     }
 
     /// Queues the list of a key's variants.
-    pub fn append_variants(&self, key: Key<'_>, generations: &[u64]) -> Result<(), Refused> {
+    pub fn append_variants(&self, key: Key<'_>, generations: &[u64]) -> Result<Queued, Refused> {
         let newest = generations.first().copied().unwrap_or_default();
         let head = heads::encode_variants(key.uri, generations);
-        self.disk.append(self.record(key.hash, Kind::Vary, newest, head, Vec::new())).map(|_queued| ())
+        self.disk.append(self.record(key.hash, Kind::Vary, newest, head, Vec::new()))
     }
 
     /// Queues the freshened head of an object whose content stays as it is.
@@ -213,7 +221,6 @@ impl OnDisk {
     /// is gone. [`Disk::wait`] makes sure that a crash doesn't undo it. `None` when the disk is being
     /// closed.
     pub fn forget(&self, key: Key<'_>) -> Option<Queued> {
-        self.disk.remove(key.hash);
         let head = heads::encode_uri_only(key.uri);
         match self.disk.append(self.record(key.hash, Kind::Tombstone, 0, head, Vec::new())) {
             Ok(queued) => Some(queued),

@@ -19,10 +19,10 @@ use crate::http::{Fields, Method, Timestamp, Version};
 const KEYS: u64 = 300;
 
 /// Folders of their own, removed when dropped.
-struct Folders(PathBuf);
+pub(super) struct Folders(pub PathBuf);
 
 impl Folders {
-    fn new() -> Folders {
+    pub(super) fn new() -> Folders {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Folders(std::env::temp_dir().join(format!("larder-set-{}-{number}", std::process::id())))
@@ -37,10 +37,17 @@ impl Folders {
         let settings = |number: u64| DiskSettings { size: (4 << 20) << number, segment_size: 1 << 20 };
         let folder = |number: &u64| (self.0.join(number.to_string()), settings(*number));
         let folders: Vec<_> = numbers.iter().map(folder).collect();
+        Folders::open_these(&folders, files)
+    }
+
+    /// Opens these folders as one store.
+    pub(super) fn open_these(
+        folders: &[(PathBuf, DiskSettings)],
+        files: &Arc<dyn Files>,
+    ) -> Result<Store, OpenError> {
         static RANDOM: AtomicU64 = AtomicU64::new(1);
         let number = || RANDOM.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-        let set::Opened { disks, .. } =
-            set::open(&folders, files, &Clock::system(), || [number(), number()])?;
+        let set::Opened { disks, .. } = set::open(folders, files, &Clock::system(), || [number(), number()])?;
         let render = Arc::new(|_head: &StoredHead, _version| Bytes::new());
         // No object stays in memory, so that each look-up is the disks'.
         let none = StoreSettings { memory: 0, object_max: 0, ..StoreSettings::default() };
@@ -55,7 +62,7 @@ impl Drop for Folders {
     }
 }
 
-fn uri(number: u64) -> TargetUri {
+pub(super) fn uri(number: u64) -> TargetUri {
     let text = Bytes::from(format!("http://a.example/{number}"));
     TargetUri::parse_absolute(&text).expect("an absolute URI")
 }
@@ -66,7 +73,7 @@ fn store_all(store: &Store, number: u64) {
 }
 
 /// Whether all of it is written.
-fn store_some(store: &Store, keys: impl IntoIterator<Item = u64>, number: u64) -> bool {
+pub(super) fn store_some(store: &Store, keys: impl IntoIterator<Item = u64>, number: u64) -> bool {
     for key in keys {
         let uri = uri(key);
         let content = StoredContent::new(vec![Bytes::from(number.to_string())]);
@@ -82,7 +89,7 @@ fn store_some(store: &Store, keys: impl IntoIterator<Item = u64>, number: u64) -
 }
 
 /// Stores a response with this content.
-fn store_one(store: &Store, key: Key<'_>, content: StoredContent) {
+pub(super) fn store_one(store: &Store, key: Key<'_>, content: StoredContent) {
     let now = Timestamp(1_000);
     let asked = store.generation(key);
     let fields: Fields = [("Cache-Control", "max-age=600")].into_iter().collect();

@@ -84,14 +84,18 @@ impl Tiers {
 
     /// The disk that has the records of this key, if any has.
     pub fn tier(&self, key: u128) -> Option<&OnDisk> {
-        match self.disks.as_slice() {
-            [] => None,
-            [only] => Some(only),
+        self.tier_and_place(key).map(|(_place, tier)| tier)
+    }
+
+    fn tier_and_place(&self, key: u128) -> Option<(usize, &OnDisk)> {
+        let place = match self.disks.as_slice() {
+            [] | [_] => 0,
             several => {
                 let weighed = several.iter().map(|tier| (tier.disk.member(), tier.disk.settings().size));
-                several.get(place_of(key, weighed))
+                place_of(key, weighed)
             }
-        }
+        };
+        Some((place, self.disks.get(place)?))
     }
 
     /// The disks that have something of a key, which was theirs when there were other disks or
@@ -130,6 +134,7 @@ impl Tiers {
             return None;
         }
         let changes = self.memory.changes(key.hash);
+        let retired = self.purges(key.hash).retired();
         let (tiers, uri, hash) = (self.clone(), key.uri.clone(), key.hash);
         let reading = move || Some(tiers.tier(hash)?.load(Key { uri: &uri, hash }));
         // One that was not started, at a shutdown, has found nothing.
@@ -143,10 +148,11 @@ impl Tiers {
             // Somebody was quicker, or what was read has been replaced or removed since.
             if !stored.is_empty() || self.memory.changes(key.hash) != changes {
                 current = stored.to_vec();
-            } else {
+            } else if self.purges(key.hash).retired() == retired {
                 current = objects;
                 current.retain(|object| !self.is_purged(key, object));
             }
+            // Else nobody can say any more of what was read whether a purge concerned it.
             current.clone()
         });
         (!current.is_empty()).then(|| current.into())
@@ -160,7 +166,7 @@ impl Tiers {
         beside: impl Fn(&Object) -> Beside,
     ) {
         let mut variants = None;
-        self.memory.update(key, |stored| {
+        let changes = self.memory.update(key, |stored| {
             let mut object = object.clone();
             let mut others = Vec::new();
             for other in stored {
@@ -193,13 +199,15 @@ impl Tiers {
             all
         });
         if let Some((object, variants)) = variants {
-            self.to_disk(key, &object, &variants, asked.changes, Occasion::Arrived);
+            self.to_disk(key, &object, &variants, changes, Occasion::Arrived);
         }
     }
 
     pub fn replace(&self, key: Key<'_>, old: &Arc<Object>, new: Arc<Object>) {
         let mut replaced = false;
-        self.memory.update(key, |stored| {
+        let mut is_in_memory = false;
+        let changes = self.memory.update(key, |stored| {
+            is_in_memory = !stored.is_empty();
             let swap = |object: &Arc<Object>| {
                 let is_old = Arc::ptr_eq(object, old);
                 replaced |= is_old;
@@ -207,16 +215,32 @@ impl Tiers {
             };
             stored.iter().map(swap).collect()
         });
-        let Some(disk) = self.tier(key.hash).filter(|_| replaced) else { return };
-        // A lost one costs a validation.
+        let Some(disk) = self.tier(key.hash) else { return };
+        let _order = self.lock_order(key.hash);
+        // What memory has let go is what the disk has of it; what has another in its place is gone.
+        let is_on_disk_alone = !is_in_memory && disk.contains_object(key.hash, &new);
+        if !replaced && !is_on_disk_alone || !self.memory.changes(key.hash).is_as_valid_as(changes) {
+            return;
+        }
         if disk.contains_object(key.hash, &new)
             && let Err(refused) = disk.append_freshened(key, &new)
         {
-            tracing::debug!("a freshened head is not written down: {refused}");
+            // The head that is there may be good for longer than this one, and must not come back.
+            tracing::debug!("{} is in memory only: {refused}", key.uri);
+            disk.forget(key);
         }
     }
 
-    pub fn remove(self: &Arc<Tiers>, key: Key<'_>, old: &Arc<Object>) {
+    /// Removes `old`, if it is still stored. When this returns, a crash can't bring it back.
+    pub async fn remove(self: &Arc<Tiers>, key: Key<'_>, old: &Arc<Object>) {
+        let Some(queued) = self.queue_removal(key, old) else { return };
+        if !self.wait(queued).await {
+            tracing::warn!("{} may come back after a restart: the disk fails", key.uri);
+        }
+    }
+
+    /// Takes one response of a key out of memory, and queues for each disk what says so.
+    fn queue_removal(&self, key: Key<'_>, old: &Arc<Object>) -> Option<Vec<(usize, Queued)>> {
         let mut left = Vec::new();
         let mut changes = Changes::default();
         self.memory.update(key, |stored| {
@@ -224,16 +248,20 @@ impl Tiers {
             left = stored.iter().filter(|object| !Arc::ptr_eq(object, old)).cloned().collect();
             left.clone()
         });
-        let Some(disk) = self.tier(key.hash) else { return };
+        let (place, disk) = self.tier_and_place(key.hash)?;
         let _order = self.lock_order(key.hash);
         if !self.memory.changes(key.hash).is_as_valid_as(changes) {
-            return;
+            return None;
         }
         let variants: Vec<u64> = varying(&left);
-        if variants.is_empty() || disk.append_variants(key, &variants).is_err() {
-            disk.forget(key);
-        }
+        let listed = if variants.is_empty() { None } else { disk.append_variants(key, &variants).ok() };
+        let queued = match listed {
+            Some(queued) => Some(queued),
+            None if disk.contains(key.hash) => disk.forget(key),
+            None => None,
+        };
         self.forget_left_behind(key);
+        queued.map(|queued| vec![(place, queued)])
     }
 
     pub async fn invalidate(self: &Arc<Tiers>, key: Key<'_>) {
@@ -303,8 +331,18 @@ impl Tiers {
         if disk.contains_object(key.hash, object) && occasion == Occasion::Evicted {
             return;
         }
+        let _order = self.lock_order(key.hash);
+        if !self.memory.changes(key.hash).is_as_valid_as(changes) {
+            return;
+        }
         // What the disk has of this key is older from now on and must not come back.
         let replaces = disk.contains(key.hash);
+        let Some(variants) = self.current(key, object, variants, changes) else {
+            if replaces && self.memory.peek(key).is_none() {
+                disk.forget(key);
+            }
+            return;
+        };
         // A one-hit wonder stays in memory: what is used comes when memory lets it go. Chunks
         // were let in before they came.
         let is_in_memory = object.content.is_in_memory();
@@ -313,11 +351,7 @@ impl Tiers {
             tracing::debug!("{} is in memory only: disk-once", key.uri);
             return;
         }
-        let _order = self.lock_order(key.hash);
-        if !self.memory.changes(key.hash).is_as_valid_as(changes) {
-            return;
-        }
-        let queued = disk.append(key, object, &varying(variants));
+        let queued = disk.append(key, object, &varying(&variants));
         if let Err(refused) = queued {
             tracing::debug!("{} is in memory only: {refused}", key.uri);
         }
@@ -325,6 +359,23 @@ impl Tiers {
             disk.forget(key);
         }
         self.forget_left_behind(key);
+    }
+
+    /// The responses of a key beside `object`, as they are by now; `None` when it was replaced or
+    /// removed after `changes`, and what has done so was quicker here.
+    fn current(
+        &self,
+        key: Key<'_>,
+        object: &Arc<Object>,
+        variants: &[Arc<Object>],
+        changes: Changes,
+    ) -> Option<Variants> {
+        if self.memory.changes(key.hash) == changes {
+            // Eviction counts as no change.
+            return Some(variants.into());
+        }
+        let (variants, _uses) = self.memory.peek(key)?;
+        variants.iter().any(|other| other.generation == object.generation).then_some(variants)
     }
 }
 

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import burn
 import wire
 from oracle import KEYS, Oracle, varies
 from origin import Origin
@@ -17,6 +18,8 @@ from process import Larder
 SIZES = ("--disk", "24MiB", "--memory", "4MiB")
 CLIENTS = 3
 LANGUAGES = ("de", "en")
+# How long a round's load lasts at the most; on a busy machine less happens in the same time.
+LOAD_S_MAX, LOAD_S_MAX_BUSY = 0.12, 0.5
 
 
 class Violation(Exception):
@@ -77,15 +80,17 @@ def check_all(oracle, origin, port):
     client.close()
 
 
-def rounds(binary, count, seed):
-    """Runs so many rounds; gives how many responses and hits were checked."""
+def rounds(binary, count, seed, slow=None):
+    """Runs so many rounds; gives how many responses and hits were checked. In every second one the removal of a
+    segment's file is slow, as `slow` says: the library for it and a number of milliseconds."""
     chance = random.Random(seed)
     oracle = Oracle()
     origin = Origin(oracle)
     folder = Path(tempfile.mkdtemp(prefix="larder-faults-"))
     hits_after = 0
     for number in range(count + 1):
-        larder = Larder(binary, folder, *SIZES)
+        environment = burn.environment(*slow) if slow and number % 2 else {}
+        larder = Larder(binary, folder, *SIZES, environment=environment)
         try:
             hits = oracle.hits
             check_all(oracle, origin, larder.port)
@@ -93,7 +98,7 @@ def rounds(binary, count, seed):
             if number == count:
                 break
             load = Load(oracle, origin, larder.port, seed * 1_000_003 + number)
-            time.sleep(chance.random() * 0.12)
+            time.sleep(chance.random() * (LOAD_S_MAX_BUSY if slow else LOAD_S_MAX))
             larder.kill()
             load.join()
             if load.violations:

@@ -64,7 +64,7 @@ class Oracle:
         self.checked += 1
         self.hits += "; hit" in (response.field("cache-status") or "")
         if response.status != 200:
-            return f"status {response.status}"
+            return f"status {response.status}: {response.field('proxy-status')}, {response.field('cache-status')}"
         if not floor <= generation <= self.current[key]:
             return f"generation {generation} is not within {floor} and {self.current[key]}"
         expected = body(key, language if varies(key) else "", generation)

@@ -11,10 +11,10 @@ import urllib.request
 class Larder:
     """A running `larder serve` in its own process; what it says is kept."""
 
-    def __init__(self, binary, folder, *arguments):
+    def __init__(self, binary, folder, *arguments, environment=None):
         self.binary, self.folder = binary, str(folder)
         command = [binary, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--cache-dir", folder, *arguments]
-        self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **(environment or {})}
         self.process = subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True)
         self.said = []

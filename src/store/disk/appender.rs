@@ -1,24 +1,23 @@
 //! The one thread that writes: it takes what is queued, writes it with one call, and only then
 //! puts it into the index. When a segment is full it gets its list, and the oldest one goes.
 //!
-//! Before the oldest segment goes, what was read from it since it was written is written again,
-//! at the end of the log: a second chance for what is used (FIFO with reinsertion). Order of a
-//! change of segments: list, sync, new file, removal. After an error nothing more is written.
+//! Order of a change of segments: list, sync, new file, removal (`reclaim.rs`). After an error nothing
+//! more is written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use super::Inner;
 use super::checkpoint::{self, Checkpoint};
 use super::files::File;
-use super::index::Place;
+use super::log::Open;
 use super::queue::{Removals, Withdrawal, queued_octets};
-use super::record::{ALIGNMENT, Kind, Record};
-use super::recovery::place;
-use super::segment::{Entry, Segment, file_name, read_footer, read_record, scan, seal};
-use super::{Inner, slot_of};
+use super::reclaim::reclaim;
+use super::record::{Kind, Record};
+use super::segment::{Segment, file_name, seal};
 
 /// What a power cut may cost, in time.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
@@ -29,9 +28,6 @@ const SEGMENTS_SPARE: u64 = 16;
 /// written: 2 % more to write at 8 KiB a record.
 const NEW_RECORDS_PART: u64 = 8;
 const WRITTEN_SIZES_MIN: u64 = 2;
-/// Of a segment that goes, at most so many hundredths are written again: more would mean that
-/// the disk is mostly rewriting; a replay (benches/eviction) gains little beyond.
-const REINSERTED_PERCENT_MAX: u64 = 75;
 
 /// Writes until told to stop.
 pub(super) fn run(inner: &Inner, last: u64) {
@@ -40,12 +36,14 @@ pub(super) fn run(inner: &Inner, last: u64) {
         inner,
         last,
         open: None,
+        appended: 0,
         is_dirty: false,
         synced_ms,
         unsynced: Removals::default(),
         unsaved: Unsaved::default(),
     };
-    while let Some(batch) = log.next_batch() {
+    while let Some(mut batch) = log.next_batch() {
+        log.appended = 0;
         let written = log.write_batch(&batch);
         let mut queue = inner.lock_queue();
         for record in &batch {
@@ -62,7 +60,10 @@ pub(super) fn run(inner: &Inner, last: u64) {
         if let Err(error) = &written {
             let folder = inner.folder.display();
             tracing::warn!("the disk tier in {folder} is read-only until `larder cache online`: {error}");
-            inner.give_up(error.to_string(), log.unsynced.take().into_iter().chain(batch));
+            let mut in_log = log.unsynced.take();
+            let lost = batch.split_off(log.appended.min(batch.len()));
+            in_log.extend(batch);
+            inner.give_up(error.to_string(), in_log, lost);
         }
         let mut queue = inner.lock_queue();
         let finished = if written.is_ok() { queue.finished } else { u64::MAX };
@@ -102,6 +103,8 @@ struct Log<'a> {
     /// Of the newest segment.
     last: u64,
     open: Option<Open>,
+    /// Records of the batch under way that are in the log.
+    appended: usize,
     is_dirty: bool,
     /// Of the last sync, on the monotonic clock.
     synced_ms: u64,
@@ -115,14 +118,6 @@ struct Log<'a> {
 struct Unsaved {
     records: u64,
     octets: u64,
-}
-
-/// The segment that is being written.
-struct Open {
-    segment: Arc<Segment>,
-    /// Where the next record goes.
-    end: u64,
-    entries: Vec<Entry>,
 }
 
 impl Log<'_> {
@@ -180,8 +175,10 @@ impl Log<'_> {
             let count = batch.iter().take_while(fits).count().max(1);
             let (now, later) = batch.split_at(count);
             let records: Vec<&Record> = now.iter().collect();
-            write(self.inner, open, &records)?;
+            // What is written in part is dirty, too.
             self.is_dirty = true;
+            open.write(self.inner, &records)?;
+            self.appended += count;
             batch = later;
         }
         Ok(())
@@ -226,9 +223,9 @@ impl Log<'_> {
         self.last = id;
         let segment = Arc::new(Segment { id, file });
         self.inner.segments.write().unwrap_or_else(PoisonError::into_inner).insert(id, segment.clone());
-        let mut open = Open { segment, end: 0, entries: Vec::new() };
+        let mut open = Open::new(segment);
         while let Some(victim) = self.victim() {
-            self.reclaim(&victim, &mut open)?;
+            reclaim(self.inner, &victim, &mut open)?;
         }
         self.open = Some(open);
         let index = &self.inner.index;
@@ -266,99 +263,5 @@ impl Log<'_> {
         let too_many = segments.len() as u64 > 2 * (settings.size / settings.segment_size) + SEGMENTS_SPARE;
         let too_large = used + settings.segment_size > settings.size;
         (segments.len() > 1 && (too_large || too_many)).then(|| oldest.clone())
-    }
-
-    fn reclaim(&self, victim: &Segment, open: &mut Open) -> io::Result<()> {
-        let slot = slot_of(victim.id);
-        let entries = match read_footer(&*victim.file)? {
-            Some(entries) => entries,
-            None => scan(&*victim.file)?.0,
-        };
-        self.inner.ghost.grow(self.inner.index.entries());
-        let mut live = BTreeMap::new();
-        for entry in &entries {
-            let place = self.inner.index.find(entry.key).filter(|place| place.is_at(slot, entry.offset));
-            if let Some(place) = place {
-                live.insert((u8::MAX - place.frequency, entry.offset), (*entry, place));
-            }
-        }
-        let mut room = self.inner.settings.segment_size * REINSERTED_PERCENT_MAX / 100;
-        for ((_hottest_first, _offset), (entry, place)) in live {
-            let at = u64::from(entry.offset) * ALIGNMENT;
-            let is_wanted = place.frequency > 0 || entry.kind == Kind::Meta;
-            if is_wanted
-                && u64::from(place.length_max) <= room
-                && let Ok((_header, record)) = read_record(&*victim.file, at)?
-                && (!entry.kind.has_owner() || self.inner.has_owner(&record))
-                && self.inner.is_dead.get().is_none_or(|ask| !(ask.0)(&record))
-            {
-                room -= record.stored_length(open.end).min(room);
-                write(self.inner, open, &[&record])?;
-            }
-            // Unless it lies elsewhere by now, which is the copy just made.
-            if self.inner.index.remove_if(entry.key, slot, entry.offset) {
-                self.inner.ghost.note(entry.key);
-            }
-        }
-        // What they concern was written before them, or looked at since: it has gone by now.
-        let purges = entries.iter().filter(|entry| entry.kind == Kind::Purge);
-        if let Some(newest) = purges.map(|entry| entry.seq).max() {
-            self.inner.purges.retire(newest);
-        }
-        self.inner.segments.write().unwrap_or_else(PoisonError::into_inner).remove(&victim.id);
-        let length = victim.file.length()?;
-        self.inner.used.fetch_sub(length, Ordering::Relaxed);
-        self.inner.reclaimed.fetch_add(length, Ordering::Relaxed);
-        // The copies first: what they replace is gone after this.
-        open.segment.file.sync()?;
-        self.inner.files.remove(&self.inner.folder.join(file_name(victim.id)))
-    }
-}
-
-/// Writes records at the end of the open segment with one call, then puts them into the index.
-fn write(inner: &Inner, open: &mut Open, records: &[&Record]) -> io::Result<()> {
-    let mut octets = Vec::new();
-    let mut entries = Vec::with_capacity(records.len());
-    for record in records {
-        let at = open.end + octets.len() as u64;
-        let header = record.encode(at, &mut octets).map_err(io::Error::other)?;
-        let offset = (at / ALIGNMENT) as u32;
-        let entry = Entry { key: record.key, seq: record.seq, offset, kind: record.kind };
-        entries.push((entry, header.stored_length(at)));
-    }
-    open.segment.file.write_all_at(&octets, open.end)?;
-    open.end += octets.len() as u64;
-    inner.count_written(octets.len() as u64);
-    for (entry, length) in entries {
-        match entry.kind {
-            Kind::Tombstone => {
-                inner.index.remove(entry.key);
-            }
-            Kind::Purge => {}
-            _ => {
-                let length_max = u32::try_from(length).unwrap_or(u32::MAX);
-                let place = place(open.segment.id, entry.offset, length_max);
-                // Its checksum was made of the very octets that were written.
-                let flags = place.flags | Place::VERIFIED;
-                inner.index.set(entry.key, Place { flags, ..place });
-            }
-        }
-        open.entries.push(entry);
-    }
-    Ok(())
-}
-
-impl Inner {
-    fn count_written(&self, octets: u64) {
-        self.written.fetch_add(octets, Ordering::Relaxed);
-        self.used.fetch_add(octets, Ordering::Relaxed);
-    }
-
-    /// Whether the object is there that a freshened head or a chunk belongs to: its key stands in
-    /// front.
-    fn has_owner(&self, meta: &Record) -> bool {
-        let owner = meta.head.first_chunk::<16>().map(|octets| u128::from_le_bytes(*octets));
-        let found = owner.and_then(|owner| self.read_at(owner, &self.index.find(owner)?).ok());
-        found.is_some_and(|object| object.generation == meta.generation)
     }
 }

@@ -52,6 +52,15 @@ impl Faulty {
         Arc::new(Faulty(Arc::new(judge)))
     }
 
+    /// Files that never fail, and have `hook` called in front of each operation, by the thread that asks
+    /// for it: what happens there happens between two operations.
+    pub fn with_hook(hook: impl Fn(Operation, &Path) + Send + Sync + 'static) -> Arc<dyn Files> {
+        Faulty::files(move |operation, path| {
+            hook(operation, path);
+            Ok(())
+        })
+    }
+
     fn judge(&self, operation: Operation, path: &Path) -> io::Result<()> {
         Ok((self.0)(operation, path)?)
     }

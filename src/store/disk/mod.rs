@@ -18,8 +18,10 @@ pub mod faulty;
 pub mod files;
 pub mod ghost;
 pub mod index;
+mod log;
 pub mod purges;
 mod queue;
+mod reclaim;
 pub mod record;
 pub mod recovery;
 pub mod scrub;
@@ -46,7 +48,7 @@ use ghost::Ghost;
 use index::{Index, Place};
 use purges::Purges;
 use queue::Queue;
-use record::{ALIGNMENT, Kind, Record};
+use record::{ALIGNMENT, Record};
 use scrub::Scrub;
 use segment::Segment;
 use superblock::{InvalidSuperblock, Superblock};
@@ -276,16 +278,6 @@ impl Disk {
         self.inner.seq.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Whether there is, or will be when the queue is written, a record of this key.
-    pub fn contains(&self, key: u128) -> bool {
-        self.inner.lock_queue().keys.contains_key(&key) || self.inner.index.find(key).is_some()
-    }
-
-    /// Takes a key out of the index. The log still has it.
-    pub fn remove(&self, key: u128) {
-        self.inner.index.remove(key);
-    }
-
     /// Reads the record of a key, which this counts as a use; waits for the device. A damaged
     /// record is counted and forgotten.
     pub fn read(&self, key: u128) -> Option<Record> {
@@ -339,20 +331,6 @@ impl Inner {
             };
         }
         None
-    }
-
-    /// Forgets a record that can't be read, if it is still what the key has. Whether it was. The log is
-    /// told, too: who removes the key later does not, and another time the record may be read.
-    fn forget(&self, key: u128, slot: u32, offset: u32) -> bool {
-        let was_there = self.index.remove_if(key, slot, offset);
-        if was_there && self.segment_in(slot).is_some() {
-            let (kind, seq) = (Kind::Tombstone, self.seq.fetch_add(1, Ordering::Relaxed));
-            let head = Bytes::new();
-            let gone = Record { key, kind, seq, generation: 0, part: 0, first: 0, head, body: Vec::new() };
-            // Refused when the disk is being closed, when nothing more is removed either.
-            let _queued = self.enqueue(gone);
-        }
-        was_there
     }
 
     fn read_at(&self, key: u128, place: &Place) -> Result<Record, Unread> {

@@ -5,11 +5,16 @@
 //! refused before the end: one that can't be written is kept in mind, to be the first when the disk
 //! is online again, and the folder loses the right to its content until then. So what a restart
 //! finds has either the removal or nothing.
+//!
+//! A key leaves the index for a removal in one step with the removal's being queued, under the
+//! queue's lock; [`Disk::contains`] looks at both under the same lock. So nobody finds neither, and
+//! takes a removal for needless that a file needs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use super::purges::PurgeScope;
 use super::record::{self, Kind, Record};
@@ -22,6 +27,8 @@ const QUEUE_MAX: u64 = 4 << 20;
 /// Removals that a disk which can't be written to keeps in mind; arbitrary. After more of them
 /// all that it holds counts as removed when it can be written to again.
 const UNWRITTEN_MAX: usize = 16_384;
+/// How long a look-up waits for a record that is being written; arbitrary. After that it is a miss.
+const SETTLE_MAX: Duration = Duration::from_secs(1);
 
 /// A record that waits to be written.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +55,9 @@ pub(super) struct Queue {
     pub keys: HashMap<u128, u32>,
     /// Those of them that are to be removed, and how often: nothing is read of them.
     pub removing: HashMap<u128, u32>,
+    /// Keys that left the index without a removal in the log, because writing failed: a file may
+    /// have a record of them. They are removed when the disk is online again.
+    pub hidden: HashSet<u128>,
     /// Records queued and records done so far: tells a waiting one when it is through.
     pub queued: u64,
     pub finished: u64,
@@ -79,6 +89,26 @@ pub(super) enum Withdrawal {
 }
 
 impl Disk {
+    /// Whether a file has, or may have, a record of this key, or will when the queue is written. It
+    /// may say so of a key that has none any more; never the other way round.
+    pub fn contains(&self, key: u128) -> bool {
+        self.inner.contains(key)
+    }
+
+    /// Waits until nothing of this key is on its way to the device, so that it can be read; at most
+    /// as long as somebody waits for a disk that is behind.
+    pub fn settle(&self, key: u128) {
+        let queue = self.inner.lock_queue();
+        let is_under_way = |queue: &mut Queue| queue.keys.contains_key(&key);
+        let _settled = self.inner.done.wait_timeout_while(queue, SETTLE_MAX, is_under_way);
+    }
+
+    /// Queues the removal of a record that can't be made use of any more.
+    pub fn forget(&self, key: u128) {
+        // Refused when the disk is being closed, when nothing more is read either.
+        let _queued = self.inner.enqueue(tombstone(key, self.next_seq()));
+    }
+
     /// Queues a record. Removals are never refused for want of room: they are small, and what
     /// they remove must not come back.
     pub fn append(&self, record: Record) -> Result<Queued, Refused> {
@@ -136,18 +166,10 @@ impl Disk {
         self.inner.lock_queue().resumes = true;
         self.inner.work.notify_all();
         let _ended = appender.take().map(std::thread::JoinHandle::join);
-        let mut queue = self.inner.lock_queue();
-        queue.resumes = false;
-        // What was lost is nobody's to wait for any more.
-        queue.finished = queue.queued;
-        for record in queue.unwritten.take() {
-            queue.add(record);
-        }
-        queue.read_only = None;
-        drop(queue);
+        self.inner.resume();
         let started = self.inner.start_appender(last);
         *appender = Some(started.inspect_err(|error| {
-            self.inner.give_up(error.to_string(), []);
+            self.inner.give_up(error.to_string(), Vec::new(), Vec::new());
             // Nobody is there who would do it when it is needed.
             self.inner.withdraw();
         })?);
@@ -161,12 +183,21 @@ impl Inner {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn contains(&self, key: u128) -> bool {
+        let queue = self.lock_queue();
+        queue.keys.contains_key(&key) || queue.hidden.contains(&key) || self.index.find(key).is_some()
+    }
+
+    /// Queues a record. What a removal removes is not to be found from here on.
     pub(super) fn enqueue(&self, record: Record) -> Result<Queued, Refused> {
         let length = queued_octets(&record);
         if record.head.len() > record::HEAD_MAX || record.body_length() > record::BODY_MAX {
             return Err(Refused::TooLong);
         }
         let mut queue = self.lock_queue();
+        if record.kind == Kind::Tombstone && self.index.remove(record.key) && queue.stops {
+            queue.hidden.insert(record.key);
+        }
         if queue.stops {
             return Err(Refused::ReadOnly);
         }
@@ -174,7 +205,11 @@ impl Inner {
             if !record.kind.is_removal() {
                 return Err(Refused::ReadOnly);
             }
-            queue.unwritten.keep([record]);
+            // One of a key that is hidden already is written all the same when the disk is online.
+            let is_new = record.kind != Kind::Tombstone || queue.hidden.insert(record.key);
+            if is_new || queue.unwritten.is_empty() {
+                queue.unwritten.keep([record]);
+            }
             queue.queued += 1;
             let number = queue.queued;
             drop(queue);
@@ -191,22 +226,82 @@ impl Inner {
         Ok(number)
     }
 
-    /// Notes that nothing can be written any more. The removals among what is lost are kept.
-    pub(super) fn give_up(&self, why: String, lost: impl IntoIterator<Item = Record>) {
+    /// Forgets a record that can't be read, if it is still what the key has. Whether it was. The log is
+    /// told, too: another time the record may be read, and have been removed meanwhile.
+    pub(super) fn forget(&self, key: u128, slot: u32, offset: u32) -> bool {
         let mut queue = self.lock_queue();
+        let was_there = self.index.remove_if(key, slot, offset);
+        // A segment leaves the table when its file is gone: then there is nothing to come back.
+        if !was_there || self.segment_in(slot).is_none() {
+            return was_there;
+        }
+        let gone = tombstone(key, self.seq.fetch_add(1, Ordering::Relaxed));
+        if queue.stops || queue.read_only.is_some() {
+            queue.hidden.insert(key);
+        } else {
+            queue.add(gone);
+        }
+        drop(queue);
+        self.work.notify_all();
+        true
+    }
+
+    /// Notes that nothing can be written any more. `written` are records that are in the log, although
+    /// the device may have lost them since; `lost` are those that may be, whole or in part, or not at
+    /// all. The removals of both are kept, and so is what a lost record was to replace.
+    pub(super) fn give_up(&self, why: String, written: Vec<Record>, lost: Vec<Record>) {
+        let mut queue = self.lock_queue();
+        for record in written {
+            for key in keys_of(&record) {
+                // Its octets are not to be trusted before they were read again.
+                self.index.remove(key);
+                queue.hidden.insert(key);
+            }
+            queue.unwritten.keep([record]);
+        }
         let later = std::mem::take(&mut queue.records);
         for record in lost.into_iter().chain(later) {
-            // What it was to replace or remove is not to be found any more, nor what was written in front
-            // of it: nothing that is queued hides it.
-            self.index.remove(record.key);
-            if record.kind.is_removal() {
-                queue.unwritten.keep([record]);
+            // What it was to replace is older, and not to be found any more, nor what was written in
+            // front of a removal. A chunk replaces its like.
+            for key in keys_of(&record) {
+                let is_older_there = self.index.remove(key) || queue.hidden.contains(&key);
+                if is_older_there && record.kind != Kind::Chunk {
+                    queue.unwritten.keep([tombstone(key, record.seq)]);
+                }
+                queue.hidden.insert(key);
             }
+            queue.unwritten.keep([record]);
         }
         queue.read_only = Some(why);
         queue.keys.clear();
         queue.removing.clear();
         queue.octets = 0;
+    }
+
+    /// Lets records be queued again behind a failure: first of all those that say what was removed.
+    fn resume(&self) {
+        let mut queue = self.lock_queue();
+        // Whoever waits for one of these is told by the withdrawal, for which nobody stands by now.
+        while !queue.unwritten.is_empty() && queue.withdrawal == Withdrawal::NotNeeded {
+            drop(queue);
+            self.withdraw();
+            queue = self.lock_queue();
+        }
+        queue.resumes = false;
+        // What was lost is nobody's to wait for any more.
+        queue.finished = queue.queued;
+        for record in queue.unwritten.take() {
+            queue.add(record);
+        }
+        let hidden = std::mem::take(&mut queue.hidden);
+        if hidden.len() > UNWRITTEN_MAX {
+            queue.add(purge_of_all(self.seq.fetch_add(1, Ordering::Relaxed)));
+        } else {
+            for key in hidden {
+                queue.add(tombstone(key, self.seq.fetch_add(1, Ordering::Relaxed)));
+            }
+        }
+        queue.read_only = None;
     }
 
     /// While nothing can be written: takes the folder's right to its content away as soon as there is
@@ -328,6 +423,20 @@ impl Removals {
 /// What a record counts for in the queue, in octets: chunks are bounded by who brings them.
 pub(super) fn queued_octets(record: &Record) -> u64 {
     if record.kind == Kind::Chunk { 0 } else { record.stored_length(0) }
+}
+
+/// The keys that a record says something of: a freshened head of its owner, too, which would have the
+/// head before without it; a purge of none.
+fn keys_of(record: &Record) -> impl Iterator<Item = u128> {
+    let own = (record.kind != Kind::Purge).then_some(record.key);
+    let owner = if record.kind == Kind::Meta { record.owner() } else { None };
+    own.into_iter().chain(owner)
+}
+
+/// The record that says that all of a key before it is gone.
+fn tombstone(key: u128, seq: u64) -> Record {
+    let (kind, head) = (Kind::Tombstone, bytes::Bytes::new());
+    Record { key, kind, seq, generation: 0, part: 0, first: 0, head, body: Vec::new() }
 }
 
 /// The record that says that all before `seq` is gone.

@@ -134,6 +134,12 @@ pub enum Invalid {
 pub struct TooLong;
 
 impl Record {
+    /// The key in front of the head of a record that [has an owner](Kind::has_owner).
+    pub fn owner(&self) -> Option<u128> {
+        let octets = self.head.first_chunk::<16>().filter(|_| self.kind.has_owner());
+        octets.map(|octets| u128::from_le_bytes(*octets))
+    }
+
     /// Octets of the body.
     pub fn body_length(&self) -> usize {
         self.body.iter().map(Bytes::len).sum()

@@ -1,5 +1,6 @@
 //! The disk tier against an oracle: restarts, crashes, damage; and in `failing`, full disks.
 
+mod contained;
 mod failing;
 
 use std::collections::HashMap;
@@ -217,13 +218,17 @@ fn a_full_disk_takes_what_is_asked_for_twice() {
 }
 
 /// Copies a folder as a crash leaves it, with its saved index or without.
-#[expect(clippy::disallowed_methods, reason = "the test's own folders")]
 fn copy(folder: &Folder, with_index: bool) -> Folder {
+    copy_of(&folder.0, with_index)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test's own folders")]
+fn copy_of(folder: &Path, with_index: bool) -> Folder {
     let copied = Folder::new();
     std::fs::create_dir_all(&copied.0).expect("a folder");
-    for name in SystemFiles.list(&folder.0).expect("a folder") {
+    for name in SystemFiles.list(folder).expect("a folder") {
         if name != "lock" && (with_index || name != "index") {
-            std::fs::copy(folder.0.join(&name), copied.0.join(&name)).expect("copied");
+            std::fs::copy(folder.join(&name), copied.0.join(&name)).expect("copied");
         }
     }
     copied
@@ -252,7 +257,6 @@ fn a_saved_index_of_any_age_says_what_the_log_says() {
             let chosen = key(next(KEYS));
             match next(10) {
                 0 => {
-                    disk.remove(chosen);
                     assert!(write(&disk, removal(chosen)));
                 }
                 1..3 => drop(disk.read(chosen)),

@@ -51,7 +51,6 @@ fn a_removal_that_a_full_disk_cant_write_outlasts_a_restart() {
         for step in 0..60 {
             let number = step % 20;
             if step % 4 == 3 {
-                disk.remove(key(number));
                 assert!(write(&disk, removal(key(number))), "{step} after {operations}");
                 removed.insert(number, step);
                 assert!(disk.read(key(number)).is_none());
@@ -91,7 +90,6 @@ fn a_disk_that_is_online_again_keeps_both_what_it_has_and_what_was_removed() {
             let written: Vec<u64> =
                 (0..40).filter(|number| write(&disk, record(key(*number), 1, 1000))).collect();
             assert!(written.len() > 10 && disk.is_read_only());
-            disk.remove(key(3));
             assert!(write(&disk, removal(key(3))));
             // Full again, or killed, at some operation from then on.
             killed.store(is_killed, Ordering::SeqCst);
@@ -167,7 +165,6 @@ fn what_lies_in_front_of_a_removal_that_fails_is_removed_all_the_same() {
         std::thread::yield_now();
     }
     disk.append(record(key(2), 1, 15_000)).expect("room");
-    disk.remove(key(2));
     let queued = disk.append(Record { head: Bytes::from(vec![7; 2000]), ..removal(key(2)) });
     drop(held);
     assert!(queued.is_ok_and(|queued| disk.wait(queued)));
