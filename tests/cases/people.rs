@@ -213,7 +213,8 @@ fn case_7_6_pages_have_contrast_by_day_and_by_night() {
     assert!((contrast([1.0; 3], [0.0; 3]) - 21.0).abs() < 0.001);
     let world = World::new();
     let page = world.client().get("http://larder.proxy/").text().to_owned();
-    let error = world.client().get_with("http://127.0.0.1:1024/", &[("Accept", "text/html")]).text().to_owned();
+    let error =
+        world.client().get_with("http://127.0.0.1:1024/", &[("Accept", "text/html")]).text().to_owned();
     let admin = include_str!("../../src/admin/page.css").to_owned();
     for (css, grounds, inks) in [
         (page, &["ground"][..], &["text", "soft", "accent"][..]),
