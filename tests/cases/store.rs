@@ -1,7 +1,7 @@
 //! S0, S18, 4.5 to 4.7: the store.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -13,9 +13,11 @@ use larder::store::disk::{Disk, DiskSettings};
 
 use crate::support::Folder;
 
+type Before = dyn FnMut(&Path) + Send;
+
 /// Files of the system; who removes a segment calls `before` first.
 struct Watched {
-    before: Mutex<Box<dyn FnMut(&Path) + Send>>,
+    before: Mutex<Box<Before>>,
 }
 
 impl std::fmt::Debug for Watched {
@@ -67,7 +69,7 @@ fn record(number: u64) -> Record {
 #[test]
 fn case_s0_a_record_counts_as_there_until_its_file_is_gone() {
     let folder = Folder::new();
-    let store = PathBuf::from(folder.path("store"));
+    let store = folder.path("store");
     let disk: Arc<Mutex<Option<Arc<Disk>>>> = Arc::default();
     let gone = Arc::new(Mutex::new(0));
     let (of_hook, counted) = (disk.clone(), gone.clone());
