@@ -17,10 +17,10 @@ use super::input::{Input, is_value, seed, target};
 
 /// A peer whose octets come in pieces: sizes from a seed, or all at once.
 #[derive(Debug)]
-struct Pieces<'a> {
-    left: &'a [u8],
+pub struct Pieces<'a> {
+    pub left: &'a [u8],
     /// 0: all at once.
-    seed: u64,
+    pub seed: u64,
 }
 
 impl Source for Pieces<'_> {}
@@ -49,7 +49,7 @@ impl AsyncRead for Pieces<'_> {
 }
 
 /// What a future gives that never waits.
-fn at_once<T>(future: impl Future<Output = T>) -> T {
+pub fn at_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("it waits, and there is nothing to wait for"),

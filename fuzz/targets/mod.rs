@@ -9,10 +9,15 @@ pub mod caching_range;
 pub mod caching_storing;
 pub mod heads;
 pub mod http;
+pub mod http2;
 pub mod input;
 pub mod memory_files;
+pub mod operating;
+pub mod policy;
 pub mod recovery;
 pub mod store;
+pub mod structured;
+pub mod tls;
 
 /// A fuzz target.
 pub struct Target {
@@ -41,6 +46,14 @@ pub const ALL: &[Target] = &[
     Target { name: "decision", run: caching::decision, seeds: caching::decision_seeds },
     Target { name: "vary", run: caching_storing::vary, seeds: caching_storing::vary_seeds },
     Target { name: "storing", run: caching_storing::storing, seeds: caching_storing::storing_seeds },
+    Target { name: "http2_request", run: http2::request, seeds: http2::request_seeds },
+    Target { name: "client_hello", run: tls::client_hello, seeds: tls::client_hello_seeds },
+    Target { name: "rules", run: policy::rules, seeds: policy::rules_seeds },
+    Target { name: "list_file", run: policy::list_file, seeds: policy::list_file_seeds },
+    Target { name: "structured", run: structured::structured, seeds: structured::structured_seeds },
+    Target { name: "members", run: structured::members, seeds: structured::members_seeds },
+    Target { name: "control", run: operating::control, seeds: operating::control_seeds },
+    Target { name: "configuration", run: operating::configuration, seeds: operating::configuration_seeds },
 ];
 
 /// Gives an input to the target of this name.

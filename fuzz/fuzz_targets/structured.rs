@@ -1,0 +1,4 @@
+//! Hands the fuzzer's input to the body of `structured`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| larder_fuzz::targets::run("structured", data));
