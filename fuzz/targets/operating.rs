@@ -49,10 +49,10 @@ pub fn configuration(data: &[u8]) {
     match &parsed {
         Ok(_) => assert!(parse(file, &format!("{text}\n# a comment\n")).is_ok()),
         Err(ConfigError::Place(diagnosis)) => {
-            let lines: Vec<&str> = text.split('\n').collect();
-            let line = lines.get(diagnosis.line - 1).expect("a line of the file");
-            // A line ends where it ends: what else may separate lines is in none.
-            assert_eq!(diagnosis.text, line.lines().next().unwrap_or_default());
+            assert!((1..=text.matches('\n').count() + 1).contains(&diagnosis.line), "{diagnosis:?}");
+            // Behind the last line end there is an empty line.
+            let line = text.lines().nth(diagnosis.line - 1).unwrap_or_default();
+            assert_eq!(diagnosis.text, line);
             assert!(diagnosis.column >= 1 && diagnosis.column <= line.chars().count() + 1, "{diagnosis:?}");
             assert!(diagnosis.width >= 1 && !diagnosis.message.is_empty());
             assert!(

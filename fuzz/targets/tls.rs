@@ -25,6 +25,8 @@ pub fn client_hello(data: &[u8]) {
 
 /// What is complete was incomplete up to there, and stays what it is; what is refused stays refused.
 fn check_prefixes(octets: &[u8]) {
+    // Each prefix is read anew: of long ones some are enough.
+    let octets = &octets[..octets.len().min(600)];
     let whole = Hello::read(octets);
     let mut before = Hello::Incomplete;
     for end in 0..octets.len() {
