@@ -8,6 +8,7 @@ mod ca;
 mod cache;
 mod commands;
 mod control_client;
+mod diagnostics;
 mod environment;
 mod explain;
 mod open_store;

@@ -4,7 +4,7 @@
 //! pages; clients are the workers' business.
 
 use std::cell::RefCell;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -40,7 +40,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         Ok(settings) => settings,
         Err(error) => return Ok(bad_config(&error)),
     };
-    diagnostics(settings.log.level.as_str());
+    super::diagnostics::begin(settings.log.level.as_str());
     let folder = &settings.cache_dir;
     make_folder(folder).with_context(|| format!("the cache folder {} can't be used", folder.display()))?;
     let (blocks, mut warnings) = RuntimeBlocks::load(folder)?;
@@ -232,19 +232,6 @@ fn admitted(addresses: &[SocketAddr], settings: &Settings) -> String {
         Some(_) => "  clients as [access] clients says\n".to_owned(),
         None => "  clients of private networks are admitted; [access] clients changes that\n".to_owned(),
     }
-}
-
-fn diagnostics(level: &str) {
-    use tracing_subscriber::EnvFilter;
-    // Larder at the level asked for, libraries at warnings; RUST_LOG says otherwise.
-    let default = || EnvFilter::new(format!("warn,larder={level}"));
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| default());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .init();
 }
 
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {

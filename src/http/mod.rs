@@ -36,8 +36,8 @@ pub use fields::{Field, Fields, FieldsBuilder};
 pub use head::HeadError;
 pub use host::{Host, HostError};
 pub use http2::{
-    Excess, Http2Reader, Http2Writer, Malformed, Meter, Metered, Usage, ask, is_unprocessed, is_violation,
-    request_of,
+    Excess, Gate, GivenUp, Http2Reader, Http2Writer, Malformed, SECTION_MAX, Usage, Watch, ask,
+    is_unprocessed, is_violation, request_of, section_size,
 };
 pub use lenient::Reading;
 pub use message::{BodyLength, Method, Request, Response, Version, reason_phrase};

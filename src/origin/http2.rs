@@ -17,10 +17,8 @@ use h2::client::SendRequest;
 use super::{AddressJudge, Connection, OriginKey, PoolLimits};
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
-use crate::http::{Meter, Metered, ReadHalf, Reader, Stream, Usage, WriteHalf, ask};
+use crate::http::{Gate, ReadHalf, Reader, SECTION_MAX, Stream, Usage, Watch, WriteHalf, ask};
 
-/// Octets of a response's fields, as RFC 9113 §6.5.2 counts them.
-const FIELD_SECTION: u32 = 64 * 1024;
 /// Octets of a stream that may come before they are taken, and of a connection: enough for all
 /// streams, so that a slow reader of one does not stop the others.
 const WINDOW: u32 = 256 * 1024;
@@ -103,14 +101,16 @@ impl Sessions {
         builder
             .enable_push(false)
             .initial_max_send_streams(STREAMS)
-            .max_header_list_size(FIELD_SECTION)
+            .max_header_list_size(SECTION_MAX as u32)
+            // What an origin has Larder reset is paid for in its account.
+            .max_local_error_reset_streams(None)
             .initial_window_size(WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buffer_size(SEND_BUFFER);
-        let meter = Rc::new(RefCell::new(Meter::of_server(clock.monotonic_ms())));
+        let watch = Rc::new(Watch::new(clock.monotonic_ms()));
         let time = clock.clone();
-        let metered = Metered::new(stream, meter, move || time.monotonic_ms());
-        let (send, connection) = builder.handshake(metered).await.map_err(|error| {
+        let gate = Gate::to_origin(stream, watch.clone(), move || time.monotonic_ms());
+        let (send, connection) = builder.handshake(gate).await.map_err(|error| {
             let public = "The server does not speak HTTP/2 as it should";
             Failure::new(ErrorType::HttpProtocolError, Fault::Origin, 502, public).with_internal(error)
         })?;
@@ -123,8 +123,12 @@ impl Sessions {
             usage: Rc::default(),
         };
         tokio::task::spawn_local(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!("a connection with HTTP/2 to {peer} has ended: {error}");
+            match (connection.await, watch.excess()) {
+                (_, Some(excess)) => tracing::info!("an origin of HTTP/2 ({peer}) is cut off: {excess}"),
+                (Err(error), None) => {
+                    tracing::debug!("a connection with HTTP/2 to {peer} has ended: {error}");
+                }
+                (Ok(()), None) => {}
             }
             has_ended.set(true);
         });

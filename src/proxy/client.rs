@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::inside::Inside;
 use crate::http::{
-    ConnectionOptions, Fields, Http2Reader, Http2Writer, ReadHalf, Reader, Request, Stream, Version,
+    ConnectionOptions, Fields, GivenUp, Http2Reader, Http2Writer, ReadHalf, Reader, Request, Stream, Version,
     WriteHalf,
 };
 use crate::policy::ListenerScope;
@@ -27,6 +27,8 @@ pub struct Client {
     pub(super) has_read_content: bool,
     /// When the request under way began to arrive, in milliseconds; `None` before the first one.
     began_ms: Option<u64>,
+    /// Tells when nobody waits for the exchange under way any more.
+    given_up: Option<GivenUp>,
     /// Where heads are put together; kept between requests for its memory.
     pub(super) scratch: Vec<u8>,
 }
@@ -62,6 +64,7 @@ impl Client {
             inside: None,
             has_read_content: false,
             began_ms: None,
+            given_up: None,
             scratch,
         }
     }
@@ -78,11 +81,43 @@ impl Client {
 
     /// One request of a connection with HTTP/2, which this client is.
     pub fn of_stream(&self, reader: Http2Reader, writer: Http2Writer) -> Client {
-        let reader = Reader::new(ReadHalf::Http2(Box::new(reader)));
-        let writer = WriteHalf::Http2(Box::new(writer));
-        let (peer, scope, inside) = (self.peer, self.scope, self.inside.clone());
-        let (last_request, has_read_content, began_ms, scratch) = (false, false, None, Vec::new());
-        Client { reader, writer, peer, scope, last_request, inside, has_read_content, began_ms, scratch }
+        self.stream(ReadHalf::Http2(Box::new(reader)), writer)
+    }
+
+    /// One of which nothing is read.
+    pub fn of_refused_stream(&self, writer: Http2Writer) -> Client {
+        self.stream(ReadHalf::Taken, writer)
+    }
+
+    fn stream(&self, reader: ReadHalf, writer: Http2Writer) -> Client {
+        Client {
+            reader: Reader::new(reader),
+            writer: WriteHalf::Http2(Box::new(writer)),
+            peer: self.peer,
+            scope: self.scope,
+            last_request: false,
+            inside: self.inside.clone(),
+            has_read_content: false,
+            began_ms: None,
+            given_up: None,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Has each exchange end when this tells that nobody waits for it.
+    pub fn ends_with(&mut self, given_up: GivenUp) {
+        self.given_up = Some(given_up);
+    }
+
+    /// Waits until nobody waits for the exchange under way; for ever, where that is not known.
+    pub(super) fn is_given_up(&self) -> impl Future<Output = ()> + use<> {
+        let given_up = self.given_up.clone();
+        async move {
+            match given_up {
+                Some(given_up) => given_up.wait().await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Whether this client has opened a tunnel on its stream and is served inside it.

@@ -24,10 +24,15 @@ pub async fn exchange(proxy: &Proxy, client: &mut Client, mut request: Request) 
     let located = client.inside.as_ref().map_or(Ok(()), |inside| inside.locate(&mut request));
     let record = Record::begin(&proxy.shared, client, &request);
     client.has_read_content = false;
+    let given_up = client.is_given_up();
     let mut told = Told { shared: &proxy.shared, request: &request, record, ended: false };
     let mut exchange = Exchange { proxy, client, request: &request, record: &mut told.record };
     let ended = match located {
-        Ok(()) => story(&mut exchange).await,
+        Ok(()) => tokio::select! {
+            biased;
+            ended = story(&mut exchange) => ended,
+            () = given_up => Err(Interrupted::ClientGone(std::io::ErrorKind::ConnectionReset.into())),
+        },
         Err(failure) => Err(failure.into()),
     };
     let next = match ended {

@@ -1,10 +1,10 @@
 //! One client connection with HTTP/2: each stream is an exchange of its own, in a task of its own.
 //!
-//! Invariant: at most [`STREAMS`] exchanges run for one connection. A stream that its client has
-//! reset keeps its place until its work has stopped (CVE-2023-44487, CVE-2025-8671): more are
-//! refused, whatever the client takes for open.
+//! Invariant: at most [`STREAMS`] exchanges run for one connection, whatever its client takes for open
+//! (CVE-2023-44487, CVE-2025-8671). The exchange of a stream that its client has reset is stopped at once,
+//! which gives its place to the next.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -15,13 +15,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{Phase, ServerLimits, connection};
-use crate::http::{Http2Reader, Http2Writer, Meter, Metered, Resumed, request_of};
-use crate::proxy::{Client, Next, Proxy, exchange};
+use crate::error::{ErrorType, Failure, Fault};
+use crate::http::{
+    Gate, Http2Reader, Http2Writer, Malformed, Resumed, SECTION_MAX, Watch, request_of, section_size,
+};
+use crate::proxy::{Client, Next, Proxy, exchange, refuse_connection};
 
 /// Requests that one connection may have under way (RFC 9113 §5.1.2).
 const STREAMS: usize = 100;
-/// Octets of one request's fields, as RFC 9113 §6.5.2 counts them.
-const FIELD_SECTION: u32 = 64 * 1024;
+/// Octets of the fields of all requests under way, counted likewise. References to a table make much of
+/// little: more requests have to wait.
+const FIELDS_HELD: usize = 1024 * 1024;
 /// Octets of a stream, and of all of a connection, that may come before they are taken: enough for
 /// all streams, so that a tunnel whose far end reads nothing does not stop the others.
 const WINDOW: u32 = 128 * 1024;
@@ -31,7 +35,7 @@ const SEND_BUFFER: usize = 256 * 1024;
 /// Streams refused while all places are taken, before the connection is closed; arbitrary.
 const REFUSED: usize = 1000;
 
-type Connection = h2::server::Connection<Metered<Resumed>, Bytes>;
+type Connection = h2::server::Connection<Gate<Resumed>, Bytes>;
 
 /// Serves a connection to its end. It was taken by TLS with ALPN `h2`.
 pub(super) async fn serve(
@@ -42,12 +46,19 @@ pub(super) async fn serve(
 ) {
     let clock = proxy.shared.clock.clone();
     let Some((early, stream)) = client.take_stream() else { return };
-    let meter = Rc::new(RefCell::new(Meter::of_client(clock.monotonic_ms())));
+    let watch = Rc::new(Watch::new(clock.monotonic_ms()));
     let time = clock.clone();
-    let metered = Metered::new(Resumed::new(early, stream), meter.clone(), move || time.monotonic_ms());
-    let handshake = builder().handshake(metered);
+    let gate = Gate::to_client(Resumed::new(early, stream), watch.clone(), move || time.monotonic_ms());
+    let handshake = builder().handshake(gate);
     let Ok(Ok(connection)) = clock.timeout(limits.header_timeout, handshake).await else { return };
-    let serving = Serving { proxy: proxy.clone(), client: Rc::new(client), limits: *limits, phase, meter };
+    let serving = Serving {
+        proxy: proxy.clone(),
+        client: Rc::new(client),
+        limits: *limits,
+        phase,
+        watch,
+        fields: Rc::default(),
+    };
     serving.run(connection).await;
 }
 
@@ -55,7 +66,9 @@ fn builder() -> h2::server::Builder {
     let mut builder = h2::server::Builder::new();
     builder
         .max_concurrent_streams(STREAMS as u32)
-        .max_header_list_size(FIELD_SECTION)
+        .max_header_list_size(SECTION_MAX as u32)
+        // What a client has Larder reset is paid for in its account.
+        .max_local_error_reset_streams(None)
         .initial_window_size(WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
@@ -70,7 +83,9 @@ struct Serving {
     client: Rc<Client>,
     limits: ServerLimits,
     phase: watch::Receiver<Phase>,
-    meter: Rc<RefCell<Meter>>,
+    watch: Rc<Watch>,
+    /// Octets of the fields of all requests under way.
+    fields: Rc<Cell<usize>>,
 }
 
 /// Whether all places are taken by exchanges that still run.
@@ -81,6 +96,12 @@ fn is_full(streams: &mut JoinSet<()>) -> bool {
     streams.len() >= STREAMS
 }
 
+/// Whether there is a place once those have ended whose clients had given them up before.
+async fn makes_room(streams: &mut JoinSet<()>) -> bool {
+    tokio::task::yield_now().await;
+    !is_full(streams)
+}
+
 impl Serving {
     async fn run(self, mut connection: Connection) {
         let clock = self.proxy.shared.clock.clone();
@@ -89,7 +110,7 @@ impl Serving {
             // The sender lives as long as the server.
             let _draining = changes.wait_for(|phase| *phase != Phase::Serving).await;
         });
-        let (mut drains, mut refused) = (false, 0);
+        let (mut drains, mut ends, mut refused) = (false, false, 0);
         let mut streams = JoinSet::new();
         let mut idle = pin!(clock.sleep(self.limits.idle_timeout));
         // Four looks within the time that a head may take.
@@ -97,7 +118,8 @@ impl Serving {
         loop {
             tokio::select! {
                 accepted = connection.accept() => match accepted {
-                    Some(Ok((_, mut respond))) if is_full(&mut streams) => {
+                    // What its client has given up by now makes room in the next turn.
+                    Some(Ok((_, mut respond))) if is_full(&mut streams) && !makes_room(&mut streams).await => {
                         respond.send_reset(Reason::REFUSED_STREAM);
                         refused += 1;
                         if refused > REFUSED {
@@ -126,24 +148,28 @@ impl Serving {
                     connection.graceful_shutdown();
                 }
                 () = clock.sleep(step) => {
-                    let open = self.meter.borrow().open_since_ms();
+                    let open = self.watch.open_since_ms();
                     let limit = u64::try_from(self.limits.header_timeout.as_millis()).unwrap_or(u64::MAX);
                     if open.is_some_and(|since| clock.monotonic_ms().saturating_sub(since) >= limit) {
                         tracing::debug!("a client's field block did not end in time");
-                        break;
+                        if ends {
+                            break;
+                        }
+                        ends = true;
+                        connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                     }
                 }
             }
         }
-        // Whoever is told by the end of the connection needs no more time than a write takes to fail.
         drop(connection);
+        self.watch.ends_all();
         while let Some(ended) = streams.join_next().await {
             super::worker::tell_panic(ended);
         }
     }
 
     fn tell_end(&self, error: &h2::Error) {
-        match self.meter.borrow().excess() {
+        match self.watch.excess() {
             Some(excess) => tracing::info!("a client of HTTP/2 ({}) is cut off: {excess}", self.client.peer),
             None => tracing::debug!("a connection with HTTP/2 has ended: {error}"),
         }
@@ -157,13 +183,25 @@ impl Serving {
     ) -> impl Future<Output = ()> + 'static {
         let (proxy, client, limits, phase) =
             (self.proxy.clone(), self.client.clone(), self.limits, self.phase.clone());
+        let (watch, stream) = (self.watch.clone(), respond.stream_id().as_u32());
+        let fields = Held::take(&self.fields, section_size(request.headers()));
         async move {
+            let _ends = EndsWithTask { watch: &watch, stream };
+            // Its client may have reset it already.
+            let Some(given_up) = watch.given_up(stream) else { return };
+            let Some(_fields) = fields else { return respond.send_reset(Reason::REFUSED_STREAM) };
+            if watch.is_too_large(stream) {
+                return refuse(&proxy, &client, respond, Malformed::TooLarge).await;
+            }
             let (parts, content) = request.into_parts();
             let shared = &proxy.shared;
             let nonce = (u128::from(shared.next_request_id()) << 64 | u128::from(shared.clock.now_ms()))
                 .to_be_bytes();
             let request = match request_of(&parts, content.is_end_stream(), &shared.limits.head, nonce) {
                 Ok(request) => request,
+                Err(malformed @ Malformed::TooManyFields) => {
+                    return refuse(&proxy, &client, respond, malformed).await;
+                }
                 Err(malformed) => {
                     tracing::debug!("a malformed request of HTTP/2 from {}: {malformed}", client.peer);
                     respond.send_reset(Reason::PROTOCOL_ERROR);
@@ -172,6 +210,7 @@ impl Serving {
             };
             drop(parts);
             let mut client = client.of_stream(Http2Reader::new(content), Http2Writer::of_response(respond));
+            client.ends_with(given_up);
             let next = Box::pin(exchange(&proxy, &mut client, request)).await;
             match next {
                 // A tunnel was opened, and what is within is served.
@@ -181,5 +220,49 @@ impl Serving {
                 next => client.end_stream(next),
             }
         }
+    }
+}
+
+/// RFC 6585 §5: the fields of a request are too large, or too many.
+async fn refuse(proxy: &Proxy, client: &Client, respond: SendResponse<Bytes>, malformed: Malformed) {
+    let public = "The request's fields are too large or too many";
+    let failure = Failure::new(ErrorType::HttpRequestError, Fault::Client, 431, public);
+    let mut client = client.of_refused_stream(Http2Writer::of_response(respond));
+    let next = Box::pin(refuse_connection(proxy, &mut client, failure.with_internal(malformed))).await;
+    client.end_stream(next);
+}
+
+/// The fields of one request, counted with those of its connection's others.
+struct Held {
+    all: Rc<Cell<usize>>,
+    octets: usize,
+}
+
+impl Held {
+    /// `None`: there are too many.
+    fn take(all: &Rc<Cell<usize>>, octets: usize) -> Option<Held> {
+        let total = all.get() + octets;
+        (total <= FIELDS_HELD).then(|| {
+            all.set(total);
+            Held { all: all.clone(), octets }
+        })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.set(self.all.get() - self.octets);
+    }
+}
+
+/// A stream that is nobody's any more when its task ends.
+struct EndsWithTask<'a> {
+    watch: &'a Watch,
+    stream: u32,
+}
+
+impl Drop for EndsWithTask<'_> {
+    fn drop(&mut self) {
+        self.watch.ends(self.stream);
     }
 }

@@ -233,3 +233,36 @@ fn case_3_8_a_head_may_take_as_long_inside_as_a_tunnel_may_be_silent() {
     world.advance_until_heard(Duration::from_secs(121), &mut client);
     assert_eq!(client.response().status(), 504);
 }
+
+#[test]
+fn case_3_8_content_may_be_silent_inside_as_long_as_a_tunnel() {
+    let (world, origin) = secure();
+    let held = Arc::new(Notify::new());
+    origin.on_path("/events", Http2Answer::Paused(held.clone(), "first", "second"));
+    for method in ["GET", "POST"] {
+        let before = origin.requests(0).len();
+        let mut client = world.http2(&origin.authority());
+        let request = Request::builder().method(method).uri(origin.url("/events")).body(()).expect("valid");
+        let waiting = client.begin_with(request, (method == "POST").then_some(&b"ask"[..]));
+        origin.requests(before + 1);
+        world.catch_up();
+        for _ in 0..5 {
+            world.advance(110);
+            world.catch_up();
+        }
+        held.notify_one();
+        assert_eq!(client.finish(waiting).expect("an answer").text(), "firstsecond", "{method}");
+    }
+}
+
+#[test]
+fn case_3_8_a_silent_tunnel_ends_inside_too() {
+    let (world, origin) = secure();
+    let held = Arc::new(Notify::new());
+    origin.on_path("/", Http2Answer::Held(held, "never"));
+    let mut client = world.inside(&origin.authority());
+    client.send(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", origin.authority()));
+    origin.requests(1);
+    world.advance_until_heard(Duration::from_secs(601), &mut client);
+    assert_eq!(client.response().status(), 504);
+}

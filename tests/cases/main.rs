@@ -22,6 +22,7 @@ mod destinations;
 mod harm;
 mod http1;
 mod http2;
+mod http2_frames;
 mod interception;
 mod limits;
 mod names;

@@ -98,7 +98,7 @@ pub fn verdict(wire: &mut Wire, stream: u32) -> Verdict {
 }
 
 /// The next frame's kind, its stream and its payload; `None` at the end of the connection.
-fn next_frame(wire: &mut Wire) -> Option<(u8, u32, Vec<u8>)> {
+pub fn next_frame(wire: &mut Wire) -> Option<(u8, u32, Vec<u8>)> {
     let header = wire.exactly(9).bytes;
     let [high, middle, low, kind, _, of @ ..] = &header[..] else { return None };
     let payload = wire.exactly(u32::from_be_bytes([0, *high, *middle, *low]) as usize).bytes;

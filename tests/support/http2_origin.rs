@@ -22,6 +22,8 @@ pub enum Http2Answer {
     Whole(Vec<(&'static str, &'static str)>, Vec<Bytes>, Option<(&'static str, &'static str)>),
     /// As [`Http2Answer::Whole`] without fields, once it is let go.
     Held(Arc<Notify>, &'static str),
+    /// The head and the first text at once, the second once it is let go.
+    Paused(Arc<Notify>, &'static str, &'static str),
     /// The stream is reset.
     Reset(Reason),
     /// A response that breaks off.
@@ -191,6 +193,12 @@ async fn answer(
         Some(Http2Answer::Held(held, text)) => {
             held.notified().await;
             respond.send_response(head, false).ok()?.send_data(Bytes::from(text), true).ok()?;
+        }
+        Some(Http2Answer::Paused(held, first, second)) => {
+            let mut stream = respond.send_response(head, false).ok()?;
+            stream.send_data(Bytes::from(first), false).ok()?;
+            held.notified().await;
+            stream.send_data(Bytes::from(second), true).ok()?;
         }
         Some(Http2Answer::Reset(reason)) => respond.send_reset(reason),
         Some(Http2Answer::Broken) => {

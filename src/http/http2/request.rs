@@ -29,6 +29,8 @@ pub enum Malformed {
     Field,
     #[error("there are too many fields")]
     TooManyFields,
+    #[error("the fields are too large")]
+    TooLarge,
     #[error("Content-Length is repeated, not a number, or with a request that has no content")]
     ContentLength,
     #[error("the expectation is not 100-continue")]
@@ -158,6 +160,11 @@ fn length(fields: &Fields, is_whole: bool) -> Result<BodyLength, Malformed> {
         (_, true) => Err(Malformed::ContentLength),
         (told, false) => Ok(BodyLength::Exact(told)),
     }
+}
+
+/// What fields count together (RFC 9113 §6.5.2).
+pub fn section_size(fields: &HeaderMap) -> usize {
+    fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }
 
 /// What the head would take as lines, for the log.

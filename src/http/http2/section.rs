@@ -1,0 +1,298 @@
+//! A field section on its way from its block to the `h2` crate (RFC 9113 §8.2).
+//!
+//! The crate ends a whole connection where an octet of one value is not one that it knows, or where a
+//! section is far too large. Here that is found first, and concerns its stream alone: what leaves is a
+//! section that the crate accepts, or one for which it resets the stream. It is written without
+//! compression, so that the crate's own table stays empty.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use super::frames::{FrameHeader, PAYLOAD_MAX, flag, kind};
+use super::hpack::Line;
+
+/// Octets of a section's fields, as RFC 9113 §6.5.2 counts them.
+pub const SECTION_MAX: usize = 64 * 1024;
+/// What a field counts beside its octets.
+const FIELD: usize = 32;
+
+/// Pseudo-fields of a request, and octets of one value, where the section is too large.
+const CONTROL: usize = 5;
+const VALUE_MAX: usize = 8 * 1024;
+
+/// Where a section stands in what its sender says on a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In front of everything.
+    First,
+    /// Behind content.
+    Trailer,
+    /// Where none is expected, or where that is not known.
+    Other,
+}
+
+/// Whose messages these are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
+    Client,
+    Origin,
+}
+
+/// What a section is, once all of it is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    WellFormed,
+    /// Its stream is reset (RFC 9113 §8.1.1).
+    Malformed,
+    /// A request whose control data alone is left.
+    TooLarge,
+}
+
+/// A section whose block may not have ended.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub stream: u32,
+    pub is_end: bool,
+    place: Place,
+    fields: Vec<(Bytes, Bytes)>,
+    pub size: usize,
+    is_malformed: bool,
+}
+
+impl Section {
+    /// The section that this frame begins.
+    pub(super) fn new(header: &FrameHeader, place: Place) -> Section {
+        Section {
+            stream: header.stream,
+            is_end: header.has(flag::END_STREAM),
+            place,
+            fields: Vec::new(),
+            size: 0,
+            is_malformed: false,
+        }
+    }
+
+    /// Whether a message begins with it.
+    pub(super) fn begins_message(&self) -> bool {
+        self.place == Place::First
+    }
+
+    /// It is malformed for what does not stand in its lines.
+    pub(super) fn spoil(&mut self) {
+        self.is_malformed = true;
+    }
+
+    /// Takes the next line.
+    pub(super) fn add(&mut self, line: Line) {
+        let Line::Field(name, value) = line else {
+            return self.grow(SECTION_MAX + 1);
+        };
+        self.grow(name.len() + value.len() + FIELD);
+        if self.is_malformed || (self.size > SECTION_MAX && !name.starts_with(b":")) {
+            return;
+        }
+        // Behind the limit only control data comes here, which no request has twice.
+        let is_bounded =
+            self.size <= SECTION_MAX || (self.fields.len() < CONTROL && value.len() <= VALUE_MAX);
+        match is_bounded && is_known(&name, &value, self.place) {
+            true => self.fields.push((name, value)),
+            false => self.spoil(),
+        }
+    }
+
+    fn grow(&mut self, octets: usize) {
+        let was_within = self.size <= SECTION_MAX;
+        self.size = self.size.saturating_add(octets);
+        if was_within && self.size > SECTION_MAX {
+            // What is left says what was asked for.
+            self.fields.retain(|(name, _)| name.starts_with(b":"));
+        }
+    }
+
+    /// Writes the section as frames, once all of it is here.
+    pub(super) fn write(mut self, sender: Sender, out: &mut BytesMut) -> Judged {
+        let is_request = sender == Sender::Client && self.place == Place::First;
+        let is_too_large = self.size > SECTION_MAX;
+        if self.is_malformed || (is_too_large && !is_request) {
+            // A field that has the stream reset.
+            self.fields = vec![(Bytes::from_static(b"connection"), Bytes::from_static(b"close"))];
+            self.frames(out);
+            return Judged::Malformed;
+        }
+        if is_request {
+            self.name_authority();
+        }
+        self.frames(out);
+        if is_too_large { Judged::TooLarge } else { Judged::WellFormed }
+    }
+
+    /// RFC 9113 §8.3.1: a request may have `Host` in the place of `:authority`. The `http` crate's URIs
+    /// have no scheme without an authority.
+    fn name_authority(&mut self) {
+        let is = |wanted: &[u8]| self.fields.iter().any(|(name, _)| name == wanted);
+        if is(b":authority") || !is(b":scheme") {
+            return;
+        }
+        let mut hosts = self.fields.iter().filter(|(name, _)| name == &b"host"[..]);
+        if let (Some((_, host)), None) = (hosts.next(), hosts.next())
+            && !host.is_empty()
+        {
+            let host = host.clone();
+            self.fields.insert(0, (Bytes::from_static(b":authority"), host));
+        }
+    }
+
+    /// RFC 9113 §6.2, §6.10: a field block in as many frames as it takes.
+    fn frames(&self, out: &mut BytesMut) {
+        let mut block = BytesMut::with_capacity(self.size.min(SECTION_MAX) + 64);
+        for (name, value) in &self.fields {
+            // RFC 7541 §6.2.2: literal, without indexing, with a new name.
+            block.put_u8(0);
+            string(&mut block, name);
+            string(&mut block, value);
+        }
+        let mut pieces = block.chunks(PAYLOAD_MAX).peekable();
+        let mut is_first = true;
+        while is_first || pieces.peek().is_some() {
+            let piece = pieces.next().unwrap_or_default();
+            let ends = if pieces.peek().is_none() { flag::END_HEADERS } else { 0 };
+            let (kind, flags) = match is_first {
+                true if self.is_end => (kind::HEADERS, ends | flag::END_STREAM),
+                true => (kind::HEADERS, ends),
+                false => (kind::CONTINUATION, ends),
+            };
+            FrameHeader { length: piece.len(), kind, flags, stream: self.stream }.write(out);
+            out.put_slice(piece);
+            is_first = false;
+        }
+    }
+}
+
+/// RFC 7541 §5.2, without the Huffman code.
+fn string(out: &mut BytesMut, octets: &[u8]) {
+    match octets.len().checked_sub(127) {
+        None => out.put_u8(octets.len() as u8),
+        Some(mut left) => {
+            out.put_u8(127);
+            while left >= 128 {
+                out.put_u8(left as u8 | 128);
+                left >>= 7;
+            }
+            out.put_u8(left as u8);
+        }
+    }
+    out.put_slice(octets);
+}
+
+/// Whether the `h2` crate can hold this field: whether it is one, is for us to say and for it.
+fn is_known(name: &[u8], value: &[u8], place: Place) -> bool {
+    match name {
+        // RFC 9113 §8.1: "Trailers MUST NOT include pseudo-header fields".
+        [b':', ..] if place == Place::Trailer => false,
+        b":method" => Method::from_bytes(value).is_ok(),
+        b":status" => StatusCode::from_bytes(value).is_ok(),
+        b":authority" | b":scheme" | b":path" | b":protocol" => std::str::from_utf8(value).is_ok(),
+        [b':', ..] => false,
+        name => HeaderName::from_lowercase(name).is_ok() && HeaderValue::from_bytes(value).is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hpack::Decoder;
+    use super::*;
+
+    const HEADERS: FrameHeader = FrameHeader {
+        length: 0,
+        kind: kind::HEADERS,
+        flags: flag::END_STREAM | flag::END_HEADERS,
+        stream: 5,
+    };
+
+    fn line(name: &str, value: &str) -> Line {
+        Line::Field(Bytes::copy_from_slice(name.as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
+    }
+
+    /// What becomes of these lines, and how they are written.
+    fn written(sender: Sender, place: Place, lines: &[Line]) -> (Judged, Vec<Line>, usize) {
+        let mut section = Section::new(&HEADERS, place);
+        lines.iter().for_each(|line| section.add(line.clone()));
+        let mut out = BytesMut::new();
+        let judged = section.write(sender, &mut out);
+        let (mut decoder, mut found, mut frames) = (Decoder::default(), Vec::new(), 0);
+        let mut rest = &out[..];
+        while let Some(header) = FrameHeader::of(rest) {
+            assert_eq!(header.stream, 5);
+            assert_eq!(header.kind, if frames == 0 { kind::HEADERS } else { kind::CONTINUATION });
+            assert!(header.length <= PAYLOAD_MAX);
+            decoder.push(&rest[9..9 + header.length], |line| found.push(line)).expect("well-formed");
+            rest = &rest[9 + header.length..];
+            assert_eq!(header.has(flag::END_HEADERS), rest.is_empty());
+            frames += 1;
+        }
+        decoder.end().expect("whole");
+        (judged, found, frames)
+    }
+
+    fn request(more: &[(&str, &str)]) -> Vec<Line> {
+        let control = [(":method", "GET"), (":scheme", "https"), (":authority", "a.test"), (":path", "/")];
+        control.iter().chain(more).map(|(name, value)| line(name, value)).collect()
+    }
+
+    #[test]
+    fn what_is_well_formed_is_written_as_it_is() {
+        for value in ["", "1", &"v".repeat(126), &"v".repeat(127), &"v".repeat(300), &"v".repeat(40_000)] {
+            let lines = request(&[("x", value), ("cookie", "\u{e9}")]);
+            let (judged, found, frames) = written(Sender::Client, Place::First, &lines);
+            assert_eq!((judged, frames), (Judged::WellFormed, 1 + value.len() / PAYLOAD_MAX));
+            assert_eq!(found, lines);
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_has_its_stream_reset() {
+        let spoilt = [
+            ("x", "a\u{1}b"),
+            ("x", "a\u{7f}"),
+            ("x", "a\r\nb"),
+            ("Upper", "1"),
+            ("", "1"),
+            ("a b", "1"),
+            (":unknown", "1"),
+            (":method", "G T"),
+            (":status", "20"),
+        ];
+        for (name, value) in spoilt {
+            let (judged, found, _) = written(Sender::Client, Place::First, &request(&[(name, value)]));
+            assert_eq!((judged, found), (Judged::Malformed, vec![line("connection", "close")]), "{name}");
+        }
+        let (judged, ..) = written(Sender::Client, Place::Trailer, &[line("x", "1"), line(":path", "/")]);
+        assert_eq!(judged, Judged::Malformed);
+    }
+
+    #[test]
+    fn what_is_too_large_keeps_what_was_asked_for() {
+        let large = "v".repeat(1000);
+        let many: Vec<_> = (0..70).map(|_| ("x", large.as_str())).collect();
+        let (judged, found, frames) = written(Sender::Client, Place::First, &request(&many));
+        assert_eq!((judged, frames), (Judged::TooLarge, 1));
+        assert_eq!(found, request(&[]));
+        let (judged, found, _) =
+            written(Sender::Client, Place::First, &[request(&[]), vec![Line::TooLong]].concat());
+        assert_eq!((judged, found), (Judged::TooLarge, request(&[])));
+        for (sender, place) in [(Sender::Origin, Place::Other), (Sender::Client, Place::Trailer)] {
+            assert_eq!(written(sender, place, &[Line::TooLong]).0, Judged::Malformed);
+        }
+    }
+
+    #[test]
+    fn host_stands_in_for_the_authority() {
+        let without = [(":method", "GET"), (":scheme", "https"), (":path", "/"), ("host", "a.test")];
+        let lines: Vec<_> = without.iter().map(|(name, value)| line(name, value)).collect();
+        let (_, found, _) = written(Sender::Client, Place::First, &lines);
+        assert_eq!(found[0], line(":authority", "a.test"));
+        assert_eq!(found[1..], lines);
+        let twice = [lines.clone(), vec![line("host", "b.test")]].concat();
+        assert_eq!(written(Sender::Client, Place::First, &twice).1, twice);
+    }
+}
