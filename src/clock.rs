@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Notify;
@@ -75,7 +75,11 @@ impl Clock {
     pub fn now_ms(&self) -> u64 {
         match &*self.0 {
             Source::System { .. } => {
-                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                let since = since.unwrap_or_else(|_before_1970| {
+                    tell_wrong_clock();
+                    Duration::ZERO
+                });
                 u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
             }
             Source::Manual { now_ms, set_back_ms, .. } => {
@@ -125,6 +129,12 @@ impl Clock {
             () = self.sleep(limit) => Err(TimedOut),
         }
     }
+}
+
+/// Certificates are not valid yet at such a time, and say so one by one; this says why, once.
+fn tell_wrong_clock() {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| tracing::error!("the system's clock is before 1970: set it, and restart Larder"));
 }
 
 fn lock(now_ms: &Mutex<u64>) -> MutexGuard<'_, u64> {

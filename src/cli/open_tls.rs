@@ -1,4 +1,4 @@
-//! What TLS needs: whom origins must be vouched for by, and with what authority HTTPS is looked into.
+//! What TLS needs: whom origins must be vouched for by, and with what authority HTTPS is intercepted.
 //!
 //! Without roots nothing of an origin can be verified: `https` URIs are then not fetched, and
 //! interception is no start.
@@ -11,11 +11,11 @@ use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
-use crate::config::{BlockPage, Settings};
+use crate::config::{self, BlockPage, Settings};
 use crate::http::{Host, Scheme};
 use crate::policy::HostSet;
-use crate::proxy::{BlockedHost, Exceptions, Interception};
-use crate::tls::{Authority, Leaves, ListenerTls, OriginTls, OwnRoots, Roots, Verification};
+use crate::proxy::{BlockedHost, Exceptions, Intercepted, Interception, Unreadable};
+use crate::tls::{Alpn, Authority, Leaves, ListenerTls, OriginTls, OwnRoots, Roots, Verification};
 
 /// Both sides of TLS, as far as the settings ask for them.
 pub(super) struct Tls {
@@ -31,7 +31,8 @@ pub(super) fn open_tls(settings: &Settings, clock: &Clock) -> anyhow::Result<Tls
     let intercept = &settings.intercept;
     let has_listener = settings.server.listen.iter().any(|listen| listen.scheme == Scheme::Https);
     let signs_for_listener = has_listener && settings.tls.certificate.is_none();
-    let authority = if intercept.enabled || signs_for_listener {
+    let shows_blocks = intercept.block_page == BlockPage::Intercept;
+    let authority = if intercept.enabled || shows_blocks || signs_for_listener {
         Some(Authority::open(folder, &intercept.name_constraints, clock).with_context(of_folder)?)
     } else {
         // It may be among the roots of this machine, and no origin may lead to it.
@@ -58,8 +59,11 @@ pub(super) fn open_tls(settings: &Settings, clock: &Clock) -> anyhow::Result<Tls
         _ if has_listener => configured_listener(settings, clock)?,
         _ => None,
     };
+    let listener = listener.map(|listener| listener.offering(alpn(settings)));
     let intercept = match authority {
-        Some(authority) if intercept.enabled => Some(interception(settings, authority, clock)?),
+        Some(authority) if intercept.enabled || shows_blocks => {
+            Some(interception(settings, authority, clock)?)
+        }
         _ => None,
     };
     Ok(Tls { origins, intercept, listener })
@@ -90,7 +94,12 @@ pub(super) fn configured_listener(settings: &Settings, clock: &Clock) -> anyhow:
     let secret = Zeroizing::new(std::fs::read(key).with_context(|| of(key))?);
     let listener = ListenerTls::configured(&chain, &secret, clock.clone());
     let listener = listener.with_context(|| format!("{} and {}", certificate.display(), key.display()))?;
-    Ok(Some(listener))
+    Ok(Some(listener.offering(alpn(settings))))
+}
+
+/// What listeners with TLS offer.
+fn alpn(settings: &Settings) -> Alpn {
+    if settings.server.http2 { Alpn::Http2 } else { Alpn::Http1 }
 }
 
 #[expect(clippy::disallowed_methods, reason = "at the start, before anybody is served")]
@@ -115,12 +124,23 @@ fn interception(
     clock: &Clock,
 ) -> anyhow::Result<Interception> {
     let intercept = &settings.intercept;
-    info!("HTTPS is looked into, with {} in {}", authority.name(), authority.certificate_path().display());
+    let (name, path) = (authority.name(), authority.certificate_path());
+    match intercept.enabled {
+        true => info!("HTTPS is looked into, with {name} in {}", path.display()),
+        false => info!("intercepting blocked hosts alone (authority {name}, certificate {})", path.display()),
+    }
     let except = HostSet::build(&intercept.except)?;
     let blocked = match intercept.block_page {
         BlockPage::Tunnel => BlockedHost::Refused,
         BlockPage::Intercept => BlockedHost::Page,
     };
     let exceptions = if intercept.learn_exceptions { Exceptions::Learned } else { Exceptions::Configured };
-    Ok(Interception::new(Leaves::new(authority, clock.clone())?, except, blocked, exceptions))
+    let leaves = Leaves::new(authority, clock.clone())?;
+    let mut interception = Interception::new(leaves, except, blocked, exceptions);
+    interception.intercepted = if intercept.enabled { Intercepted::All } else { Intercepted::Blocked };
+    interception.unreadable = match intercept.unreadable {
+        config::Unreadable::Tunnel => Unreadable::Tunnel,
+        config::Unreadable::Refuse => Unreadable::Refuse,
+    };
+    Ok(interception)
 }

@@ -5,8 +5,8 @@ use crate::http::{FIELDS_MAX, RESPONSE_FIELDS_MAX, Scheme};
 use crate::server::Listen;
 use crate::store::disk::superblock::MEMBERS_MAX;
 
-use super::DiskSize;
 use super::settings::Config;
+use super::{BlockPage, DiskSize};
 
 /// A value that is well-formed and can't be meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,9 @@ impl Config {
     pub(super) fn needs_authority(&self) -> bool {
         let is_within_tls = |listen: &Listen| listen.scheme == Scheme::Https;
         let signs_for_listeners = self.tls.certificate.is_none();
-        self.intercept.enabled || (signs_for_listeners && self.server.listen.iter().any(is_within_tls))
+        let shows_blocks = self.intercept.block_page == BlockPage::Intercept;
+        let intercepts = self.intercept.enabled || shows_blocks;
+        intercepts || (signs_for_listeners && self.server.listen.iter().any(is_within_tls))
     }
 
     /// The first thing that is wrong, in the order of the file's tables.

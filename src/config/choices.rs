@@ -50,6 +50,16 @@ pub enum BlockPage {
     Intercept,
 }
 
+/// What becomes of tunnels that can't be inspected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unreadable {
+    /// Their octets pass unseen, except to hosts that a rule for URLs, paths or methods is about.
+    #[default]
+    Tunnel,
+    Refuse,
+}
+
 impl LogFormat {
     /// The name in the configuration.
     pub const fn as_str(self) -> &'static str {

@@ -13,7 +13,7 @@ mod settings;
 mod tests;
 mod values;
 
-pub use choices::{BlockPage, LogFormat, LogLevel, SetCookie};
+pub use choices::{BlockPage, LogFormat, LogLevel, SetCookie, Unreadable};
 pub use error::{ConfigError, Diagnosis};
 pub use load::{Environment, Folders, Overrides, load, load_without_lists, parse};
 pub use rules::RULE_KEYS;

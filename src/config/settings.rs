@@ -19,7 +19,7 @@ use crate::tls::{NameConstraints, Pin};
 use super::intercept::{name_constraints, pins};
 use super::rules::rules;
 use super::values::{DEFAULT_ADMIN_PORT, DEFAULT_PORT, duration, listen, size, some_size};
-use super::{AccessLog, Admin, BlockPage, DiskSize, LogFormat, LogLevel, SetCookie};
+use super::{AccessLog, Admin, BlockPage, DiskSize, LogFormat, LogLevel, SetCookie, Unreadable};
 
 /// The file as typed: any table and any key may be missing.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -74,6 +74,8 @@ pub struct ServerSettings {
     #[serde(deserialize_with = "listen")]
     pub listen: Vec<Listen>,
     pub admin: Admin,
+    /// Whether listeners with TLS offer HTTP/2.
+    pub http2: bool,
     /// 0: one per core.
     pub workers: usize,
     pub connections_max: usize,
@@ -103,6 +105,7 @@ impl Default for ServerSettings {
         ServerSettings {
             listen: vec![Listen::http((Ipv4Addr::LOCALHOST, DEFAULT_PORT).into())],
             admin: Admin::At((Ipv4Addr::LOCALHOST, DEFAULT_ADMIN_PORT).into()),
+            http2: true,
             workers: 0,
             connections_max: 16_384,
             connections_per_client_max: 4_096,
@@ -230,7 +233,7 @@ impl Default for LogSettings {
     }
 }
 
-/// `[intercept]`: which HTTPS is looked into, with what authority, and whom that trusts.
+/// `[intercept]`: which HTTPS is intercepted, with what authority, and whom that trusts.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InterceptSettings {
@@ -249,6 +252,7 @@ pub struct InterceptSettings {
     #[serde(deserialize_with = "name_constraints")]
     pub name_constraints: NameConstraints,
     pub block_page: BlockPage,
+    pub unreadable: Unreadable,
     /// Whether who does not accept the authority's certificates is given tunnels for a while.
     pub learn_exceptions: bool,
 }
@@ -266,6 +270,7 @@ pub struct TlsSettings {
 pub const KNOWN_KEYS: &[&str] = &[
     "server.listen",
     "server.admin",
+    "server.http2",
     "server.workers",
     "server.connections_max",
     "server.connections_per_client_max",
@@ -315,6 +320,7 @@ pub const KNOWN_KEYS: &[&str] = &[
     "intercept.pins",
     "intercept.name_constraints",
     "intercept.block_page",
+    "intercept.unreadable",
     "intercept.learn_exceptions",
     "tls.certificate",
     "tls.key",

@@ -57,7 +57,19 @@ pub enum WriteHalf {
 impl Stream {
     /// A connection within TLS.
     pub fn tls(stream: impl Into<TlsStream<Resumed>>) -> Stream {
-        Stream::Tls(Rc::new(Tls { stream: RefCell::new(stream.into()), is_cut: Cell::new(false) }))
+        Stream::of_tls(stream.into(), None)
+    }
+
+    /// As [`Stream::tls`]; `watch` is told of each error of reading, such as an alert of the peer's.
+    pub fn tls_watched(
+        stream: impl Into<TlsStream<Resumed>>,
+        watch: impl Fn(&io::Error) + 'static,
+    ) -> Stream {
+        Stream::of_tls(stream.into(), Some(Watch(Box::new(watch))))
+    }
+
+    fn of_tls(stream: TlsStream<Resumed>, watch: Option<Watch>) -> Stream {
+        Stream::Tls(Rc::new(Tls { stream: RefCell::new(stream), is_cut: Cell::new(false), watch }))
     }
 
     /// Both halves.
@@ -112,7 +124,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            Stream::Tls(tls) => tls.poll(|stream| stream.poll_read(context, buffer)),
+            Stream::Tls(tls) => tls.poll_read(context, buffer),
             Stream::Http2(reader, _) => reader.poll_read(context, buffer),
         }
     }
@@ -228,9 +240,27 @@ pub struct Tls {
     stream: RefCell<TlsStream<Resumed>>,
     /// The peer shall see that what it got is not whole.
     is_cut: Cell<bool>,
+    watch: Option<Watch>,
+}
+
+/// Who is told of errors of reading.
+struct Watch(Box<dyn Fn(&io::Error)>);
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
 }
 
 impl Tls {
+    fn poll_read(&self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = self.poll(|stream| stream.poll_read(context, buffer));
+        if let (Poll::Ready(Err(error)), Some(watch)) = (&read, &self.watch) {
+            (watch.0)(error);
+        }
+        read
+    }
+
     fn poll<T>(&self, act: impl FnOnce(Pin<&mut TlsStream<Resumed>>) -> T) -> T {
         act(Pin::new(&mut *self.stream.borrow_mut()))
     }
@@ -319,7 +349,7 @@ impl AsyncRead for ReadHalf {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             ReadHalf::Tcp(half) => Pin::new(half).poll_read(context, buffer),
-            ReadHalf::Tls(tls) => tls.poll(|stream| stream.poll_read(context, buffer)),
+            ReadHalf::Tls(tls) => tls.poll_read(context, buffer),
             ReadHalf::Http2(stream) => stream.poll_read(context, buffer),
             ReadHalf::Taken => Poll::Ready(Ok(())),
         }

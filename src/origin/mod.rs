@@ -198,6 +198,22 @@ impl Origins {
         Ok(Connection::new(Stream::Tcp(stream), peer))
     }
 
+    /// A new connection to this host and port within TLS, for octets of another protocol than HTTP, of
+    /// which these are offered by ALPN.
+    pub async fn connect_tls_tunnel(
+        &self,
+        authority: &Authority,
+        judge: &impl AddressJudge,
+        offered: &[Vec<u8>],
+    ) -> Result<Connection, Failure> {
+        let tls = self.tls.as_ref().ok_or_else(tls::unavailable)?;
+        let (stream, peer) = self.dial(authority, judge).await?;
+        let shaking_hands = tls::handshake_offering(tls, authority, stream, offered);
+        let shaken = self.clock.timeout(self.limits.tls_timeout, shaking_hands).await;
+        let stream = shaken.unwrap_or_else(|_timed_out| Err(tls::timeout()))?;
+        Ok(Connection::new(stream, peer))
+    }
+
     /// Keeps a connection for the next request to this URI's origin, which says that it keeps it for
     /// `open_max`. Nothing may be unread.
     pub fn keep(&self, uri: &TargetUri, mut connection: Connection, open_max: Option<Duration>) {

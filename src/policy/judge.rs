@@ -141,6 +141,11 @@ impl Policy {
         Ok(())
     }
 
+    /// Whether some pattern for URLs could match a URL of this host and port.
+    pub fn has_url_rule_about(&self, authority: &Authority) -> bool {
+        self.rules().any(|rules| rules.has_url_about(authority))
+    }
+
     /// May a tunnel go to `authority`? Judges it as the `https` URI that is most likely asked
     /// for in it (`http` on port 80), and the port.
     pub fn judge_connect(&self, authority: &Authority) -> Result<(), Refusal> {

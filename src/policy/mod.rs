@@ -13,6 +13,7 @@ mod list;
 mod networks;
 mod pattern;
 mod ports;
+mod reach;
 mod refusal;
 mod rules;
 mod runtime;

@@ -4,13 +4,15 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use regex::bytes::RegexSet;
 
-use crate::http::{Host, TargetUri};
+use crate::http::{Authority, Host, Scheme, TargetUri};
 
 use super::networks::Networks;
 use super::pattern::{Kind, Pattern, expressions, glob_expression};
+use super::reach::Reach;
 use super::refusal::{Refusal, RefusalReason};
 
 /// The rules of one origin in time: those of the configuration and its lists, or those added at
@@ -24,6 +26,8 @@ pub(super) struct Rules {
     below: HashMap<Box<str>, Place>,
     globs: Expressions,
     urls: Expressions,
+    /// Which hosts `urls` are about; made when it is first asked.
+    reach: OnceLock<Reach>,
     networks: Networks<Place>,
 }
 
@@ -136,6 +140,18 @@ impl Rules {
                 Some(self.refusal(found.to_string(), RefusalReason::BlockedAddress, place))
             }
         }
+    }
+
+    /// Whether some pattern for URLs could match a URL of this host and port.
+    pub(super) fn has_url_about(&self, authority: &Authority) -> bool {
+        if self.urls.is_empty() {
+            return false;
+        }
+        let reach = self.reach.get_or_init(|| Reach::of(self.urls.patterns.iter().map(|(text, _)| text)));
+        [Scheme::Https, Scheme::Http].into_iter().any(|scheme| {
+            let path_and_query = bytes::Bytes::from_static(b"/");
+            reach.may_match(&uri_bytes(&TargetUri { scheme, authority: authority.clone(), path_and_query }))
+        })
     }
 
     pub(super) fn has_networks(&self) -> bool {

@@ -1,27 +1,37 @@
-//! CONNECT: a tunnel, or a look into one (RFC 9110 §9.3.6).
+//! CONNECT: a tunnel, or what is inspected inside one (RFC 9110 §9.3.6).
 //!
-//! A tunnel that is looked into is opened at once, before anything is dialled; what the client says
-//! first decides what it is. TLS is ended here, with a certificate for the host of the CONNECT. Plain
-//! HTTP on port 80 is served, because some clients open a tunnel for that too. Anything else goes on
-//! as a tunnel, its first octets included.
+//! An intercepted tunnel is opened at once, before anything is dialled; what the client says first
+//! decides what it is, however late that comes. TLS is ended here, whatever it offers by ALPN, with a
+//! certificate for the host of the CONNECT. HTTP is served on any port. What is neither passes or is
+//! refused (`unreadable.rs`).
+//!
+//! Invariant: nothing that a client says in a tunnel reaches an origin before its first octets were
+//! read, and a name in a ClientHello is judged as the destination that it is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::ServerConfig;
 
+use super::beginning::{BEGINNING, Beginning, Undecided, beside, of_client, timed_out};
 use super::handshake::shake_hands;
 use super::inside::Inside;
-use super::interception::Interception;
-use super::{Exchange, Interrupted, Next, tunnel};
+use super::interception::{Interception, LeftAlone};
+use super::opening::Opening;
+use super::unreadable::{Alert, is_refused, judge_name, refusal, refuse_tls};
+use super::{Exchange, Interrupted, Next, tunnel, within_tls};
 use crate::error::{ErrorType, Failure, Fault};
-use crate::http::grammar::is_token;
-use crate::http::{Authority, Host, Scheme};
-use crate::tls::{ClientHello, Hello, is_distrusted_by_client};
+use crate::http::{Authority, Host, Scheme, TargetUri};
+use crate::origin::Connection;
+use crate::tls::{Alpn, ClientHello, MintError, MintRequest, is_distrusted_by_client};
 
-/// For what a client begins with, whole; a client that is silent so long waits for the server to
-/// begin.
-const BEGINNING: Duration = Duration::from_secs(5);
+/// A tunnel that is open.
+pub(super) struct Tunnel<'a> {
+    pub(super) authority: &'a Authority,
+    /// How it is intercepted; `None`: it is not.
+    pub(super) interception: Option<&'a Interception>,
+    /// The host is blocked, and a page inside says so.
+    pub(super) blocked: Option<Failure>,
+}
 
 /// Answers a CONNECT request that the policy admits, or whose refusal `blocked` is to be shown.
 pub(super) async fn connect(
@@ -29,140 +39,311 @@ pub(super) async fn connect(
     authority: &Authority,
     blocked: Option<Failure>,
 ) -> Result<Next, Interrupted> {
-    let shared = &exchange.proxy.shared;
-    let client = exchange.client.peer.ip();
-    let interception = shared.intercept.as_ref().filter(|interception| {
-        let why = interception.leaves_alone(shared, client, authority);
-        if let Some(why) = &why {
-            exchange.record.note("intercept", format_args!("a tunnel: {why}"));
-        }
-        why.is_none()
-    });
+    let proxy = exchange.proxy;
+    let interception = interception(exchange, authority, blocked.as_ref())?;
+    let tunnel = Tunnel { authority, interception, blocked };
     let is_plain = authority.port == Scheme::Http.default_port();
-    // Without a way to show it, the client is told at once.
-    if let Some(failure) = blocked.as_ref().filter(|_| interception.is_none()) {
-        return Err(failure.clone().into());
-    }
-    if interception.is_none() && !is_plain {
-        return tunnel::connect(exchange, authority).await;
-    }
-    // Inside, an address is judged when it is dialled. Where it is known without waiting, or where
-    // anything may come out of the tunnel, the client is told now.
-    if is_plain || authority.host.ip().is_some() {
-        match exchange.proxy.origins.admitted(authority, &exchange.judge()).await {
-            Err(failure) if failure.fault == Fault::Policy => return Err(failure.into()),
-            // A name that does not resolve is told inside, if a response is not stored.
-            Ok(_) | Err(_) => {}
+    let ahead = match interception {
+        None if !is_plain => {
+            let connection = tunnel::dial(exchange, authority).await?;
+            exchange.record.tunnel(connection.peer);
+            Some(connection)
         }
-    }
-    let certificate = |interception: &Interception| interception.server_config(client, &authority.host);
+        _ => {
+            // Inside, an address is judged when it is dialled. Where it is known without waiting, or
+            // where anything may come out of the tunnel, the client is told now.
+            if is_plain || authority.host.ip().is_some() {
+                match proxy.origins.admitted(authority, &exchange.judge()).await {
+                    Err(failure) if failure.fault == Fault::Policy => return Err(failure.into()),
+                    // A name that does not resolve is told inside, if a response is not stored.
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            None
+        }
+    };
     // What can't be had is known before the tunnel is open.
-    let config = interception.filter(|_| !is_plain).map(certificate).transpose()?;
+    if let Some(interception) = interception.filter(|_| !is_plain) {
+        certificate(exchange, interception, &authority.host, Alpn::Http2).await?;
+    }
     tunnel::establish(exchange).await?;
-    let why = match beginning(exchange).await? {
-        Beginning::Http if is_plain => {
-            exchange.record.looks_into("plain HTTP");
-            exchange.client.inside = Some(Inside::new(Scheme::Http, authority, blocked));
-            return Ok(Next::KeepOpen);
+    match hear(exchange, &tunnel, ahead).await? {
+        Heard::Begun(opening, ahead) => serve_opening(exchange, tunnel, opening, ahead).await,
+        Heard::Ended(next) => Ok(next),
+    }
+}
+
+/// What came of waiting for the client's first octets.
+pub(super) enum Heard {
+    /// With the connection that was made meanwhile.
+    Begun(Opening, Option<Connection>),
+    /// The tunnel is over.
+    Ended(Next),
+}
+
+/// How the tunnel is intercepted, if it is; `Err` where it would have to be and can't.
+fn interception<'a>(
+    exchange: &Exchange<'a>,
+    authority: &Authority,
+    blocked: Option<&Failure>,
+) -> Result<Option<&'a Interception>, Failure> {
+    let shared = &exchange.proxy.shared;
+    let interception = shared.intercept.as_ref();
+    let left_alone = interception.and_then(|interception| {
+        let client = exchange.client.peer.ip();
+        Some((interception, interception.leaves_alone(shared, client, authority, blocked.is_some())?))
+    });
+    if let Some((interception, why)) = left_alone {
+        exchange.record.note("intercept", format_args!("a tunnel: {}", why.as_str()));
+        let is_chosen = matches!(why, LeftAlone::Exception | LeftAlone::NotBlocked);
+        if blocked.is_none() && !is_chosen && is_refused(shared, interception, authority) {
+            return Err(refusal(why.as_str()));
         }
-        Beginning::Http => "HTTP on a port that is not for it",
-        Beginning::Other(why) => why,
-        Beginning::Tls(hello) => match (interception, opaque(&hello, &authority.host)) {
-            (Some(interception), None) => {
-                let config = config.map_or_else(|| certificate(interception), Ok);
-                let config = config.map_err(Interrupted::Cut)?;
-                return accept(exchange, authority, (interception, config), blocked).await;
+    }
+    let interception = interception.filter(|_| left_alone.is_none());
+    // Without a way to show it, the client is told at once.
+    match blocked.filter(|_| interception.is_none()) {
+        Some(failure) => Err(failure.clone()),
+        None => Ok(interception),
+    }
+}
+
+/// What serves a host to this client; waits for its turn where many new certificates are asked for.
+async fn certificate(
+    exchange: &Exchange<'_>,
+    interception: &Interception,
+    host: &Host,
+    alpn: Alpn,
+) -> Result<Arc<ServerConfig>, Failure> {
+    let shared = &exchange.proxy.shared;
+    let request = MintRequest { host, alpn, client: exchange.client.peer.ip(), origin_not_after: None };
+    let made = interception.leaves.server_config_in_time(&request);
+    match shared.clock.timeout(shared.limits.handshake, made).await {
+        Ok(config) => Ok(config?),
+        Err(_timed_out) => Err(MintError::TooMany.into()),
+    }
+}
+
+/// Waits for what the client begins with. Who is silent may wait for the server to begin: it is
+/// dialled then, if that may be a tunnel, and the client's first octets are read all the same.
+async fn hear(
+    exchange: &mut Exchange<'_>,
+    tunnel: &Tunnel<'_>,
+    mut ahead: Option<Connection>,
+) -> Result<Heard, Interrupted> {
+    let idle = exchange.proxy.shared.limits.tunnel_idle;
+    let undecided = if tunnel.interception.is_some() { Undecided::Hold } else { Undecided::Pass };
+    if ahead.is_none() {
+        let may_dial = tunnel.blocked.is_none() && !tunnel.refuses_unreadable(exchange);
+        match of_client(exchange, if may_dial { BEGINNING } else { idle }, undecided).await? {
+            Beginning::Opened(opening) => return Ok(Heard::Begun(opening, None)),
+            Beginning::Silent if may_dial => {
+                exchange.record.note("intercept", "the client is silent: the server may begin");
+                // What is wrong with it is told when the client asks for something.
+                ahead = tunnel::dial(exchange, tunnel.authority).await.ok();
             }
-            (_, opaque) => opaque.unwrap_or("TLS"),
+            Beginning::Silent => return Err(timed_out()),
+            Beginning::Broken(_error) => return Ok(Heard::Ended(Next::Broken)),
+        }
+    }
+    match ahead {
+        Some(connection) => hear_beside(exchange, connection, undecided).await,
+        None => match of_client(exchange, idle, undecided).await? {
+            Beginning::Opened(opening) => Ok(Heard::Begun(opening, None)),
+            Beginning::Silent => Err(timed_out()),
+            Beginning::Broken(_error) => Ok(Heard::Ended(Next::Broken)),
         },
-    };
-    match blocked {
-        Some(failure) => Err(Interrupted::Cut(failure)),
-        None => {
-            exchange.record.note("intercept", format_args!("a tunnel: {why}"));
-            tunnel::dial(exchange, authority).await
-        }
     }
 }
 
-/// What a client begins with.
-enum Beginning {
-    Tls(ClientHello),
-    Http,
-    Other(&'static str),
+/// As [`hear`], beside a connection to the origin, which may speak first.
+pub(super) async fn hear_beside(
+    exchange: &mut Exchange<'_>,
+    mut connection: Connection,
+    undecided: Undecided,
+) -> Result<Heard, Interrupted> {
+    match beside(exchange, &mut connection, undecided).await? {
+        Beginning::Opened(opening) => Ok(Heard::Begun(opening, Some(connection))),
+        Beginning::Silent => Err(timed_out()),
+        Beginning::Broken(error) => Ok(Heard::Ended(tunnel::break_off(exchange, connection, &error))),
+    }
 }
 
-/// Waits for as much as tells what it is. Nothing is consumed.
-async fn beginning(exchange: &mut Exchange<'_>) -> Result<Beginning, Interrupted> {
-    let clock = &exchange.proxy.shared.clock;
-    let reader = &mut exchange.client.reader;
-    let reading = async {
-        loop {
-            match Hello::read(reader.buffered()) {
-                Hello::Complete(hello) => return Ok(Beginning::Tls(hello)),
-                Hello::Incomplete => {}
-                Hello::NotTls(why) => match is_request(reader.buffered()) {
-                    Some(true) => return Ok(Beginning::Http),
-                    Some(false) => return Ok(Beginning::Other(why)),
-                    None => {}
-                },
+/// Goes on as the client has begun.
+async fn serve_opening(
+    exchange: &mut Exchange<'_>,
+    tunnel: Tunnel<'_>,
+    opening: Opening,
+    ahead: Option<Connection>,
+) -> Result<Next, Interrupted> {
+    let is_plain = tunnel.authority.port == Scheme::Http.default_port();
+    let is_nested_served = is_plain || tunnel.interception.is_some();
+    match opening {
+        Opening::Http => Ok(serve_http(exchange, tunnel, ahead)),
+        // It is told that there are no tunnels inside a tunnel.
+        Opening::Nested if is_nested_served => Ok(serve_http(exchange, tunnel, ahead)),
+        Opening::Tls(hello) => begin_tls(exchange, tunnel, &hello, ahead).await,
+        Opening::UnreadableTls(why) => {
+            let has_rules = exchange.proxy.shared.policy.load().rule_count() > 0;
+            if tunnel.interception.is_some() || has_rules {
+                return Ok(refuse_tls(exchange, Alert::DecodeError, refusal(why)).await);
             }
-            if !reader.read_more().await? {
-                return Ok(Beginning::Other("the client has said all that it had to"));
-            }
+            pass(exchange, tunnel, why, ahead).await
         }
+        Opening::Nested => pass(exchange, tunnel, "a tunnel inside the tunnel", ahead).await,
+        Opening::Http2 => pass(exchange, tunnel, "HTTP/2 without TLS", ahead).await,
+        Opening::Other(why) => pass(exchange, tunnel, why, ahead).await,
+    }
+}
+
+/// Serves the requests of a plain connection: some clients open a tunnel for these, too.
+fn serve_http(exchange: &mut Exchange<'_>, tunnel: Tunnel<'_>, ahead: Option<Connection>) -> Next {
+    let Tunnel { authority, blocked, .. } = tunnel;
+    keep(exchange, Scheme::Http, authority, ahead);
+    exchange.record.looks_into("plain HTTP");
+    exchange.client.inside = Some(Inside::new(Scheme::Http, authority, blocked));
+    Next::KeepOpen
+}
+
+/// Gives a connection that turned out to be for requests to those that ask next.
+pub(super) fn keep(
+    exchange: &Exchange<'_>,
+    scheme: Scheme,
+    authority: &Authority,
+    ahead: Option<Connection>,
+) {
+    if let Some(connection) = ahead.filter(|ahead| ahead.reader.io().is_open_and_silent()) {
+        let path_and_query = bytes::Bytes::from_static(b"/");
+        let authority = Authority { host: authority.host.detached(), port: authority.port };
+        exchange.proxy.origins.keep(&TargetUri { scheme, authority, path_and_query }, connection, None);
+    }
+}
+
+/// The name in a ClientHello, beside that of the tunnel.
+enum Name {
+    /// The tunnel's own, or none.
+    Same,
+    Other(Host),
+    /// Not one that could be a host's.
+    Malformed,
+}
+
+impl Name {
+    fn of(hello: &ClientHello, host: &Host) -> Name {
+        match hello.server_name.as_deref().map(Host::parse_text) {
+            None => Name::Same,
+            Some(Ok(name)) if name == *host => Name::Same,
+            // RFC 6066 §3: "Literal IPv4 and IPv6 addresses are not permitted in "HostName"": one that
+            // is there all the same says nothing.
+            Some(Ok(name)) if name.ip().is_some() => Name::Same,
+            Some(Ok(name)) => Name::Other(name),
+            Some(Err(_)) => Name::Malformed,
+        }
+    }
+}
+
+async fn begin_tls(
+    exchange: &mut Exchange<'_>,
+    tunnel: Tunnel<'_>,
+    hello: &ClientHello,
+    ahead: Option<Connection>,
+) -> Result<Next, Interrupted> {
+    let proxy = exchange.proxy;
+    let shared = &proxy.shared;
+    let port = tunnel.authority.port;
+    let name = Name::of(hello, &tunnel.authority.host);
+    if let Name::Other(name) = &name
+        && let Err(failure) = judge_name(shared, name, port)
+    {
+        return Ok(refuse_tls(exchange, Alert::AccessDenied, failure).await);
+    }
+    let named = match (tunnel.interception, name) {
+        (Some(interception), Name::Same) => return accept(exchange, tunnel, interception, hello).await,
+        (None, Name::Same | Name::Malformed) => return pass(exchange, tunnel, "TLS", ahead).await,
+        (Some(_), Name::Malformed) => None,
+        (_, Name::Other(name)) => Some(Authority { host: name, port }),
     };
-    match clock.timeout(BEGINNING, reading).await {
-        Ok(read) => read.map_err(Interrupted::ClientGone),
-        Err(_timed_out) if exchange.client.reader.buffered().is_empty() => {
-            Ok(Beginning::Other("the client waits for the server to begin"))
+    match (tunnel.interception, named) {
+        // Every browser sends something that looks like an encrypted ClientHello; only where the outer
+        // name is another one there is a name inside. Without it, another name gets no certificate.
+        (Some(interception), Some(named))
+            if hello.has_ech && tunnel.blocked.is_none() && !is_refused(shared, interception, &named) =>
+        {
+            pass(exchange, tunnel, "the name within TLS is encrypted", ahead).await
         }
-        Err(_timed_out) => Err(Interrupted::ClientGone(std::io::ErrorKind::TimedOut.into())),
+        // A tunnel that is left alone, to a name that is not.
+        (None, Some(named)) if !is_intercepted_and_refused(exchange, &named) => {
+            pass(exchange, tunnel, "TLS", ahead).await
+        }
+        _ => {
+            let why = "the ClientHello has another name than the tunnel";
+            Ok(refuse_tls(exchange, Alert::UnrecognizedName, refusal(why)).await)
+        }
     }
 }
 
-/// Whether these octets begin a request: a method and a space. `None` while that is open.
-pub(super) fn is_request(octets: &[u8]) -> Option<bool> {
-    /// Longer than any method.
-    const LENGTH_MAX: usize = 64;
-    match octets.iter().position(|&octet| octet == b' ') {
-        Some(at) => Some(octets.get(..at).is_some_and(is_token)),
-        None if octets.len() > LENGTH_MAX || !is_token(octets) => Some(false),
-        None => None,
+/// Whether a tunnel to this name would be intercepted, and may not pass otherwise.
+fn is_intercepted_and_refused(exchange: &Exchange<'_>, named: &Authority) -> bool {
+    let shared = &exchange.proxy.shared;
+    shared.intercept.as_ref().is_some_and(|interception| {
+        let left_alone = interception.leaves_alone(shared, exchange.client.peer.ip(), named, false);
+        let is_chosen = matches!(left_alone, Some(LeftAlone::Exception | LeftAlone::NotBlocked));
+        !is_chosen && is_refused(shared, interception, named)
+    })
+}
+
+impl Tunnel<'_> {
+    /// Whether what can't be inspected must not pass.
+    pub(super) fn refuses_unreadable(&self, exchange: &Exchange<'_>) -> bool {
+        let shared = &exchange.proxy.shared;
+        self.interception.is_some_and(|interception| is_refused(shared, interception, self.authority))
     }
 }
 
-/// Why this TLS is not for Larder to end; `None` where it is.
-fn opaque(hello: &ClientHello, host: &Host) -> Option<&'static str> {
-    let is_http = |protocol: &Vec<u8>| matches!(&protocol[..], b"h2" | b"http/1.1" | b"http/1.0");
-    if !hello.alpn.is_empty() && !hello.alpn.iter().any(is_http) {
-        return Some("the protocol within TLS is none of HTTP");
+/// Passes the tunnel's octets on unseen, if that may be.
+async fn pass(
+    exchange: &mut Exchange<'_>,
+    tunnel: Tunnel<'_>,
+    why: &'static str,
+    ahead: Option<Connection>,
+) -> Result<Next, Interrupted> {
+    if tunnel.refuses_unreadable(exchange) {
+        let failure = refusal(why);
+        tracing::info!("a tunnel to {} is refused: {failure}", tunnel.authority);
+        return Err(Interrupted::Cut(failure));
     }
-    // Every browser sends something that looks like an encrypted ClientHello; only where the outer
-    // name is another one there is a name inside. Without it, another name gets no certificate.
-    let is_for = |name: &str| Host::parse_text(name).is_ok_and(|name| name == *host);
-    let is_hidden = hello.has_ech && hello.server_name.as_deref().is_some_and(|name| !is_for(name));
-    is_hidden.then_some("the name within TLS is encrypted")
+    if let Some(failure) = tunnel.blocked {
+        return Err(Interrupted::Cut(failure));
+    }
+    exchange.record.note("intercept", format_args!("a tunnel: {why}"));
+    let connection = match ahead {
+        Some(connection) => connection,
+        None => tunnel::dial(exchange, tunnel.authority).await.map_err(Interrupted::Cut)?,
+    };
+    exchange.record.tunnel(connection.peer);
+    tunnel::relay(exchange, connection).await
 }
 
-/// Ends TLS here; the requests within are served like others.
+/// Ends TLS here. What is inside decides how it goes on.
 async fn accept(
     exchange: &mut Exchange<'_>,
-    authority: &Authority,
-    (interception, config): (&Interception, Arc<ServerConfig>),
-    blocked: Option<Failure>,
+    tunnel: Tunnel<'_>,
+    interception: &Interception,
+    hello: &ClientHello,
 ) -> Result<Next, Interrupted> {
-    let shared = &exchange.proxy.shared;
+    let proxy = exchange.proxy;
+    let shared = &proxy.shared;
+    let host = &tunnel.authority.host;
+    let config = match certificate(exchange, interception, host, Alpn::answering(&hello.alpn)).await {
+        Ok(config) => config,
+        Err(failure) => return Ok(refuse_tls(exchange, Alert::InternalError, failure).await),
+    };
     let shaking_hands = Box::pin(shake_hands(exchange.client, config));
     match shared.clock.timeout(shared.limits.handshake, shaking_hands).await {
-        Ok(Ok(next)) => {
-            exchange.client.inside = Some(Inside::new(Scheme::Https, authority, blocked));
-            exchange.record.looks_into("TLS");
-            Ok(next)
-        }
+        Ok(Ok(agreed)) => within_tls::serve(exchange, tunnel, agreed, &hello.alpn).await,
         Ok(Err(error)) => {
             let kind = if is_distrusted_by_client(&error) {
-                interception.refused_by(exchange.client.peer.ip(), &authority.host, shared.clock.now());
+                interception.refused_by(exchange.client.peer.ip(), host, shared.clock.now());
                 ErrorType::TlsAlertReceived
             } else {
                 ErrorType::TlsProtocolError
@@ -170,6 +351,6 @@ async fn accept(
             let public = "The TLS handshake with the client failed";
             Err(Interrupted::Cut(Failure::new(kind, Fault::Client, 400, public).with_internal(error)))
         }
-        Err(_timed_out) => Err(Interrupted::ClientGone(std::io::ErrorKind::TimedOut.into())),
+        Err(_timed_out) => Err(timed_out()),
     }
 }

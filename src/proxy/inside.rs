@@ -1,4 +1,4 @@
-//! What is asked for inside a tunnel that Larder looks into: scheme and authority are those of the
+//! What is asked for inside a tunnel whose requests Larder serves: scheme and authority are those of the
 //! CONNECT, whatever a request says.
 //!
 //! Invariant: a request for another authority is answered with 421, and neither routed nor stored.
@@ -30,9 +30,7 @@ impl Inside {
             Target::Origin(path) => path.clone(),
             Target::Asterisk => bytes::Bytes::from_static(b"*"),
             // RFC 9112 §3.2.2: "a server MUST accept the absolute-form in requests".
-            Target::Absolute(uri) if uri.scheme == self.scheme && uri.authority == self.authority => {
-                uri.path_and_query.clone()
-            }
+            Target::Absolute(uri) if self.is_target(uri) => uri.path_and_query.clone(),
             Target::Absolute(_) => return Err(misdirected()),
             Target::Authority(_) => return Err(nested()),
         };
@@ -44,12 +42,21 @@ impl Inside {
         self.blocked.clone().map_or(Ok(()), Err)
     }
 
-    /// Whether `Host` names this authority. That it is there at all, and once, the parser has seen
-    /// to; an HTTP/1.0 client may leave it out.
+    /// Whether an absolute URI, or the pseudo-fields of HTTP/2, are for this authority. The port may be
+    /// missing, which reads as the scheme's own: clients that were told of the tunnel's port by its
+    /// CONNECT leave it out inside.
+    fn is_target(&self, uri: &TargetUri) -> bool {
+        let Authority { host, port } = &uri.authority;
+        let is_port = *port == self.authority.port || *port == self.scheme.default_port();
+        uri.scheme == self.scheme && *host == self.authority.host && is_port
+    }
+
+    /// Whether `Host` names this authority; without a port it means the tunnel's. The parser has already
+    /// checked that there is exactly one; an HTTP/1.0 client may leave it out.
     fn is_host_of(&self, request: &Request) -> bool {
         request.fields.all(FieldName::Host).all(|value| {
-            let host =
-                Authority::parse(&bytes::Bytes::copy_from_slice(value), Some(self.scheme.default_port()));
+            let host = bytes::Bytes::copy_from_slice(value);
+            let host = Authority::parse(&host, Some(self.authority.port));
             host.is_ok_and(|host| host == self.authority)
         })
     }

@@ -1,22 +1,19 @@
-//! Which tunnels are looked into, and which are left alone (docs/https.md).
+//! Which tunnels are intercepted, and which are left alone (docs/https.md).
 //!
 //! A host is tunnelled as it is when the configuration says so, when the authority may not sign for
-//! it, when its origin asks for a certificate of the client's, and, if exceptions are learned, when
-//! this client has refused Larder's certificate for it.
+//! it, when its origin does not do without a certificate of the client's, and, if exceptions are
+//! learned, when this client has refused Larder's certificate for it.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustls::ServerConfig;
-
-use super::Shared;
-use crate::error::Failure;
+use super::{Shared, Unreadable};
 use crate::http::{Authority, Host, Timestamp};
 use crate::policy::HostSet;
-use crate::tls::{Alpn, Leaves, MintRequest};
+use crate::tls::Leaves;
 
-/// How HTTPS is looked into.
+/// How HTTPS is intercepted.
 #[derive(Debug)]
 pub struct Interception {
     pub leaves: Leaves,
@@ -24,7 +21,42 @@ pub struct Interception {
     pub except: HostSet,
     pub blocked: BlockedHost,
     pub exceptions: Exceptions,
+    pub intercepted: Intercepted,
+    /// What becomes of tunnels that can't be inspected.
+    pub unreadable: Unreadable,
     distrust: Mutex<Distrust>,
+}
+
+/// Whose HTTPS is intercepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intercepted {
+    All,
+    /// Blocked hosts alone, to show why.
+    Blocked,
+}
+
+/// Why a tunnel is not intercepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeftAlone {
+    /// The configuration names it.
+    Exception,
+    /// Only blocked hosts are intercepted.
+    NotBlocked,
+    NotPermitted,
+    NeedsCertificate,
+    Distrusted,
+}
+
+impl LeftAlone {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            LeftAlone::Exception => "the host is an exception",
+            LeftAlone::NotBlocked => "only blocked hosts are intercepted",
+            LeftAlone::NotPermitted => "the authority may not sign for it",
+            LeftAlone::NeedsCertificate => "the server wants a certificate of the client",
+            LeftAlone::Distrusted => "the client does not accept Larder's certificate",
+        }
+    }
 }
 
 /// What a client gets that opens a tunnel to a blocked host.
@@ -66,41 +98,40 @@ struct Refusals {
 }
 
 impl Interception {
-    /// Without anything learned yet.
+    /// Of all hosts, without anything learned yet. What can't be inspected is tunnelled.
     pub fn new(
         leaves: Leaves,
         except: HostSet,
         blocked: BlockedHost,
         exceptions: Exceptions,
     ) -> Interception {
-        Interception { leaves, except, blocked, exceptions, distrust: Mutex::default() }
+        let (intercepted, unreadable) = (Intercepted::All, Unreadable::Tunnel);
+        let distrust = Mutex::default();
+        Interception { leaves, except, blocked, exceptions, intercepted, unreadable, distrust }
     }
 
-    /// Why a tunnel is not looked into; `None` when it is.
+    /// Why a tunnel is not intercepted; `None` when it is.
     pub(super) fn leaves_alone(
         &self,
         shared: &Shared,
         client: IpAddr,
         authority: &Authority,
-    ) -> Option<&'static str> {
+        is_blocked: bool,
+    ) -> Option<LeftAlone> {
+        if self.intercepted == Intercepted::Blocked && !is_blocked {
+            return Some(LeftAlone::NotBlocked);
+        }
         if self.except.contains(&authority.host) {
-            return Some("the host is an exception");
+            return Some(LeftAlone::Exception);
         }
         if !self.leaves.authority().constraints().permit(&authority.host) {
-            return Some("the authority may not sign for it");
+            return Some(LeftAlone::NotPermitted);
         }
         let origins = shared.origin_tls.as_ref();
-        if origins.is_some_and(|tls| tls.asks_for_certificate(&authority.host, authority.port)) {
-            return Some("the server asks for a certificate of the client");
+        if origins.is_some_and(|tls| tls.needs_certificate(&authority.host, authority.port)) {
+            return Some(LeftAlone::NeedsCertificate);
         }
-        self.has_learned(client, &authority.host, shared.clock.now())
-            .then_some("the client does not accept a certificate of Larder's")
-    }
-
-    /// What serves this host to a client.
-    pub(super) fn server_config(&self, client: IpAddr, host: &Host) -> Result<Arc<ServerConfig>, Failure> {
-        let request = MintRequest { host, alpn: Alpn::Http2, client, origin_not_after: None };
-        Ok(self.leaves.server_config(&request)?)
+        self.has_learned(client, &authority.host, shared.clock.now()).then_some(LeftAlone::Distrusted)
     }
 
     /// Remembers that a client has refused the certificate for a host, and says so once for each host.

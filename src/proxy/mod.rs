@@ -6,11 +6,11 @@
 
 mod admit;
 mod background;
+mod beginning;
 mod client;
 mod collapse;
 mod complete;
 mod connect;
-
 mod deliver;
 mod exchange;
 mod fetch;
@@ -22,6 +22,7 @@ mod interception;
 mod keep;
 mod local;
 mod offline;
+mod opening;
 mod origin_failure;
 mod outgoing;
 mod own_pages;
@@ -37,9 +38,11 @@ mod sender;
 mod splice;
 mod stored;
 mod tunnel;
+mod unreadable;
 mod update;
 mod upload;
 mod waits;
+mod within_tls;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -53,7 +56,7 @@ use arc_swap::ArcSwap;
 pub use client::{Client, Next};
 pub use exchange::exchange;
 pub use handshake::greet;
-pub use interception::{BlockedHost, Exceptions, Interception};
+pub use interception::{BlockedHost, Exceptions, Intercepted, Interception};
 use record::Record;
 
 pub use recent::{Recalled, Recent};
@@ -61,6 +64,7 @@ pub use record::Counters;
 pub use refuse::{escape, refuse_connection, refuse_head};
 pub use rules::Rules;
 pub use searches::Searches;
+pub use unreadable::Unreadable;
 
 use crate::budget::Budget;
 use crate::caching::CachePolicy;
@@ -91,7 +95,7 @@ pub struct Shared {
     pub own: Vec<SocketAddr>,
     /// What TLS with origins trusts; without it no `https` URI is fetched.
     pub origin_tls: Option<Arc<OriginTls>>,
-    /// How HTTPS is looked into; without it, it is tunnelled.
+    /// How HTTPS is intercepted; without it, it is tunnelled.
     pub intercept: Option<Interception>,
     /// What listeners with TLS show; without it there are none.
     pub listener_tls: Option<ListenerTls>,

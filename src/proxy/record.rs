@@ -159,9 +159,11 @@ impl Record {
         self.note("tunnel", format_args!("open to {origin}"));
     }
 
-    /// A tunnel is open, and its requests are looked into.
+    /// A tunnel is open, and its requests are served.
     pub(super) fn looks_into(&mut self, protocol: &str) {
         self.status = 200;
+        // It may have been dialled as a tunnel before its client said anything.
+        (self.code, self.origin) = (CacheCode::None, None);
         self.note("intercept", format_args!("serves the {protocol} inside"));
     }
 
@@ -194,6 +196,10 @@ impl Record {
     /// The response was cut off.
     pub(super) fn cut(&mut self, failure: Failure) -> Next {
         self.error = Some(failure.error);
+        if failure.fault == Fault::Policy {
+            self.code = CacheCode::Denied;
+        }
+        self.rule.clone_from(&failure.rule);
         self.detail = Some(failure.internal.to_string());
         let timed_out = failure.error == ErrorType::ConnectionReadTimeout;
         self.ending = if timed_out { Ending::TimedOut } else { Ending::Aborted };

@@ -16,7 +16,7 @@ use crate::caching::{
     Applied, CachePolicy, Decision, Facts, Line, NotStored, Rule, RuleName, RuleSet, StoredHead, Times,
     decide, groups_of, may_serve_stale_on_error, may_store, selected,
 };
-use crate::http::{Request, Response, Target, TargetUri};
+use crate::http::{Host, Request, Response, Target, TargetUri};
 use crate::store::Key;
 
 /// The rules in force, swapped whole.
@@ -111,6 +111,11 @@ impl Shared {
     pub fn explain_rules(&self, request: &Request, head: &StoredHead) -> Vec<Line> {
         let applied = self.rules.load().and_then(|rules| self.applied(&rules, request, head));
         applied.map(|applied| applied.explain(request, head, &self.cache_policy)).unwrap_or_default()
+    }
+
+    /// Whether some rule is about certain paths or methods of this host.
+    pub(super) fn has_path_rule_about(&self, host: &Host) -> bool {
+        self.rules.load().is_some_and(|rules| rules.is_about_paths_of(host))
     }
 
     /// The rule by which a request is not for the cache.

@@ -14,6 +14,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::record::Record;
 use super::{Exchange, Interrupted, Next, Proxy, splice};
+use crate::error::Failure;
 use crate::http::{Authority, ReadHalf, Source as _, Version, WriteHalf};
 use crate::origin::Connection;
 
@@ -22,21 +23,10 @@ const SPLICE_FROM: u64 = 256 * 1024;
 /// The buffer of a direction that is copied, in octets.
 const BUFFER: usize = 16 * 1024;
 
-/// Opens the tunnel that a CONNECT request asks for, and serves it to its end.
-pub(super) async fn connect(exchange: &mut Exchange<'_>, authority: &Authority) -> Result<Next, Interrupted> {
+/// A connection to the far end of a tunnel.
+pub(super) async fn dial(exchange: &mut Exchange<'_>, authority: &Authority) -> Result<Connection, Failure> {
     exchange.proxy.shared.online()?;
-    let connection = exchange.proxy.origins.connect_tunnel(authority, &exchange.judge()).await?;
-    exchange.record.tunnel(connection.peer);
-    establish(exchange).await?;
-    relay(exchange, connection).await
-}
-
-/// As [`connect`], for a client that was told already that its tunnel is open.
-pub(super) async fn dial(exchange: &mut Exchange<'_>, authority: &Authority) -> Result<Next, Interrupted> {
-    let dialled = exchange.proxy.origins.connect_tunnel(authority, &exchange.judge()).await;
-    let connection = dialled.map_err(Interrupted::Cut)?;
-    exchange.record.tunnel(connection.peer);
-    relay(exchange, connection).await
+    exchange.proxy.origins.connect_tunnel(authority, &exchange.judge()).await
 }
 
 /// Tells the client that its tunnel is open.
@@ -73,14 +63,20 @@ pub(super) async fn relay(
         // The client may still have something to say: a reset could overtake the origin's last octets.
         return Ok(Next::Close);
     };
-    carrying.record.note("tunnel", format_args!("ended: {error}"));
+    drop(carrying);
+    Ok(break_off(exchange, connection, &error))
+}
+
+/// Ends a tunnel that one side has broken off, or in which nobody has said anything for too long.
+pub(super) fn break_off(exchange: &mut Exchange<'_>, connection: Connection, error: &io::Error) -> Next {
+    exchange.record.note("tunnel", format_args!("ended: {error}"));
     // RFC 9113 §8.5: "a proxy MUST send a TCP segment with the RST bit set if it detects an error with
     // the stream or the HTTP/2 connection."
     if exchange.client.is_stream() {
         let _best_effort = connection.reader.io().reset_at_end();
         connection.writer.forget();
     }
-    Ok(Next::Broken)
+    Next::Broken
 }
 
 /// Carries both directions until each has ended. A side that takes no more may still have

@@ -86,7 +86,10 @@ impl BadCertificate {
     const fn text(&self) -> &'static str {
         match self {
             BadCertificate::NoNames => "it names no host (it has no subjectAltName)",
-            BadCertificate::SelfSigned => "it is signed by itself, and not pinned",
+            BadCertificate::SelfSigned => {
+                "it is signed by itself, and not pinned; to accept it, add it to the trusted roots, or pin its \
+                 key (intercept.pins)"
+            }
             BadCertificate::OwnAuthority => {
                 "it is signed by this Larder's own authority, which no origin can have: the request goes in a \
                  circle, or somebody has the key"

@@ -28,8 +28,8 @@ pub struct ClientHello {
     pub alpn: Vec<Vec<u8>>,
     /// Whether TLS 1.2 or 1.3 is among the versions that it speaks.
     pub has_modern_version: bool,
-    /// Whether it has an `encrypted_client_hello`: the name that matters is inside, or it is a
-    /// dummy; nobody but the origin can tell.
+    /// Whether it has a well-formed `encrypted_client_hello`: the name that matters is inside, or it
+    /// is a dummy; nobody but the origin can tell.
     pub has_ech: bool,
 }
 
@@ -112,11 +112,24 @@ impl ClientHello {
                 // RFC 8446 §4.2.1: with this extension, legacy_version says nothing.
                 self.has_modern_version = pairs.iter().any(modern);
             }
-            ENCRYPTED_CLIENT_HELLO => self.has_ech = true,
+            ENCRYPTED_CLIENT_HELLO => self.has_ech = is_outer_ech(content),
             _ => {}
         }
         Some(())
     }
+}
+
+/// RFC 9849 §5: of type outer, with the suite of HPKE, the configuration's number, the encapsulated
+/// key (empty in a second ClientHello), and a payload. In any other form no server finds a name in it.
+fn is_outer_ech(mut content: Octets<'_>) -> bool {
+    let mut payload = || {
+        let is_outer = content.u8()? == 0;
+        content.take(5)?;
+        content.vector16()?;
+        let payload = content.vector16()?;
+        Some(is_outer && !payload.is_empty())
+    };
+    payload().unwrap_or_default() && content.0.is_empty()
 }
 
 /// RFC 6066 §3: "The ServerNameList MUST NOT contain more than one name of the same name_type", and

@@ -73,7 +73,7 @@ pub fn is_distrusted_by_client(error: &io::Error) -> bool {
     matches!(tls_error(error), Some(Error::AlertReceived(alert)) if distrust.contains(alert))
 }
 
-fn tls_error(error: &io::Error) -> Option<&Error> {
+pub(super) fn tls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 

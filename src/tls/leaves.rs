@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert};
@@ -22,10 +23,14 @@ use crate::http::{Host, Timestamp};
 use super::authority::Authority;
 use super::leaf::{self, LeafKey};
 use super::mint_limit::{Exceeded, MintLimit};
+use super::tickets::Tickets;
 use super::{Alpn, server_config};
 
 /// Hosts with a leaf at a time. Each takes some 5 KiB with its tickets' keys.
 const LEAVES_MAX: usize = 1000;
+
+/// Between two tries of who waits for a new leaf; the rates of `mint_limit.rs` give some in it.
+const RETRY: Duration = Duration::from_millis(50);
 
 /// For whom a leaf is asked for, and what it may not outlive.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +87,7 @@ struct Leaf {
 struct Configs {
     http1: Arc<ServerConfig>,
     http2: Arc<ServerConfig>,
+    without: Arc<ServerConfig>,
     ticketer: Arc<dyn ProducesTickets>,
 }
 
@@ -97,6 +103,20 @@ impl Leaves {
     /// The authority that signs.
     pub fn authority(&self) -> &Authority {
         &self.authority
+    }
+
+    /// As [`Leaves::server_config`], but waits while too many new ones are asked for. Without a limit
+    /// of its own.
+    pub async fn server_config_in_time(
+        &self,
+        request: &MintRequest<'_>,
+    ) -> Result<Arc<ServerConfig>, MintError> {
+        loop {
+            match self.server_config(request) {
+                Err(MintError::TooManyForClient | MintError::TooMany) => self.clock.sleep(RETRY).await,
+                answer => return answer,
+            }
+        }
     }
 
     /// What serves one host. Costs a look-up; for a new host, one signature.
@@ -146,8 +166,10 @@ impl Leaves {
         let leaf = leaf::mint(&self.authority, &self.key, host, not_after, now).map_err(MintError::Making)?;
         let ticketer = match earlier {
             Some(ticketer) => ticketer,
-            None => rustls::crypto::aws_lc_rs::Ticketer::new()
-                .map_err(|error| MintError::Making(error.to_string()))?,
+            None => {
+                let tickets = Tickets::new(self.clock.clone());
+                Arc::new(tickets.map_err(|error| MintError::Making(error.to_string()))?)
+            }
         };
         let mut config = self.base.clone();
         config.cert_resolver = Arc::new(LeafOf { host: host.detached(), leaf });
@@ -157,7 +179,8 @@ impl Leaves {
             config.alpn_protocols = alpn.protocols();
             Arc::new(config)
         };
-        Ok(Configs { http1: with(Alpn::Http1), http2: with(Alpn::Http2), ticketer })
+        let [http1, http2, without] = [Alpn::Http1, Alpn::Http2, Alpn::None].map(with);
+        Ok(Configs { http1, http2, without, ticketer })
     }
 }
 
@@ -202,6 +225,7 @@ impl Configs {
         Arc::clone(match alpn {
             Alpn::Http1 => &self.http1,
             Alpn::Http2 => &self.http2,
+            Alpn::None => &self.without,
         })
     }
 }
@@ -225,7 +249,8 @@ struct LeafOf {
 
 impl ResolvesServerCert for LeafOf {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // RFC 6066 §3: no addresses in SNI, so that it is absent there, as with old clients.
+        // RFC 6066 §3: no addresses in SNI, so that it is absent there, as with old clients; rustls says
+        // the same of an address that is in it.
         let is_ours = match hello.server_name() {
             None => true,
             Some(name) => Host::parse_text(name).is_ok_and(|name| name == self.host),

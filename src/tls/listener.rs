@@ -14,12 +14,16 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ResolvesServerCert;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
+use super::tickets::Tickets;
 use super::{Alpn, Leaves, MintError, MintRequest, provider, server_config};
 use crate::clock::Clock;
 use crate::http::Host;
 
-/// What listeners with TLS show.
-pub struct ListenerTls(ArcSwap<Shown>);
+/// What listeners with TLS show, and the protocols that they offer.
+pub struct ListenerTls {
+    shown: ArcSwap<Shown>,
+    alpn: Alpn,
+}
 
 enum Shown {
     Configured(Arc<ServerConfig>),
@@ -37,7 +41,7 @@ pub enum ListenerTlsError {
     BadKey,
     #[error("it can't be used: {0}")]
     Unusable(#[from] rustls::Error),
-    #[error("{0:?} is no name of this machine that is known; tls.certificate can have one for it")]
+    #[error("{0:?} is not a known name of this machine; set tls.certificate to one that is for it")]
     UnknownName(String),
     #[error("{0}")]
     Minting(#[from] MintError),
@@ -55,20 +59,54 @@ impl ListenerTls {
         // Compares the two, as far as a key tells.
         let shown = CertifiedKey::from_der(chain, key, &provider())?;
         let shows: Arc<dyn ResolvesServerCert> = Arc::new(SingleCertAndKey::from(shown));
-        let mut config = server_config(clock, shows)?;
+        let mut config = server_config(clock.clone(), shows)?;
         config.alpn_protocols = Alpn::Http2.protocols();
-        config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
-        Ok(ListenerTls(ArcSwap::from_pointee(Shown::Configured(Arc::new(config)))))
+        let tickets = Tickets::new(clock).map_err(|_unspecified| rustls::Error::FailedToGetRandomBytes)?;
+        config.ticketer = Arc::new(tickets);
+        Ok(ListenerTls::of(Shown::Configured(Arc::new(config))))
     }
 
     /// Shows leaves for these names, and for whatever address of this machine a client has reached.
     pub fn own(leaves: Leaves, names: Vec<Host>) -> ListenerTls {
-        ListenerTls(ArcSwap::from_pointee(Shown::Own { leaves: Box::new(leaves), names }))
+        ListenerTls::of(Shown::Own { leaves: Box::new(leaves), names })
+    }
+
+    fn of(shown: Shown) -> ListenerTls {
+        ListenerTls { shown: ArcSwap::from_pointee(shown), alpn: Alpn::Http2 }
+    }
+
+    /// Offers these protocols instead of HTTP/2 and HTTP/1.1.
+    pub fn offering(self, alpn: Alpn) -> ListenerTls {
+        if let Shown::Configured(config) = &**self.shown.load() {
+            let mut config = ServerConfig::clone(config);
+            config.alpn_protocols = alpn.protocols();
+            self.shown.store(Arc::new(Shown::Configured(Arc::new(config))));
+        }
+        ListenerTls { alpn, ..self }
     }
 
     /// Shows from now on what another one does.
     pub fn replace(&self, other: ListenerTls) {
-        self.0.store(other.0.into_inner());
+        self.shown.store(other.shown.into_inner());
+    }
+
+    /// As [`ListenerTls::server_config`], but waits while too many new leaves are asked for. Without a
+    /// limit of its own.
+    pub async fn server_config_in_time(
+        &self,
+        name: Option<&str>,
+        reached: IpAddr,
+        client: IpAddr,
+    ) -> Result<Arc<ServerConfig>, ListenerTlsError> {
+        let shown = self.shown.load_full();
+        match &*shown {
+            Shown::Configured(config) => Ok(Arc::clone(config)),
+            Shown::Own { leaves, names } => {
+                let host = asked(names, name, reached)?;
+                let request = MintRequest { host: &host, alpn: self.alpn, client, origin_not_after: None };
+                Ok(leaves.server_config_in_time(&request).await?)
+            }
+        }
     }
 
     /// What serves a client that asks for this name, if for any, and has reached this address.
@@ -78,23 +116,26 @@ impl ListenerTls {
         reached: IpAddr,
         client: IpAddr,
     ) -> Result<Arc<ServerConfig>, ListenerTlsError> {
-        match &**self.0.load() {
+        match &**self.shown.load() {
             Shown::Configured(config) => Ok(Arc::clone(config)),
             Shown::Own { leaves, names } => {
-                // RFC 6066 §3: a client that was given an address sends no name.
-                let asked = name.map_or_else(|| Some(Host::from_ip(reached)), |name| known(names, name));
-                let host = asked
-                    .ok_or_else(|| ListenerTlsError::UnknownName(name.unwrap_or_default().to_owned()))?;
-                let request = MintRequest { host: &host, alpn: Alpn::Http2, client, origin_not_after: None };
+                let host = asked(names, name, reached)?;
+                let request = MintRequest { host: &host, alpn: self.alpn, client, origin_not_after: None };
                 Ok(leaves.server_config(&request)?)
             }
         }
     }
 }
 
-fn known(names: &[Host], asked: &str) -> Option<Host> {
-    let asked = Host::parse_text(asked).ok()?;
-    names.contains(&asked).then_some(asked)
+/// The host whose leaf is shown. RFC 6066 §3: a client that was given an address sends no name; "Literal
+/// IPv4 and IPv6 addresses are not permitted in "HostName"", and one that is there is no name either.
+fn asked(names: &[Host], name: Option<&str>, reached: IpAddr) -> Result<Host, ListenerTlsError> {
+    let Some(text) = name else { return Ok(Host::from_ip(reached)) };
+    match Host::parse_text(text) {
+        Ok(host) if host.ip().is_some() => Ok(Host::from_ip(reached)),
+        Ok(host) if names.contains(&host) => Ok(host),
+        _ => Err(ListenerTlsError::UnknownName(text.to_owned())),
+    }
 }
 
 impl std::fmt::Debug for ListenerTls {

@@ -26,6 +26,7 @@ mod pin;
 mod roots;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod verify;
 
 use std::sync::{Arc, OnceLock};
@@ -47,7 +48,7 @@ pub use constraints::NameConstraints;
 pub use failure::{handshake_failure, is_distrusted_by_client};
 pub use leaves::{Leaves, MintError, MintRequest};
 pub use listener::{ListenerTls, ListenerTlsError};
-pub use origin::{OriginTls, Verification};
+pub use origin::{Asked, OriginTls, Verification};
 pub use pin::Pin;
 pub use roots::{Roots, RootsError};
 
@@ -58,6 +59,8 @@ pub enum Alpn {
     Http1,
     /// `h2`, or else `http/1.1`.
     Http2,
+    /// Nothing: the extension is not sent, and not answered.
+    None,
 }
 
 impl Alpn {
@@ -66,7 +69,15 @@ impl Alpn {
         match self {
             Alpn::Http1 => vec![b"http/1.1".to_vec()],
             Alpn::Http2 => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            Alpn::None => Vec::new(),
         }
+    }
+
+    /// What answers a client that offers these. RFC 7301 §3.2 has a server that knows none of them
+    /// refuse the handshake; one that does not answer the extension goes on without it (§3.1).
+    pub fn answering(offered: &[Vec<u8>]) -> Alpn {
+        let is_known = |protocol: &Vec<u8>| matches!(&protocol[..], b"h2" | b"http/1.1");
+        if offered.iter().any(is_known) { Alpn::Http2 } else { Alpn::None }
     }
 }
 

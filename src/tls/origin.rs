@@ -5,19 +5,21 @@
 //! session is not verified anew, so that a configuration is thrown away after a day.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::{ClientSessionMemoryCache, ResolvesClientCert, Resumption};
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, SignatureScheme};
+use rustls::{AlertDescription, ClientConfig, SignatureScheme};
 
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{Host, Timestamp};
 
 use super::authority::{DAY_S, OwnRoots};
+use super::failure::tls_error;
 use super::pin::Pin;
 use super::roots::Roots;
 use super::verify::{HostVerifier, Trust};
@@ -101,14 +103,21 @@ impl OriginTls {
         Ok((config, name))
     }
 
-    /// Whether this origin has asked for a certificate of the client's, which Larder can't have:
-    /// such a host is tunnelled.
-    pub fn asks_for_certificate(&self, host: &Host, port: u16) -> bool {
+    /// Whether this origin has asked for a certificate of the client's, which Larder can't have, and
+    /// has broken off without one: such a host can't be intercepted.
+    pub fn needs_certificate(&self, host: &Host, port: u16) -> bool {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        [Alpn::Http1, Alpn::Http2].into_iter().any(|alpn| {
+        [Alpn::Http1, Alpn::Http2, Alpn::None].into_iter().any(|alpn| {
             let origin = kept.configs.get(&(host.detached(), port, alpn));
-            origin.is_some_and(|origin| origin.asked.0.load(Ordering::Relaxed))
+            origin.is_some_and(|origin| origin.asked.is_needed())
         })
+    }
+
+    /// Where the ends of connections with this origin are noted, from which
+    /// [`OriginTls::needs_certificate`] follows.
+    pub fn ends(&self, host: &Host, port: u16, alpn: Alpn) -> Option<Arc<Asked>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.configs.get(&(host.detached(), port, alpn)).map(|origin| Arc::clone(&origin.asked))
     }
 
     fn make(&self, host: &Host, alpn: Alpn, asked: Arc<Asked>) -> Result<ClientConfig, Failure> {
@@ -141,9 +150,50 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, Failure> {
     })
 }
 
-/// Notes that an origin has asked for a client's certificate, and has none.
+/// Notes that an origin has asked for a client's certificate, and has none; and whether the origin does
+/// without.
 #[derive(Debug, Default)]
-struct Asked(AtomicBool);
+pub struct Asked {
+    has_asked: AtomicBool,
+    has_refused: AtomicBool,
+}
+
+impl Asked {
+    /// As [`Asked::note`], of a handshake: one that is asked for a certificate and broken off without
+    /// an alert has needed it.
+    pub fn note_failed(&self, error: &io::Error) {
+        let is_broken_off = tls_error(error).is_none();
+        if is_broken_off && self.has_asked.load(Ordering::Relaxed) {
+            self.has_refused.store(true, Ordering::Relaxed);
+        }
+        self.note(error);
+    }
+
+    /// Notes how reading from the origin has failed. In TLS 1.3 the handshake
+    /// is over for the client when the origin looks at its certificate (RFC 8446 §4.4.2.4).
+    pub fn note(&self, error: &io::Error) {
+        use AlertDescription as A;
+        let refuses = match tls_error(error) {
+            Some(rustls::Error::AlertReceived(alert)) => matches!(
+                alert,
+                A::CertificateRequired
+                    | A::HandshakeFailure
+                    | A::NoCertificate
+                    | A::BadCertificate
+                    | A::CertificateUnknown
+                    | A::AccessDenied
+            ),
+            _ => false,
+        };
+        if refuses && self.has_asked.load(Ordering::Relaxed) {
+            self.has_refused.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn is_needed(&self) -> bool {
+        self.has_refused.load(Ordering::Relaxed)
+    }
+}
 
 impl ResolvesClientCert for Asked {
     fn resolve(
@@ -151,7 +201,7 @@ impl ResolvesClientCert for Asked {
         _acceptable_issuers: &[&[u8]],
         _schemes: &[SignatureScheme],
     ) -> Option<Arc<CertifiedKey>> {
-        self.0.store(true, Ordering::Relaxed);
+        self.has_asked.store(true, Ordering::Relaxed);
         None
     }
 

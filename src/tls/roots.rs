@@ -2,6 +2,8 @@
 //! Never among them, wherever they come from: our own, and roots whose private key is known to
 //! everybody.
 
+use std::collections::HashSet;
+
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 
@@ -25,6 +27,8 @@ pub(super) const LEAKED: &[(&str, &str)] = &[
 #[derive(Debug)]
 pub struct Roots {
     pub(super) anchors: Vec<TrustAnchor<'static>>,
+    /// SHA-256 of each certificate that is trusted, for origins that show it as their own.
+    pub(super) hashes: HashSet<[u8; 32]>,
     /// What was left out, and why; for the diagnostics.
     pub warnings: Vec<String>,
 }
@@ -64,7 +68,8 @@ impl Roots {
     }
 
     fn of(certificates: Vec<CertificateDer<'static>>, own: &OwnRoots) -> Roots {
-        let mut roots = Roots { anchors: Vec::with_capacity(certificates.len()), warnings: Vec::new() };
+        let anchors = Vec::with_capacity(certificates.len());
+        let mut roots = Roots { anchors, hashes: HashSet::new(), warnings: Vec::new() };
         for certificate in &certificates {
             let Some(parsed) = parse(certificate) else {
                 roots.warnings.push("a trusted certificate is malformed and left out".to_owned());
@@ -79,6 +84,7 @@ impl Roots {
                 roots.warnings.push(format!("the root {name} is left out: everybody has its private key"));
                 continue;
             }
+            roots.hashes.insert(sha256(certificate));
             match webpki::anchor_from_trusted_cert(certificate) {
                 Ok(anchor) => roots.anchors.push(anchor.to_owned()),
                 Err(error) => roots.warnings.push(format!("{} is left out: {error}", parsed.subject())),

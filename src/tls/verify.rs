@@ -62,7 +62,11 @@ impl HostVerifier {
             };
         }
         let end_entity = EndEntityCert::try_from(leaf).map_err(|error| reason(error, &parsed))?;
-        self.verify_path(&end_entity, &parsed, intermediates, now)?;
+        if self.trust.roots.hashes.contains(&sha256(leaf)) {
+            check_trusted_leaf(&parsed, now)?;
+        } else {
+            self.verify_path(&end_entity, &parsed, intermediates, now)?;
+        }
         end_entity.verify_is_valid_for_subject_name(name).map_err(|error| reason(error, &parsed))?;
         check_leaf_key(&parsed)
     }
@@ -159,6 +163,25 @@ impl ServerCertVerifier for HostVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.trust.algorithms.supported_schemes()
+    }
+}
+
+/// Of a certificate that is trusted itself, and shown by an origin as its own: one without an authority,
+/// which an operator has put among the roots. There is no path to verify (RFC 5280 §6.1: the trust
+/// anchor is not part of it); its time and its purpose are its own.
+fn check_trusted_leaf(leaf: &X509Certificate<'_>, now: UnixTime) -> Result<(), BadCertificate> {
+    let seconds = |moment: i64| u64::try_from(moment).unwrap_or_default();
+    let (from, to) = (leaf.validity().not_before.timestamp(), leaf.validity().not_after.timestamp());
+    if now.as_secs() < seconds(from) {
+        return Err(BadCertificate::NotYetValid(Timestamp(seconds(from))));
+    }
+    if now.as_secs() > seconds(to) {
+        return Err(BadCertificate::Expired(Timestamp(seconds(to))));
+    }
+    match leaf.extended_key_usage() {
+        Ok(usage) if usage.as_ref().is_none_or(|usage| usage.value.any || usage.value.server_auth) => Ok(()),
+        Ok(_) => Err(BadCertificate::WrongPurpose),
+        Err(_malformed) => Err(malformed("its extended key usage")),
     }
 }
 

@@ -42,7 +42,7 @@ fn a_request_for_another_authority_is_misdirected() {
     let authority = authority(&origin);
     for head in [
         "GET / HTTP/1.1\r\nHost: other.example\r\n\r\n".to_owned(),
-        "GET / HTTP/1.1\r\nHost: origin.example\r\n\r\n".to_owned(),
+        "GET / HTTP/1.1\r\nHost: origin.example:443\r\n\r\n".to_owned(),
         format!("GET https://other.example/ HTTP/1.1\r\nHost: {authority}\r\n\r\n"),
         format!("GET http://{authority}/ HTTP/1.1\r\nHost: {authority}\r\n\r\n"),
         format!("GET https://{authority}/ HTTP/1.1\r\nHost: other.example\r\n\r\n"),

@@ -46,6 +46,11 @@ impl Process {
         Process::spawn_alone(shell, arguments)
     }
 
+    /// Starts it by this command, which is given the arguments.
+    pub fn run(command: Command, arguments: &[&str]) -> Process {
+        Process::spawn_alone(command, arguments)
+    }
+
     fn spawn_alone(command: Command, arguments: &[&str]) -> Process {
         let folder = temporary("cache");
         let mut process = Process::spawn(command, &folder, arguments);

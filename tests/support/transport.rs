@@ -38,6 +38,16 @@ impl Transport {
         Transport::Client(Box::new(StreamOwned::new(session, self)))
     }
 
+    /// Shakes hands as a client.
+    pub fn shake_hands(&mut self) -> io::Result<()> {
+        let Transport::Client(stream) = self else { panic!("a client's side of TLS") };
+        let StreamOwned { conn, sock } = &mut **stream;
+        while conn.is_handshaking() || conn.wants_write() {
+            conn.complete_io(sock)?;
+        }
+        Ok(())
+    }
+
     /// Shakes hands as a client, each octet that leaves in a write of its own.
     pub fn shake_hands_bytewise(&mut self) -> io::Result<()> {
         let Transport::Client(stream) = self else { panic!("a client's side of TLS") };

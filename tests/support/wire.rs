@@ -67,6 +67,11 @@ impl Wire {
         Wire { stream: self.stream.connect_tls(config, name), ..self }
     }
 
+    /// Shakes hands within TLS, which otherwise waits for the first octets.
+    pub fn shake_hands(&mut self) {
+        self.stream.shake_hands().expect("a handshake");
+    }
+
     /// Shakes hands within TLS, each octet in a segment of its own.
     pub fn hand_over_octet_by_octet(&mut self) {
         self.stream.shake_hands_bytewise().expect("a handshake");

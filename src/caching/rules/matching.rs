@@ -58,9 +58,13 @@ impl Conditions {
         !self.types.is_empty() || !self.statuses.is_empty()
     }
 
+    /// Whether this host is among those that are named.
+    pub(super) fn name(&self, host: &Host) -> bool {
+        self.hosts.iter().any(|pattern| pattern.matches(host))
+    }
+
     pub(super) fn hold_for_uri(&self, uri: &TargetUri) -> bool {
-        let is_host = |pattern: &HostPattern| pattern.matches(&uri.authority.host);
-        (self.hosts.is_empty() || self.hosts.iter().any(is_host))
+        (self.hosts.is_empty() || self.name(&uri.authority.host))
             && (self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches(uri.path())))
     }
 

@@ -22,7 +22,7 @@ pub use name::RuleName;
 pub use overrides::{Ignorable, Ignored, Overrides};
 
 use super::CachePolicy;
-use crate::http::{FieldName, Fields, Method, TargetUri};
+use crate::http::{FieldName, Fields, Host, Method, TargetUri};
 
 /// Why something is no part of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -194,6 +194,14 @@ impl RuleSet {
         let by = [&dropped, &rewritten].map(|made| made.as_ref().map(|(_, name)| *name));
         let (key, _) = rewritten.or(dropped).filter(|(key, _)| key != uri)?;
         Some((key, by))
+    }
+
+    /// Whether some rule that names this host is about certain paths or methods of it.
+    pub fn is_about_paths_of(&self, host: &Host) -> bool {
+        self.rules().any(|rule| {
+            let when = &rule.when;
+            (!when.paths.is_empty() || !when.methods.is_empty()) && when.name(host)
+        })
     }
 
     /// The rules about a request, as far as that tells; and whether the response must be of some kind,

@@ -98,7 +98,14 @@ fn it_may_come_in_any_number_of_records() {
 #[test]
 fn extensions_are_read() {
     assert_eq!(complete(hello(&[])), ClientHello { has_modern_version: true, ..ClientHello::default() });
-    assert!(complete(hello(&extension(0xfe0d, &[0, 1, 2]))).has_ech);
+    let outer = [&[0, 0, 1, 0, 1, 9][..], &vector16(&[7; 32]), &vector16(&[7; 144])].concat();
+    assert!(complete(hello(&extension(0xfe0d, &outer))).has_ech);
+    let inner = extension(0xfe0d, &[1]);
+    let cut = extension(0xfe0d, &outer[..20]);
+    let longer = extension(0xfe0d, &[&outer[..], &[0]].concat());
+    for other in [extension(0xfe0d, &[]), extension(0xfe0d, &[0, 1, 2]), inner, cut, longer] {
+        assert!(!complete(hello(&other)).has_ech, "{other:?}");
+    }
     let versions = |list: &[u8]| complete(hello(&extension(43, &vector8(list)))).has_modern_version;
     assert!(versions(&[0x0a, 0x0a, 3, 4]));
     assert!(versions(&[3, 3]));

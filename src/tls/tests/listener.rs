@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rcgen::{CertificateParams, KeyPair};
 
-use super::super::{ListenerTls, ListenerTlsError};
+use super::super::{Alpn, ListenerTls, ListenerTlsError};
 use super::{START, host, leaves};
 use crate::clock::Clock;
 
@@ -55,7 +55,11 @@ fn the_authority_signs_for_known_names_and_for_addresses() {
     for name in [None, Some("localhost"), Some("LOCALHOST"), Some("build-7")] {
         assert!(listener.server_config(name, REACHED, REACHED).is_ok(), "{name:?}");
     }
-    for name in ["bank.example", "192.0.2.1", "", "a b"] {
+    // An address is not a name: such a client gets the certificate for the address that it has reached.
+    let addressed = listener.server_config(Some("192.0.2.1"), REACHED, REACHED).expect("the listener's");
+    let unnamed = listener.server_config(None, REACHED, REACHED).expect("the listener's");
+    assert!(std::sync::Arc::ptr_eq(&addressed, &unnamed));
+    for name in ["bank.example", "", "a b"] {
         let refused = listener.server_config(Some(name), REACHED, REACHED);
         assert!(matches!(refused, Err(ListenerTlsError::UnknownName(_))), "{name}");
     }
@@ -71,4 +75,18 @@ fn what_is_shown_can_be_replaced() {
     listener.replace(configured().expect("a pair"));
     let after = listener.server_config(None, REACHED, REACHED).expect("always");
     assert!(!std::sync::Arc::ptr_eq(&before, &after));
+}
+
+#[test]
+fn http_2_can_be_left_out() {
+    let clock = Clock::manual(START);
+    let (chain, key) = pair("proxy.example");
+    let configured = ListenerTls::configured(chain.as_bytes(), key.as_bytes(), clock.clone());
+    for listener in [configured.expect("a pair"), ListenerTls::own(leaves(&clock), Vec::new())] {
+        let offered = |listener: &ListenerTls| {
+            listener.server_config(None, REACHED, REACHED).expect("always").alpn_protocols.clone()
+        };
+        assert_eq!(offered(&listener), [b"h2".to_vec(), b"http/1.1".to_vec()]);
+        assert_eq!(offered(&listener.offering(Alpn::Http1)), [b"http/1.1".to_vec()]);
+    }
 }
