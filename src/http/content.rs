@@ -63,6 +63,11 @@ pub trait Source: AsyncRead + Unpin {
         None
     }
 
+    /// Whether it is known that nothing more comes.
+    fn is_ended(&self) -> bool {
+        false
+    }
+
     /// The trailer fields that stood at the end, where they are not part of the octets.
     fn take_trailers(&mut self) -> Option<Fields> {
         None
@@ -72,6 +77,10 @@ pub trait Source: AsyncRead + Unpin {
 impl Source for ReadHalf {
     fn version(&self) -> Option<Version> {
         matches!(self, ReadHalf::Http2(_)).then_some(Version::Http2)
+    }
+
+    fn is_ended(&self) -> bool {
+        matches!(self, ReadHalf::Http2(stream) if stream.is_ended())
     }
 
     fn take_trailers(&mut self) -> Option<Fields> {
@@ -157,7 +166,8 @@ impl<R: Source> Reader<R> {
                     response.version = version;
                     // RFC 9113 §8.1: the flag END_STREAM ends a message, so that its end is known.
                     if response.length == BodyLength::UntilClose {
-                        response.length = BodyLength::UntilEnd;
+                        let is_all = self.buffer.is_empty() && self.io.is_ended();
+                        response.length = if is_all { BodyLength::None } else { BodyLength::UntilEnd };
                     }
                 }
                 return Ok(response);

@@ -8,7 +8,8 @@ use http::Request;
 use tokio::sync::Notify;
 
 use crate::support::frames::{
-    DATA, END_HEADERS, END_STREAM, FrameOrigin, GOAWAY, HEADERS, REFUSED_STREAM, RST_STREAM, fields, frame,
+    DATA, END_HEADERS, END_STREAM, FrameOrigin, GOAWAY, HEADERS, OPENING, REFUSED_STREAM, RST_STREAM, fields,
+    frame,
 };
 use crate::support::{Certificates, Client, Http2Answer, Http2Origin, Response, World, noise, request};
 
@@ -265,4 +266,33 @@ fn case_3_8_a_silent_tunnel_ends_inside_too() {
     origin.requests(1);
     world.advance_until_heard(Duration::from_secs(601), &mut client);
     assert_eq!(client.response().status(), 504);
+}
+
+/// gRPC tells a call that fails at once in a head that ends its stream.
+#[test]
+fn case_3_2_a_head_that_ends_its_stream_stays_one() {
+    let certificates = Certificates::new();
+    let world = World::with(|setup| setup.intercept(&certificates));
+    let origin = FrameOrigin::start(certificates.server("origin.example"), |wire, _, stream| {
+        let head = fields(&[(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "9")]);
+        wire.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, &head));
+    });
+    let mut config = world.trusting();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let mut client = world.inside_with(&origin.authority(), config);
+    client.send(OPENING);
+    let authority = origin.authority();
+    let post =
+        [(":method", "POST"), (":scheme", "https"), (":authority", &authority[..]), (":path", "/call")];
+    client.send(frame(HEADERS, END_HEADERS, 1, &fields(&post)));
+    client.send(frame(DATA, END_STREAM, 1, b"ask"));
+    loop {
+        let header = client.wire.exactly(9).bytes;
+        client.wire.exactly(u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize);
+        assert_ne!(header[3], DATA);
+        if header[3] == HEADERS {
+            assert_ne!(header[4] & END_STREAM, 0, "the head ends its stream");
+            return;
+        }
+    }
 }

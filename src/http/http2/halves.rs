@@ -57,6 +57,12 @@ impl Http2Reader {
         self.trailers.take()
     }
 
+    /// Whether it is known that nothing more comes, trailer fields included.
+    pub fn is_ended(&self) -> bool {
+        let is_end = matches!(&self.stream, Receiving::Content(stream) if stream.is_end_stream());
+        is_end && self.piece.is_empty() && self.trailers.is_none()
+    }
+
     /// Reads what is there.
     pub fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         while self.piece.is_empty() {
