@@ -84,6 +84,13 @@ pub struct RunningStatus {
     pub pid: u32,
     /// Where clients connect.
     pub addresses: Vec<SocketAddr>,
+    /// Where they connect within TLS.
+    #[serde(default)]
+    pub within_tls: Vec<SocketAddr>,
+    /// The folder of the authority that signs for those listeners, unless they show a certificate of the
+    /// operator's.
+    #[serde(default)]
+    pub listener_ca_dir: Option<PathBuf>,
     /// The folder of the authority that it looks into HTTPS with, if it does.
     pub ca_dir: Option<PathBuf>,
     /// It was started by `larder run`, and ends with the last command there.

@@ -11,12 +11,14 @@ use tracing::{info, warn};
 use super::args::ServeArgs;
 use super::cache::counted;
 use super::open_tls::configured_listener;
-use super::serve::apply_live;
+use super::serve::{apply_live, of_scheme};
 use crate::admin::control::{ControlRequest, ControlResponse, Counts, RunningStatus};
 use crate::admin::{cache, explain};
 use crate::config::{CacheSettings, Settings};
+use crate::http::Scheme;
 use crate::policy::{Pattern, Policy, Refusal, RuntimeBlocks, RuntimeError};
 use crate::proxy::Shared;
+use crate::server::Listen;
 
 /// The running Larder, as the control socket and signals see it.
 pub(super) struct Running {
@@ -26,6 +28,8 @@ pub(super) struct Running {
     shared: Arc<Shared>,
     /// Where clients connect that speak no TLS with the proxy.
     listening: Vec<SocketAddr>,
+    /// Where those connect that do.
+    within_tls: Vec<SocketAddr>,
 }
 
 /// Does what the control socket asks for.
@@ -57,14 +61,20 @@ impl Running {
         settings: Settings,
         blocks: RuntimeBlocks,
         shared: Arc<Shared>,
-        listening: Vec<SocketAddr>,
+        listening: &[Listen],
     ) -> Running {
-        Running { args, settings, blocks, shared, listening }
+        let (within_tls, listening) =
+            (of_scheme(listening, Scheme::Https), of_scheme(listening, Scheme::Http));
+        Running { args, settings, blocks, shared, listening, within_tls }
     }
 
     /// What questions about the cache are answered from, without holding on to the rest.
     fn for_cache(&self) -> (Arc<Shared>, u64) {
         (self.shared.clone(), self.settings.cache.memory)
+    }
+
+    fn signs_for_listeners(&self) -> bool {
+        !self.within_tls.is_empty() && self.settings.tls.certificate.is_none()
     }
 
     fn status(&self) -> RunningStatus {
@@ -73,6 +83,8 @@ impl Running {
         RunningStatus {
             pid: std::process::id(),
             addresses: self.listening.clone(),
+            within_tls: self.within_tls.clone(),
+            listener_ca_dir: self.signs_for_listeners().then(|| absolute(&self.settings.ca_dir)),
             ca_dir: self.settings.intercept.enabled.then(|| absolute(&self.settings.ca_dir)),
             is_for_run: self.args.for_run,
             counts: Counts {

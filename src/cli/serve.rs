@@ -91,7 +91,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         welcome(&server, admin.as_ref(), &settings);
         let status = Arc::new(status(&server, &shared, &settings));
         let admin = serve_admin_pages(admin, status.clone());
-        let listening = of_scheme(server.listening(), Scheme::Http);
+        let listening = server.listening();
         let running = Running::new(args.clone(), settings.clone(), blocks, shared.clone(), listening);
         let running = Rc::new(RefCell::new(running));
         let serving = serve_commands(control, running.clone());
@@ -209,7 +209,7 @@ fn examples(listening: &[Listen], settings: &Settings) -> String {
     )
 }
 
-fn of_scheme(listening: &[Listen], scheme: Scheme) -> Vec<SocketAddr> {
+pub(super) fn of_scheme(listening: &[Listen], scheme: Scheme) -> Vec<SocketAddr> {
     listening.iter().filter(|listen| listen.scheme == scheme).map(|listen| listen.address).collect()
 }
 

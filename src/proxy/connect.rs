@@ -134,15 +134,14 @@ async fn hear(
     let idle = exchange.proxy.shared.limits.tunnel_idle;
     let undecided = if tunnel.interception.is_some() { Undecided::Hold } else { Undecided::Pass };
     if ahead.is_none() {
-        let may_dial = tunnel.blocked.is_none() && !tunnel.refuses_unreadable(exchange);
-        match of_client(exchange, if may_dial { BEGINNING } else { idle }, undecided).await? {
+        match of_client(exchange, BEGINNING, undecided).await? {
             Beginning::Opened(opening) => return Ok(Heard::Begun(opening, None)),
-            Beginning::Silent if may_dial => {
+            Beginning::Silent if tunnel.blocked.is_none() && !tunnel.refuses_unreadable(exchange) => {
                 exchange.record.note("intercept", "the client is silent: the server may begin");
                 // What is wrong with it is told when the client asks for something.
                 ahead = tunnel::dial(exchange, tunnel.authority).await.ok();
             }
-            Beginning::Silent => return Err(timed_out()),
+            Beginning::Silent => {}
             Beginning::Broken(_error) => return Ok(Heard::Ended(Next::Broken)),
         }
     }
@@ -259,8 +258,12 @@ async fn begin_tls(
     }
     let named = match (tunnel.interception, name) {
         (Some(interception), Name::Same) => return accept(exchange, tunnel, interception, hello).await,
-        (None, Name::Same | Name::Malformed) => return pass(exchange, tunnel, "TLS", ahead).await,
-        (Some(_), Name::Malformed) => None,
+        (None, Name::Same) => return pass(exchange, tunnel, "TLS", ahead).await,
+        // Without rules there is nothing to judge it by.
+        (None, Name::Malformed) if shared.policy.load().rule_count() == 0 => {
+            return pass(exchange, tunnel, "TLS", ahead).await;
+        }
+        (_, Name::Malformed) => None,
         (_, Name::Other(name)) => Some(Authority { host: name, port }),
     };
     match (tunnel.interception, named) {
@@ -308,6 +311,10 @@ async fn pass(
     ahead: Option<Connection>,
 ) -> Result<Next, Interrupted> {
     if tunnel.refuses_unreadable(exchange) {
+        if exchange.client.reader.buffered().is_empty() {
+            // Nothing was said, and nobody is refused.
+            return Err(Interrupted::ClientGone(std::io::ErrorKind::UnexpectedEof.into()));
+        }
         let failure = refusal(why);
         tracing::info!("a tunnel to {} is refused: {failure}", tunnel.authority);
         return Err(Interrupted::Cut(failure));

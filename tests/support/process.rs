@@ -51,6 +51,12 @@ impl Process {
         Process::spawn_alone(command, arguments)
     }
 
+    /// Starts it with `cache` of this folder as its own, listening there alone.
+    pub fn start_at(folder: &Folder, listen: &str, arguments: &[&str]) -> Process {
+        let command = Command::new(env!("CARGO_BIN_EXE_larder"));
+        Process::spawn_at(command, &folder.path("cache"), listen, arguments)
+    }
+
     fn spawn_alone(command: Command, arguments: &[&str]) -> Process {
         let folder = temporary("cache");
         let mut process = Process::spawn(command, &folder, arguments);
@@ -58,8 +64,12 @@ impl Process {
         process
     }
 
-    fn spawn(mut command: Command, folder: &Path, arguments: &[&str]) -> Process {
-        command.args(["serve", "--listen", "127.0.0.1:0", "--cache-dir"]);
+    fn spawn(command: Command, folder: &Path, arguments: &[&str]) -> Process {
+        Process::spawn_at(command, folder, "127.0.0.1:0", arguments)
+    }
+
+    fn spawn_at(mut command: Command, folder: &Path, listen: &str, arguments: &[&str]) -> Process {
+        command.args(["serve", "--listen", listen, "--cache-dir"]);
         command.arg(folder).args(arguments);
         // Nothing of the machine's own configuration may reach the test.
         command

@@ -100,6 +100,7 @@ mod tests {
 
     fn lines(no_proxy: &str, format: EnvFormat) -> Vec<String> {
         let variables = Variables {
+            scheme: crate::http::Scheme::Http,
             proxy: "127.0.0.1:3128".parse().expect("an address"),
             no_proxy: Some(no_proxy.to_owned()),
             files: None,

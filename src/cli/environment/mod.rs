@@ -8,7 +8,7 @@ mod formats;
 mod variables;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -18,6 +18,7 @@ use super::commands::{bad_config, print};
 use super::control_client::ask_status;
 use super::warm::reachable;
 use crate::config::{Environment, Settings};
+use crate::http::Scheme;
 use crate::tls::Authority;
 
 pub(super) use files::bundle;
@@ -31,8 +32,17 @@ pub fn env(args: &EnvArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(bad_config(&error)),
     };
     let status = ask_status(&settings.cache_dir)?;
-    let variables =
-        variables(&status.addresses, status.ca_dir.as_deref(), &settings, args.no_proxy.as_deref())?;
+    // Without TLS every program can use it; within TLS, those that know such proxies.
+    let (scheme, addresses, ca_dir) = match status.addresses.is_empty() {
+        false => (Scheme::Http, &status.addresses, &status.ca_dir),
+        true => (Scheme::Https, &status.within_tls, &status.listener_ca_dir),
+    };
+    let ca_dir = ca_dir.as_ref().or(status.ca_dir.as_ref()).map(PathBuf::as_path);
+    let mut variables = variables(addresses, ca_dir, &settings, args.no_proxy.as_deref())?;
+    variables.scheme = scheme;
+    if scheme == Scheme::Https && matches!(args.format, EnvFormat::Maven | EnvFormat::Gradle) {
+        anyhow::bail!("the JVM can't use a proxy within TLS: give larder a listener without https://, too");
+    }
     print(&formats::laid_out(&variables, args.format))
 }
 
@@ -47,6 +57,7 @@ pub(super) fn variables(
     let environment = Environment::of_process();
     let proxy = addresses.iter().find(|address| address.ip().is_loopback()).or(addresses.first());
     let proxy = proxy.copied().map(reachable).context("larder listens nowhere without TLS")?;
+    let scheme = Scheme::Http;
     let files = match ca_dir {
         None => None,
         Some(folder) => {
@@ -56,5 +67,5 @@ pub(super) fn variables(
         }
     };
     let no_proxy = no_proxy.map(str::to_owned).or_else(|| environment.no_proxy.clone());
-    Ok(Variables { proxy, no_proxy, files, java_options: environment.java_options })
+    Ok(Variables { scheme, proxy, no_proxy, files, java_options: environment.java_options })
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::super::trust::java::PASSWORD;
 use super::files::ClientFiles;
+use crate::http::Scheme;
 
 /// Hosts that are asked directly where nobody has said which: this machine.
 const NO_PROXY: &str = "localhost,127.0.0.1,::1";
@@ -11,6 +12,8 @@ const NO_PROXY: &str = "localhost,127.0.0.1,::1";
 /// What programs are told.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Variables {
+    /// `https`: the connection to the proxy itself is within TLS.
+    pub(super) scheme: Scheme,
     pub(super) proxy: SocketAddr,
     /// As given; `None`: this machine.
     pub(super) no_proxy: Option<String>,
@@ -45,12 +48,15 @@ impl Variables {
             list.push(("WGETRC", files.wgetrc.display().to_string()));
             list.push(("APT_CONFIG", files.apt.display().to_string()));
         }
-        list.push(("JAVA_TOOL_OPTIONS", self.java_tool_options()));
+        // The JVM knows no proxies within TLS.
+        if self.scheme == Scheme::Http {
+            list.push(("JAVA_TOOL_OPTIONS", self.java_tool_options()));
+        }
         list
     }
 
     pub(super) fn url(&self) -> String {
-        format!("http://{}", self.proxy)
+        format!("{}://{}", self.scheme.as_str(), self.proxy)
     }
 
     pub(super) fn no_proxy(&self) -> &str {
@@ -124,6 +130,7 @@ mod tests {
 
     fn variables(no_proxy: Option<&str>, files: Option<ClientFiles>) -> Variables {
         Variables {
+            scheme: Scheme::Http,
             proxy: "127.0.0.1:3128".parse().expect("an address"),
             no_proxy: no_proxy.map(str::to_owned),
             files,

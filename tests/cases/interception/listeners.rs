@@ -150,3 +150,21 @@ fn case_6_14_the_configuration_alone_is_enough() {
     let mut client = client.within_tls(crate::support::trusting_anybody(), "ads.example");
     assert_eq!(get(&mut client, "ads.example", "/").status(), 403);
 }
+
+#[test]
+fn case_6_15_the_environment_of_a_listener_within_tls_alone() {
+    let folder = Folder::new();
+    let config = folder.write("larder.toml", "[intercept]\nca_dir = 'ca'\n");
+    let process = crate::support::Process::start_at(&folder, "https://127.0.0.1:0", &["--config", &config]);
+    let ended = larder(&folder, &["env", "--config", &config], &[]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let url = format!("https://{}", process.address());
+    for name in ["http_proxy", "https_proxy", "HTTPS_PROXY"] {
+        assert!(ended.out.contains(&format!("export {name}='{url}'")), "{ended:?}");
+    }
+    // What signs for the listener is in the files that replace what is trusted.
+    assert!(ended.out.contains("SSL_CERT_FILE"), "{ended:?}");
+    assert!(!ended.out.contains("JAVA_TOOL_OPTIONS"), "{ended:?}");
+    let ended = larder(&folder, &["env", "--config", &config, "--format", "maven"], &[]);
+    assert!(ended.code != Some(0) && ended.err.contains("JVM"), "{ended:?}");
+}

@@ -27,8 +27,11 @@ fn case_1_11_a_blind_tunnel_is_judged_by_its_sni() {
     let mut client = world.tunnel(&authority);
     client.send(hello(&[sni("a.test"), sni("b.test")]));
     assert_eq!(alert(&mut client), 50);
+    let mut client = world.tunnel(&authority);
+    client.send(hello(&[sni("b.test..")]));
+    assert_eq!(alert(&mut client), 112);
     assert!(world.origin.is_not_asked());
-    eventually("six lines", || world.count(|counters| &counters.denied) == 6);
+    eventually("seven lines", || world.count(|counters| &counters.denied) == 7);
     let lines = world.into_log();
     assert!(lines[0].contains("b.test") && lines[0].contains("\"rule\""), "{lines:?}");
 }
