@@ -137,8 +137,8 @@ class Differential:
                         return
                 if requests.reading.error:
                     return
-        except OSError:
-            pass  # Larder has closed: what came before counts.
+        except (OSError, asyncio.CancelledError):
+            pass  # Larder has closed, or the run ends: what came before counts.
         finally:
             requests.feed(b"")
             writer.close()
