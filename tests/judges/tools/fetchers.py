@@ -4,6 +4,8 @@ from tool import Tool, python, node
 
 FILE_URL = '"$URL/file.bin"'
 SYSTEM = "/usr/bin/python3 -c"
+NO_VARIABLE = "reads no variable that names certificates: it works where the system trusts Larder's authority (larder ca install)"
+LIBCURL = "libcurl itself " + NO_VARIABLE
 
 
 def fetchers():
@@ -14,10 +16,11 @@ def command_line():
     return [
         Tool("curl", f"curl -sfo got {FILE_URL}", ("curl",), quick=True),
         Tool("wget", f"wget -qO got {FILE_URL}", ("wget",), quick=True),
-        Tool("wget2", f"wget2 -qO got {FILE_URL}", ("wget2",), why="wget2 1.99 and 2.0 are beta versions: Debian 12 has nothing later"),
+        Tool("wget2", f"wget2 -qO got {FILE_URL}", ("wget2",), why="wget2 1.99 begins TLS with the proxy, whose address begins with http"),
         Tool("HTTPie", f"http --ignore-stdin --quiet -d -o got {FILE_URL}", ("http:httpie",)),
-        Tool("aria2", f"aria2c -q -o got {FILE_URL}", ("aria2c:aria2",)),
-        Tool("lftp", f'lftp -c "set net:max-retries 1; set net:timeout 10; get $URL/file.bin -o got"', ("lftp",)),
+        Tool("aria2", f"aria2c -q -o got {FILE_URL}", ("aria2c:aria2",), why=NO_VARIABLE),
+        Tool("lftp", f'lftp -c "set net:max-retries 1; set net:timeout 10; get $URL/file.bin -o got"', ("lftp",),
+             why="lftp sends CONNECT in HTTP/1.1 without Host, which RFC 9112, section 3.2, has a server refuse"),
         Tool("axel", f"axel -q -n 1 -o got {FILE_URL}", ("axel",)),
         Tool("w3m", f"w3m -dump_source {FILE_URL} >got", ("w3m",)),
         Tool("lynx", f"lynx -source {FILE_URL} >got", ("lynx",)),
@@ -47,10 +50,11 @@ asyncio.run(main())""", "aiohttp"),
                why="PoolManager reads no variables; ProxyManager takes the proxy as an argument"),
         python("urllib3, ProxyManager", "import urllib3; p=os.environ.get('HTTPS_PROXY'); c=os.environ['SSL_CERT_FILE']\n"
                "m=urllib3.ProxyManager(p, ca_certs=c) if p else urllib3.PoolManager(ca_certs=c)\nsave(m.request('GET', u).data)", "urllib3"),
-        python("pycurl", "import pycurl, io; b=io.BytesIO(); c=pycurl.Curl(); c.setopt(c.URL, u); c.setopt(c.WRITEDATA, b); c.perform(); save(b.getvalue())", "pycurl"),
-        python("httplib2", "import httplib2; save(httplib2.Http().request(u)[1])", "httplib2"),
+        python("pycurl", "import pycurl, io; b=io.BytesIO(); c=pycurl.Curl(); c.setopt(c.URL, u); c.setopt(c.WRITEDATA, b); c.perform(); save(b.getvalue())", "pycurl", why=LIBCURL),
+        python("httplib2", "import httplib2; save(httplib2.Http().request(u)[1])", "httplib2", why="httplib2 uses a proxy only where PySocks is installed"),
+        python("httplib2 with PySocks", "import httplib2; save(httplib2.Http().request(u)[1])", "httplib2", "PySocks"),
         Tool("Debian's pycurl", f"""{SYSTEM} "import os, pycurl, io; b=io.BytesIO(); c=pycurl.Curl(); c.setopt(c.URL, os.environ['URL']+'/file.bin')
-c.setopt(c.WRITEDATA, b); c.perform(); open('got','wb').write(b.getvalue())" """, ("/usr/share/doc/python3-pycurl:python3-pycurl",)),
+c.setopt(c.WRITEDATA, b); c.perform(); open('got','wb').write(b.getvalue())" """, ("/usr/share/doc/python3-pycurl:python3-pycurl",), why=LIBCURL),
     ]
 
 

@@ -81,8 +81,7 @@ def version_control():
              why="git asks for the list of branches with no-cache"),
         Tool("git, smart HTTP", 'exec git clone -q "$URL/smart/sample.git" out', ("git",), {"out/answer.txt": None}, quick=True,
              why="git negotiates by POST, and the answers are for one client"),
-        Tool("Mercurial", 'exec hg clone -q "$URL/hg/sample" out', ("hg:mercurial",), {"out/answer.txt": None},
-             why="hg serve sends nothing about freshness, and a query in each URL"),
+        Tool("Mercurial", 'exec hg clone -q "$URL/hg/sample" out', ("hg:mercurial",), {"out/answer.txt": None}),
         Tool("Subversion", 'exec svn info --non-interactive "$URL/svn"', ("svn:subversion",), {},
              why="there is no Subversion at the origin: it is tried whether the proxy is used at all; only the file ~/.subversion/servers names one"),
     ]
