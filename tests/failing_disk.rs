@@ -96,6 +96,7 @@ fn object(uri: &TargetUri, generation: u64) -> Object {
         origin: "192.0.2.1:80".parse().expect("an address"),
         received: Version::Http11,
         generation,
+        head_generation: generation,
     }
 }
 

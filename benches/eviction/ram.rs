@@ -66,6 +66,7 @@ impl Responses {
             origin: SocketAddr::from((Ipv4Addr::LOCALHOST, 80)),
             received: Version::Http11,
             generation,
+            head_generation: generation,
         }
     }
 }

@@ -76,6 +76,7 @@ fn fill(folder: &Path, objects: u64) -> anyhow::Result<()> {
                 origin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
                 received: Version::Http11,
                 generation: asked.seq(),
+                head_generation: asked.seq(),
             };
             store.insert(key, object, asked, |_| true);
             if store.disk_usage().map(|usage| usage.dropped) == dropped {

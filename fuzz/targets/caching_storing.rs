@@ -5,6 +5,7 @@ use larder::caching::{
     CachePolicy, NotStored, SetCookie, StoredHead, Targets, may_keep, may_store, part_of_whole,
     storable_request,
 };
+use larder::http::grammar::is_token;
 use larder::http::{BodyLength, FieldName, Fields, Method, Request, Response};
 
 use super::input::{Input, fields, joined, request, response, seed, times, values};
@@ -26,7 +27,11 @@ pub fn vary(data: &[u8]) {
         StoredHead::new(&request(Method::Get, asked.clone()), &answer, times(0, 0))
     };
     let head = head_for(&one);
-    assert!(head.selects(&one), "not the request that it answered");
+    let is_readable = vary.members(FieldName::Vary).all(is_token);
+    assert_eq!(head.selects(&one), is_readable, "the request that it answered");
+    if !is_readable {
+        return;
+    }
     let selected = head.selects(&other);
     let again = StoredHead::from_parts(head.to_parts());
     assert_eq!(again.selects(&other), selected, "written down and read again");
@@ -117,7 +122,8 @@ pub fn storing(data: &[u8]) {
     };
     // Adding one of these to the request or to the response.
     assert!(store(&asked_with("Cache-Control", "no-store"), &answer).is_err(), "a request's no-store");
-    assert!(store(&asked_with("X-Forwarded-Host", "b.example"), &answer).is_err(), "an unkeyed field");
+    let is_unkeyed = store(&asked_with("X-Forwarded-Host", "b.example"), &answer).is_err();
+    assert!(is_unkeyed || has(answering, "x-forwarded-host"), "an unkeyed field");
     assert!(store(&asked_with("X-HTTP-Method-Override", "DELETE"), &answer).is_err(), "another method");
     for vary in ["*", "Authorization", "Accept, cookie"] {
         assert!(store(&asked, &answered_with("Vary", vary)).is_err(), "Vary: {vary}");
@@ -146,8 +152,9 @@ pub fn storing(data: &[u8]) {
 fn check_stored(asked: &Request, answer: &Response, policy: &CachePolicy) {
     assert!(matches!(asked.method, Method::Get | Method::Post), "{:?}", asked.method);
     assert!(answer.status >= 200 && ![206, 304].contains(&answer.status), "{}", answer.status);
-    assert_ne!(answer.length, BodyLength::UntilClose);
-    assert_eq!(storable_request(asked), Ok(()));
+    let storable = storable_request(asked, policy);
+    let is_keyed = answer.fields.contains(FieldName::Vary);
+    assert!(storable == Ok(()) || storable == Err(NotStored::UnkeyedField) && is_keyed, "{storable:?}");
     let head = StoredHead::with_targets(asked, answer, times(0, 0), &Targets::default());
     assert_eq!(may_keep(asked, &head, policy), Ok::<(), NotStored>(()), "stored, and not to be kept");
     assert!(head.selects(&asked.fields));

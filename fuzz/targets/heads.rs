@@ -77,6 +77,7 @@ fn object(decoded: &mut Decoded) -> Object {
         origin: decoded.origin,
         received: decoded.received,
         generation: 1,
+        head_generation: 1,
     }
 }
 
@@ -100,6 +101,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         origin: "[2001:db8::1]:8080".parse().expect("an address"),
         received: Version::Http2,
         generation: 77,
+        head_generation: 77,
     };
     let mut seeds = Vec::new();
     for uri in ["http://a.example/b?c", "https://[2001:db8::7]:8443/", "http://192.0.2.9:81/caf%C3%A9"] {

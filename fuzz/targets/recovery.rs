@@ -236,6 +236,7 @@ impl World {
             origin: "192.0.2.1:80".parse().expect("an address"),
             received: Version::Http11,
             generation: asked.seq(),
+            head_generation: asked.seq(),
         };
         let fields = accept(variant);
         // Nobody asks the origin without having looked; what is in memory then stays beside this.

@@ -6,6 +6,7 @@
 
 use super::directives::RequestDirectives;
 use super::freshness::{SET_BACK_SECONDS_MAX, parse_date};
+use super::reuse::forbids_stale;
 use super::vary::Compared;
 use super::{
     CachePolicy, Decision, ForwardReason, Lifetime, StoredHead, cacheable_request, decide, storable_request,
@@ -71,7 +72,7 @@ pub fn explain(
         ExplainedVariant { is_selected, lines }
     };
     Explanation {
-        request: of_request(request, &wishes),
+        request: of_request(request, &wishes, policy),
         variants: stored.iter().enumerate().map(variant).collect(),
         verdict: verdict(request, stored, &decision),
         decision,
@@ -86,7 +87,7 @@ fn shown(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets).into_owned()
 }
 
-fn of_request(request: &Request, wishes: &RequestDirectives) -> Vec<Line> {
+fn of_request(request: &Request, wishes: &RequestDirectives, policy: &CachePolicy) -> Vec<Line> {
     let mut lines = Vec::new();
     let method = shown(request.method.as_str().as_bytes());
     match cacheable_request(request) {
@@ -100,7 +101,7 @@ fn of_request(request: &Request, wishes: &RequestDirectives) -> Vec<Line> {
         }
         Err(_) => lines.push(line("it has content, which the cache key does not cover", "RFC 9110 §9.3.1")),
     }
-    if let Err(reason) = storable_request(request) {
+    if let Err(reason) = storable_request(request, policy) {
         let (text, clause) = reason.because();
         lines.push(line(format!("what answers it is not stored: {text}"), clause));
     }
@@ -230,16 +231,23 @@ fn stale_use(head: &StoredHead, now: Timestamp, policy: &CachePolicy) -> Vec<Lin
     ];
     let mut lines: Vec<Line> =
         told.iter().filter(|(is_there, ..)| *is_there).map(|(_, text, clause)| line(*text, clause)).collect();
-    if !lines.is_empty() {
+    let overrides = &policy.overrides;
+    let while_validated = overrides.stale_while_revalidate.or(directives.stale_while_revalidate);
+    if forbids_stale(head, policy) {
+        lines.extend(while_validated.map(|seconds| {
+            let text = format!(
+                "stale-while-revalidate={seconds} is not used beside it; a rule with ignore = [\"must-revalidate\"] lets it"
+            );
+            line(text, "RFC 9111 §4.2.4")
+        }));
         return lines;
     }
-    let stale = head.current_age(now).saturating_sub(head.freshness_lifetime(policy).seconds());
+    let stale = head.staleness(now, policy);
     let mut window = |name: &str, seconds: u64, clause: &'static str| {
         let left = seconds.saturating_sub(stale);
         lines.push(line(format!("{name}: {seconds} s past its freshness, {left} s of them left"), clause));
     };
-    let overrides = &policy.overrides;
-    if let Some(seconds) = overrides.stale_while_revalidate.or(directives.stale_while_revalidate) {
+    if let Some(seconds) = while_validated {
         window("stale while it is validated", seconds, "RFC 5861 §3");
     }
     let (seconds, clause) = match overrides.stale_if_error.or(directives.stale_if_error) {

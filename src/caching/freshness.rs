@@ -150,6 +150,20 @@ fn expires_lifetime(fields: &Fields, date: Timestamp, received: Timestamp) -> Op
         .map(|seconds| seconds.min(DELTA_SECONDS_MAX))
 }
 
+/// Seconds by which a response was stale when its origin made it: `Expires` is before `Date`, so that
+/// the lifetime of §4.2.1 is below zero. What is no date is in the past, and nobody knows how far.
+pub(super) fn expired_before(
+    directives: &ResponseDirectives,
+    fields: &Fields,
+    (date, received): (Timestamp, Timestamp),
+) -> u64 {
+    if directives.targeted || directives.s_maxage.or(directives.max_age).is_some() {
+        return 0;
+    }
+    let before = |text| parse_date(text, received).map_or(0, |expires| date.seconds_since(expires));
+    fields.all(FieldName::Expires).map(before).max().unwrap_or(0).min(DELTA_SECONDS_MAX)
+}
+
 // RFC 9110 §15.1: "200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, and 501". That 206
 // can't be stored here is decided elsewhere.
 /// Whether a status is heuristically cacheable.

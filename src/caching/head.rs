@@ -4,16 +4,18 @@
 //! response; and no field is there that RFC 9111 §3.1 keeps from being stored. `Age` is not
 //! among the fields either: it is a fact, and whoever sends the response writes the current one.
 
+use std::hash::{DefaultHasher, Hasher as _};
+
 use bytes::Bytes;
 
 use super::directives::ResponseDirectives;
 use super::freshness::{
-    DELTA_SECONDS_MAX, SET_BACK_SECONDS_MAX, corrected_initial_age, date_value, explicit_lifetime,
-    is_heuristically_cacheable, parse_date,
+    DELTA_SECONDS_MAX, SET_BACK_SECONDS_MAX, corrected_initial_age, date_value, expired_before,
+    explicit_lifetime, is_heuristically_cacheable, parse_date,
 };
 use super::stored_fields::{merge, storable_fields};
 use super::vary::{Compared, Selecting};
-use super::{CachePolicy, ETag, Lifetime, Targets, Times};
+use super::{CachePolicy, ETag, Ignorable, Lifetime, Targets, Times};
 use crate::http::grammar::Members;
 use crate::http::{FieldName, Fields, Method, Request, Response, Timestamp};
 
@@ -31,6 +33,8 @@ pub struct StoredHead {
     date: Timestamp,
     initial_age: u64,
     explicit_lifetime: Option<u64>,
+    /// Seconds that an explicit lifetime is below zero.
+    expired_before: u64,
     /// Seconds from `Last-Modified` to `Date`, where heuristics are allowed (§4.2.2).
     heuristic_basis: Option<u64>,
     pub(super) directives: ResponseDirectives,
@@ -126,6 +130,7 @@ impl StoredHead {
         let heuristics_allowed = is_heuristically_cacheable(status) || directives.public;
         StoredHead {
             explicit_lifetime: explicit_lifetime(&directives, &fields, (date, received)),
+            expired_before: expired_before(&directives, &fields, (date, received)),
             heuristic_basis: last_modified
                 .filter(|_| heuristics_allowed)
                 .map(|modified| date.seconds_since(modified)),
@@ -172,6 +177,29 @@ impl StoredHead {
         }
     }
 
+    /// Seconds of freshness left; negative when stale. No side of it is above 2^32.
+    pub fn ttl(&self, now: Timestamp, policy: &CachePolicy) -> i64 {
+        let lifetime = self.freshness_lifetime(policy);
+        let seconds = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        seconds(lifetime.seconds()) - seconds(self.current_age(now)) - seconds(self.behind(lifetime))
+    }
+
+    /// Seconds since the response became stale; 0 when it is fresh.
+    pub fn staleness(&self, now: Timestamp, policy: &CachePolicy) -> u64 {
+        let lifetime = self.freshness_lifetime(policy);
+        (self.current_age(now) + self.behind(lifetime)).saturating_sub(lifetime.seconds())
+    }
+
+    /// Whether each use needs a validation, however fresh the response is.
+    pub fn is_always_validated(&self, policy: &CachePolicy) -> bool {
+        self.directives.no_cache && !policy.overrides.ignore.has(Ignorable::NoCache)
+    }
+
+    /// What an explicit lifetime is below zero, which [`Lifetime`] can't say.
+    fn behind(&self, lifetime: Lifetime) -> u64 {
+        if matches!(lifetime, Lifetime::Explicit(_)) { self.expired_before } else { 0 }
+    }
+
     fn lifetime_without_rules(&self, policy: &CachePolicy) -> Lifetime {
         match (self.explicit_lifetime, self.heuristic_basis) {
             (Some(seconds), _) => Lifetime::Explicit(seconds),
@@ -215,10 +243,12 @@ impl StoredHead {
 
     // §3.2: "the cache MUST add each header field in the provided response to the stored
     // response, replacing field values that are already present, with the following exceptions".
-    /// This response as a 304 (§4.3.4), or a 200 to HEAD (§4.3.5), leaves it. `request` is the
-    /// client's, which the response is now known to answer.
-    pub fn freshen(&self, response: &Response, request: &Request, times: Times) -> StoredHead {
-        let updates = storable_fields(&response.fields, times.response_time, &self.targets);
+    /// This response as a 304 (§4.3.4), or a 200 to HEAD (§4.3.5), leaves it.
+    pub fn freshen(&self, response: &Response, times: Times) -> StoredHead {
+        let mut updates = storable_fields(&response.fields, times.response_time, &self.targets);
+        if self.is_weaker_than(&updates) {
+            updates = updates.without(|field| field.id == FieldName::ETag).build();
+        }
         let date = date_value(&updates, times.response_time).unwrap_or(times.response_time);
         let merged = merge(&self.fields, &updates);
         let mut parts = StoredParts {
@@ -227,12 +257,41 @@ impl StoredHead {
             times,
             ..self.to_parts()
         };
-        if !same_names(&self.selecting, &parts.fields) {
-            let selecting = Selecting::all(&parts.fields, &request.fields);
-            return StoredHead::with_facts(parts, selecting);
-        }
         parts.selecting = Vec::new();
-        StoredHead::with_facts(parts, self.selecting.clone())
+        // §4.1: "the original request (i.e., the request that caused the cached response to be
+        // stored)" selects, whoever had it validated.
+        let selecting = match same_names(&self.selecting, &parts.fields) {
+            true => self.selecting.clone(),
+            false => Selecting::renamed(&parts.fields, &self.selecting),
+        };
+        StoredHead::with_facts(parts, selecting)
+    }
+
+    /// Whether an update has the strong form of the entity tag that this response has weak. A server
+    /// that encodes on the fly weakens the tag of a 200, and not that of the 304: the octets that are
+    /// stored are not those that the strong one stands for.
+    fn is_weaker_than(&self, updates: &Fields) -> bool {
+        let updated = updates.only(FieldName::ETag).and_then(ETag::parse);
+        let known = self.etag.as_ref().filter(|tag| tag.is_weak());
+        known.zip(updated).is_some_and(|(known, updated)| !updated.is_weak() && known.weak_eq(&updated))
+    }
+
+    /// How many fields select this response.
+    pub fn selecting_names(&self) -> usize {
+        self.selecting.len()
+    }
+
+    /// What a request with these fields presents of those that select this response, as a number that is
+    /// the same for all requests that select one variant; none where nothing selects.
+    pub fn selection_of(&self, request: &Fields) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        self.selecting.iter().for_each(|selecting| selecting.hash_presented(request, &mut hasher));
+        self.varies().then(|| hasher.finish())
+    }
+
+    /// Whether `Vary` names a field for which nobody knows what the original request had.
+    pub(super) fn varies_by_unknown(&self) -> bool {
+        self.selecting.iter().any(Selecting::is_unknown)
     }
 
     /// The age at the moment when it was received (§4.2.3), in seconds.

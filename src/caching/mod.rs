@@ -31,6 +31,7 @@ mod search_params;
 mod stored_fields;
 mod storing;
 mod targeted;
+mod unkeyed;
 mod validation;
 mod vary;
 
@@ -51,17 +52,18 @@ pub use partial::{NoPart, is_part, range_fields};
 pub use policy::{CachePolicy, SetCookie};
 pub use range::ByteRange;
 pub use reuse::{
-    Decision, cacheable_request, decide, is_error_for_stale, may_serve_stale_on_error, selected,
-    wants_stored_only,
+    Decision, cacheable_request, decide, decide_collapsed, insists_on_validation, is_error_for_stale,
+    is_usable_for_others, may_serve_stale_on_error, selected, stale_use_forbidden, wants_stored_only,
 };
 pub use rules::{
     Actions, Applied, Conditions, DropQuery, Facts, HostPattern, Ignorable, Ignored, KeyRewrite, Overrides,
-    PathPattern, Rule, RuleError, RuleName, RuleSet, StatusRange, TypePattern,
+    PathPattern, Rule, RuleError, RuleName, RuleSet, StatusRange, Together, TypePattern,
 };
 pub use search_params::NoVarySearch;
-pub use storing::{may_keep, may_store, storable_request};
+pub use storing::{may_keep, may_share_unstored, may_store, storable_request};
 pub use targeted::Targets;
+pub use unkeyed::{UnkeyedField, UnkeyedFields, has_unkeyed_fields};
 pub use validation::{
-    HeadEffect, REPLACED_BY_VALIDATION, freshened_by, freshened_by_head, freshens_as_well, supersedes,
-    validation_fields,
+    HeadEffect, REPLACED_BY_VALIDATION, freshened_by, freshened_by_answer, freshened_by_head,
+    freshens_as_well, is_unchanged, supersedes, validation_fields,
 };

@@ -16,6 +16,8 @@ pub enum NotStored {
     MethodOverride,
     /// The request has a field that origins are known to build URIs from.
     UnkeyedField,
+    /// The status speaks of fields of this request that the cache key lacks.
+    UnkeyedStatus,
     /// The status is not final, or not understood where it must be (§3).
     Status,
     /// A part of a representation (§3.3).
@@ -38,9 +40,14 @@ pub enum NotStored {
     VaryTooMany,
     /// `Vary` names a credential: as many variants as users.
     VarySecret,
-    /// The end of the content is the end of the connection, which may as well be a failure
-    /// (§3.3, RFC 9112 §8).
-    Length,
+    /// The origin fails, and what is stored already is of more use.
+    OriginFails,
+    /// It was asked for before what is stored already.
+    Outdated,
+    /// With what the origin has added, the head is larger than the limits on heads allow.
+    HeadSize,
+    /// `Vary` has a name for which nobody knows what the request had that was stored (§4.1).
+    VaryUnknown,
     /// A rule of the operator.
     Rule,
 }
@@ -54,6 +61,7 @@ impl NotStored {
             NotStored::RequestContent => "request-content",
             NotStored::MethodOverride => "method-override",
             NotStored::UnkeyedField => "unkeyed-field",
+            NotStored::UnkeyedStatus => "unkeyed-status",
             NotStored::Status => "status",
             NotStored::Partial => "partial",
             NotStored::NoStore => "no-store",
@@ -65,7 +73,10 @@ impl NotStored {
             NotStored::VaryStar => "vary-star",
             NotStored::VaryTooMany => "vary-too-many",
             NotStored::VarySecret => "vary-secret",
-            NotStored::Length => "length",
+            NotStored::OriginFails => "origin-fails",
+            NotStored::Outdated => "outdated",
+            NotStored::HeadSize => "head-size",
+            NotStored::VaryUnknown => "vary-unknown",
             NotStored::Rule => "rule",
         }
     }
@@ -82,6 +93,10 @@ impl NotStored {
             NotStored::UnkeyedField => {
                 ("the request has a field that the origin may act on and the cache key lacks", "cache safety")
             }
+            NotStored::UnkeyedStatus => (
+                "the status speaks of this request's own fields, which the cache key lacks",
+                "RFC 9110 §15.5",
+            ),
             NotStored::Status => ("the status is not final, or not understood", "RFC 9111 §3"),
             NotStored::Partial => ("it is a part that can't be kept as one", "RFC 9111 §3.3"),
             NotStored::NoStore => ("the response says no-store", "RFC 9111 §5.2.2.5"),
@@ -98,12 +113,19 @@ impl NotStored {
             NotStored::SetCookie => {
                 ("it sets a cookie and is not marked for shared caches", "cache.set_cookie, RFC 9111 §7.3")
             }
-            NotStored::VaryStar => ("Vary: * matches no other request", "RFC 9111 §4.1"),
+            NotStored::VaryStar => {
+                ("Vary: *, or a member that is not a field name, matches no other request", "RFC 9111 §4.1")
+            }
             NotStored::VaryTooMany => ("Vary has more names than are kept", "cache safety"),
             NotStored::VarySecret => ("Vary names a credential: a variant for each user", "cache safety"),
             NotStored::Rule => ("a rule of the operator keeps it out", "cache.rule.never"),
-            NotStored::Length => {
-                ("it ends with the connection, so that nobody can tell whether it is whole", "RFC 9111 §3.3")
+            NotStored::OriginFails => {
+                ("the origin fails, and what is stored already is of more use", "RFC 9111 §4.2.4")
+            }
+            NotStored::Outdated => ("it was asked for before what is stored already", "RFC 9111 §4"),
+            NotStored::HeadSize => ("its head would exceed the limits on heads", "limits"),
+            NotStored::VaryUnknown => {
+                ("Vary names a field of the stored request that nobody remembers", "RFC 9111 §4.1")
             }
         }
     }
@@ -113,12 +135,13 @@ impl NotStored {
         NotStored::ALL.into_iter().find(|reason| reason.as_str() == token)
     }
 
-    pub(super) const ALL: [NotStored; 17] = [
+    pub(super) const ALL: [NotStored; 22] = [
         NotStored::Method,
         NotStored::RequestNoStore,
         NotStored::RequestContent,
         NotStored::MethodOverride,
         NotStored::UnkeyedField,
+        NotStored::UnkeyedStatus,
         NotStored::Status,
         NotStored::Partial,
         NotStored::NoStore,
@@ -130,7 +153,11 @@ impl NotStored {
         NotStored::VaryStar,
         NotStored::VaryTooMany,
         NotStored::VarySecret,
-        NotStored::Length,
+        NotStored::OriginFails,
+        NotStored::Outdated,
+        NotStored::HeadSize,
+        NotStored::VaryUnknown,
+        NotStored::Rule,
     ];
 
     /// Whether the request is the reason, so that nothing is said about a response that is
@@ -143,6 +170,9 @@ impl NotStored {
                 | NotStored::RequestContent
                 | NotStored::MethodOverride
                 | NotStored::UnkeyedField
+                | NotStored::UnkeyedStatus
+                | NotStored::OriginFails
+                | NotStored::Outdated
                 | NotStored::Authorization
         )
     }

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::partial::content_range;
+use super::partial::{content_range, is_alike};
 use super::{ByteRange, NotStored, StoredHead};
 use crate::http::{BodyLength, FieldName, Method, Request, Response};
 
@@ -45,11 +45,10 @@ pub fn part_of_whole(request: &Request, response: &Response) -> Result<PartOfWho
     let Some((range, Some(complete))) = told.filter(|_| !is_multipart) else {
         return Err(NotStored::Partial);
     };
-    // What frames the content must not contradict what it is said to be. Chunked content is counted.
+    // What frames the content must not contradict what it is said to be. Content without a length is counted.
     match response.length {
         BodyLength::Exact(octets) if octets == range.length() => {}
-        BodyLength::Chunked | BodyLength::UntilEnd => {}
-        BodyLength::UntilClose => return Err(NotStored::Length),
+        BodyLength::Chunked | BodyLength::UntilEnd | BodyLength::UntilClose => {}
         BodyLength::Exact(_) | BodyLength::None => return Err(NotStored::Partial),
     }
     let mut kept = fields.without(|field| {
@@ -90,4 +89,5 @@ pub fn is_same_representation(one: &StoredHead, other: &StoredHead) -> bool {
     one.status == other.status
         && one.method == other.method
         && tags.is_some_and(|(one, other)| one.strong_eq(other))
+        && is_alike(&one.fields, &other.fields)
 }

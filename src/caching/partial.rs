@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::{ByteRange, ETag, StoredHead};
 use crate::http::grammar::exact_decimal;
-use crate::http::{BodyLength, FieldName, Response};
+use crate::http::{BodyLength, FieldName, Fields, Response};
 
 /// Why an answer is no part of a stored response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +16,8 @@ pub enum NoPart {
     Validator,
     #[error("the answer has other octets than were asked for")]
     Range,
+    #[error("the answer has another coding or type of content")]
+    Coding,
 }
 
 // §15.3.7.3: "A client that has received multiple partial responses to GET requests on a target
@@ -49,6 +51,9 @@ pub fn is_part(
     if !stored.etag().zip(tag).is_some_and(|(stored, tag)| stored.strong_eq(&tag)) {
         return Err(NoPart::Validator);
     }
+    if !is_alike(&stored.fields, &response.fields) {
+        return Err(NoPart::Coding);
+    }
     let told = response.fields.only(FieldName::ContentRange).and_then(content_range);
     let Some((range, complete)) = told else { return Err(NoPart::Range) };
     let complete = complete.or(length);
@@ -57,10 +62,26 @@ pub fn is_part(
     // What frames the content must not contradict what it is said to be.
     let is_framed = match response.length {
         BodyLength::Exact(octets) => octets == range.length(),
-        BodyLength::Chunked | BodyLength::UntilEnd => true,
-        BodyLength::None | BodyLength::UntilClose => false,
+        BodyLength::Chunked | BodyLength::UntilEnd | BodyLength::UntilClose => true,
+        BodyLength::None => false,
     };
     if is_meant && is_of_length && is_framed { Ok(()) } else { Err(NoPart::Range) }
+}
+
+/// Whether two responses say alike how their octets are encoded, and what they are. An origin may give
+/// one tag to two codings of a content, whose octets must not be mixed. A part may leave out the type
+/// (RFC 9110 §15.3.7), and not the coding: without it, its octets are not encoded.
+pub(super) fn is_alike(one: &Fields, other: &Fields) -> bool {
+    let coding = |fields: &Fields| -> Vec<Vec<u8>> {
+        let codings = fields.members(FieldName::ContentEncoding).map(<[u8]>::to_ascii_lowercase);
+        codings.filter(|coding| coding != b"identity").collect()
+    };
+    let kind = |fields: &Fields| -> Option<Vec<u8>> {
+        let kind = fields.first(FieldName::ContentType)?;
+        Some(kind.iter().filter(|octet| !b" \t".contains(octet)).map(u8::to_ascii_lowercase).collect())
+    };
+    let kinds = kind(one).zip(kind(other));
+    coding(one) == coding(other) && kinds.is_none_or(|(one, other)| one == other)
 }
 
 // §14.4: `Content-Range = range-unit SP ( range-resp / unsatisfied-range )`,

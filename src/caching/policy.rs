@@ -3,7 +3,7 @@
 //! The defaults are the safe side of each choice. What overrules an origin is [`Overrides`] alone,
 //! which come from rules that name what they overrule.
 
-use super::{Overrides, Targets};
+use super::{Overrides, Targets, UnkeyedFields};
 
 /// Which responses with `Set-Cookie` are stored.
 ///
@@ -39,6 +39,8 @@ pub struct CachePolicy {
     pub vary_names_max: usize,
     /// The targeted fields that are honoured (RFC 9213).
     pub targets: Targets,
+    /// Fields that origins build responses from, beside those that are known.
+    pub unkeyed_fields: UnkeyedFields,
     /// What rules say of the response in question.
     pub overrides: Overrides,
 }
@@ -52,6 +54,7 @@ impl Default for CachePolicy {
             stale_on_error_seconds: 86_400,
             vary_names_max: 8,
             targets: Targets::default(),
+            unkeyed_fields: UnkeyedFields::default(),
             overrides: Overrides::default(),
         }
     }

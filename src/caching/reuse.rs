@@ -3,7 +3,7 @@
 //! A fresh hit allocates nothing and parses nothing of the stored response.
 
 use super::directives::RequestDirectives;
-use super::storing::unkeyed_fields;
+use super::unkeyed::{has_credentials, unkeyed_fields};
 use super::{CachePolicy, ForwardReason, Ignorable, StoredHead};
 use crate::http::{FieldName, Method, Request, Timestamp};
 
@@ -61,30 +61,39 @@ pub fn cacheable_request(request: &Request) -> Result<(), ForwardReason> {
 /// Whether the client wants no request to go to the origin, so that what can't be answered from
 /// the store is answered with 504.
 pub fn wants_stored_only(request: &Request) -> bool {
-    RequestDirectives::of(&request.fields).only_if_cached
+    // §4: "A cache MUST write through requests with methods that are unsafe […] to the origin server".
+    request.method.is_safe() && RequestDirectives::of(&request.fields).only_if_cached
+}
+
+/// Whether the client insists on an answer of the origin's (§5.2.1.1, §5.2.1.4).
+pub fn insists_on_validation(request: &Request) -> bool {
+    RequestDirectives::of(&request.fields).wants_validation()
 }
 
 /// What to do with `request`, given the responses that are stored under its cache key, in any
 /// order.
 pub fn decide(request: &Request, stored: &[&StoredHead], now: Timestamp, policy: &CachePolicy) -> Decision {
     if let Err(reason) = cacheable_request(request) {
-        return forward(reason, &RequestDirectives::of(&request.fields));
+        return forward(reason, request);
     }
     let wishes = wishes(request, policy);
     if policy.overrides.never {
-        return forward(ForwardReason::Bypass, &wishes);
+        return forward(ForwardReason::Bypass, request);
     }
     let Some(index) = selected(request, stored) else {
         let reason = if stored.is_empty() { ForwardReason::UriMiss } else { ForwardReason::VaryMiss };
-        return forward(reason, &wishes);
+        return forward(reason, request);
     };
-    let Some(head) = stored.get(index) else { return forward(ForwardReason::Miss, &wishes) };
+    let Some(head) = stored.get(index) else { return forward(ForwardReason::Miss, request) };
+    if refuses_credentials(head, request) {
+        return forward(ForwardReason::Request, request);
+    }
     let age = head.current_age(now);
-    let lifetime = head.freshness_lifetime(policy).seconds();
-    match is_usable(head, &wishes, (age, lifetime), policy) {
-        Ok(()) => Decision::Reuse { index, age, ttl: difference(lifetime, age) },
+    let ttl = head.ttl(now, policy);
+    match is_usable(head, &wishes, now, policy) {
+        Ok(()) => Decision::Reuse { index, age, ttl },
         Err(ForwardReason::Stale) if may_serve_while_revalidating(request, head, now, policy) => {
-            Decision::ReuseAndValidate { index, age, ttl: difference(lifetime, age) }
+            Decision::ReuseAndValidate { index, age, ttl }
         }
         Err(_) if wishes.only_if_cached => Decision::GatewayTimeout,
         Err(reason) => Decision::Validate { index, reason },
@@ -118,18 +127,47 @@ pub fn selected(request: &Request, stored: &[&StoredHead]) -> Option<usize> {
         .map(|(index, _)| index)
 }
 
-fn forward(reason: ForwardReason, wishes: &RequestDirectives) -> Decision {
+// RFC 9110 §15.5.2, §15.5.4: such a response says that credentials are missing, or that those were not
+// enough that came. Who brings some may get another answer.
+/// Whether a stored response asks for credentials, which this request has.
+fn refuses_credentials(head: &StoredHead, request: &Request) -> bool {
+    matches!(head.status, 401 | 403) && has_credentials(&request.fields)
+}
+
+/// Whether a response that another request has brought answers `request`, too, which came before it did
+/// (§4: a cache can "collapse requests"). With its freshness left, in seconds. It need not be fresh:
+/// that it came after the request is all that a validation for this one could show.
+pub fn decide_collapsed(
+    request: &Request,
+    head: &StoredHead,
+    now: Timestamp,
+    policy: &CachePolicy,
+) -> Option<i64> {
+    let wishes = wishes(request, policy);
+    let (age, ttl) = (head.current_age(now), head.ttl(now, policy));
+    let is_young = wishes.max_age.is_none_or(|limit| age <= limit);
+    let lasts = wishes.min_fresh.is_none_or(|least| i64::try_from(least).is_ok_and(|least| ttl >= least));
+    let answers = cacheable_request(request).is_ok()
+        && !policy.overrides.never
+        && !wishes.wants_validation()
+        && head.selects(&request.fields)
+        && !refuses_credentials(head, request);
+    (answers && is_young && lasts).then_some(ttl)
+}
+
+fn forward(reason: ForwardReason, request: &Request) -> Decision {
     // §5.2.1.7: "Caches that honor this request directive SHOULD, upon receiving it, respond with
     // either a stored response […] or a 504 (Gateway Timeout) status code."
-    if wishes.only_if_cached { Decision::GatewayTimeout } else { Decision::Forward(reason) }
+    if wants_stored_only(request) { Decision::GatewayTimeout } else { Decision::Forward(reason) }
 }
 
 fn is_usable(
     head: &StoredHead,
     wishes: &RequestDirectives,
-    (age, lifetime): (u64, u64),
+    now: Timestamp,
     policy: &CachePolicy,
 ) -> Result<(), ForwardReason> {
+    let (age, lifetime) = (head.current_age(now), head.freshness_lifetime(policy).seconds());
     // "the stored response does not contain the no-cache directive (Section 5.2.2.4), unless it
     // is successfully validated,"
     if head.directives.no_cache && !policy.overrides.ignore.has(Ignorable::NoCache) {
@@ -141,7 +179,7 @@ fn is_usable(
     if !is_fresh {
         // §5.2.1.2: "the client is willing to accept a response that has exceeded its freshness
         // lifetime by no more than the specified number of seconds."
-        let welcome = wishes.max_stale.is_some_and(|stale| age - lifetime <= stale);
+        let welcome = wishes.max_stale.is_some_and(|stale| head.staleness(now, policy) <= stale);
         if !welcome || forbids_stale(head, policy) {
             return Err(ForwardReason::Stale);
         }
@@ -153,10 +191,7 @@ fn is_usable(
     }
     // RFC 8246 §2.1: "proxies SHOULD skip conditionally revalidating fresh responses containing the
     // immutable extension unless there is a signal from the client that a validation is necessary".
-    // no-cache and max-age=0 are that signal, and came above; a wish for a younger response is not.
-    if is_fresh && head.directives.immutable {
-        return Ok(());
-    }
+    // Every directive above and below is such a signal, and nothing else has a fresh response validated.
     // §5.2.1.1: "the client prefers a response whose age is less than or equal to the specified
     // number of seconds."
     if wishes.max_age.is_some_and(|limit| age > limit) {
@@ -173,7 +208,7 @@ fn is_usable(
 // §4.2.4: "A cache MUST NOT generate a stale response if it is prohibited by an explicit
 // in-protocol directive (e.g., by a no-cache response directive, a must-revalidate response
 // directive, or an applicable s-maxage or proxy-revalidate response directive)."
-fn forbids_stale(head: &StoredHead, policy: &CachePolicy) -> bool {
+pub(super) fn forbids_stale(head: &StoredHead, policy: &CachePolicy) -> bool {
     let directives = &head.directives;
     let ignored = policy.overrides.ignore;
     let must_be_validated =
@@ -202,7 +237,7 @@ pub fn may_serve_stale_on_error(
         (Some(seconds), None) | (None, Some(seconds)) => seconds,
         (None, None) => policy.stale_on_error_seconds,
     };
-    staleness(stored, now, policy) <= window
+    stored.staleness(now, policy) <= window
 }
 
 // RFC 5861 §3: "MAY serve the response in which it appears after it becomes stale, up to the
@@ -219,28 +254,49 @@ fn may_serve_while_revalidating(
     let window = policy.overrides.stale_while_revalidate.or(stored.directives.stale_while_revalidate);
     // What the validation brings is stored, or it was for nothing.
     let is_kept = !wishes.no_store || policy.overrides.ignore.has(Ignorable::RequestNoStore);
-    if !is_kept || unkeyed_fields(&request.fields).is_err() {
+    if !is_kept || unkeyed_fields(&request.fields, Some(&stored.fields), &policy.unkeyed_fields).is_err() {
         return false;
     }
-    window.is_some_and(|window| staleness(stored, now, policy) <= window)
+    window.is_some_and(|window| stored.staleness(now, policy) <= window)
         && !forbids_stale(stored, policy)
         && !wishes.wants_validation()
         && wishes.min_fresh.is_none()
         && wishes.max_age.is_none_or(|limit| age <= limit)
 }
 
-/// Seconds since the response became stale; 0 when it is fresh.
-fn staleness(stored: &StoredHead, now: Timestamp, policy: &CachePolicy) -> u64 {
-    stored.current_age(now).saturating_sub(stored.freshness_lifetime(policy).seconds())
+/// Whether a stored response is of more use to others than an error of its origin's: it is fresh, or
+/// may be used stale while the origin fails.
+pub fn is_usable_for_others(stored: &StoredHead, now: Timestamp, policy: &CachePolicy) -> bool {
+    let ignores_no_cache = policy.overrides.ignore.has(Ignorable::NoCache);
+    let is_fresh = stored.ttl(now, policy) > 0 && (!stored.directives.no_cache || ignores_no_cache);
+    let said = policy.overrides.stale_if_error.or(stored.directives.stale_if_error);
+    let window = said.unwrap_or(policy.stale_on_error_seconds);
+    let may_be_stale = !forbids_stale(stored, policy) && stored.staleness(now, policy) <= window;
+    (200..400).contains(&stored.status) && (is_fresh || may_be_stale)
+}
+
+/// Why a response is not served while it is validated although it says that it may be (RFC 5861 §3): as
+/// a detail of the outcome.
+pub fn stale_use_forbidden(
+    stored: &StoredHead,
+    now: Timestamp,
+    policy: &CachePolicy,
+) -> Option<&'static str> {
+    let directives = &stored.directives;
+    let window = policy.overrides.stale_while_revalidate.or(directives.stale_while_revalidate)?;
+    if stored.staleness(now, policy) > window || !forbids_stale(stored, policy) {
+        return None;
+    }
+    Some(match directives {
+        directives if directives.no_cache => "no-cache-forbids-stale",
+        directives if directives.must_revalidate => "must-revalidate-forbids-stale",
+        directives if directives.proxy_revalidate => "proxy-revalidate-forbids-stale",
+        _ => "s-maxage-forbids-stale",
+    })
 }
 
 /// Whether a response to a validation counts as "the server failed to respond" (§4.3.3), with the
 /// statuses that RFC 5861 §4 calls an error.
 pub const fn is_error_for_stale(status: u16) -> bool {
     matches!(status, 500 | 502 | 503 | 504)
-}
-
-/// `a - b` of two numbers of seconds, both at most 2^31.
-fn difference(a: u64, b: u64) -> i64 {
-    i64::try_from(a).unwrap_or(i64::MAX) - i64::try_from(b).unwrap_or(i64::MAX)
 }

@@ -6,54 +6,29 @@
 
 use super::directives::{RequestDirectives, ResponseDirectives};
 use super::freshness::{date_value, explicit_lifetime, is_heuristically_cacheable, parse_date};
+use super::unkeyed::{has_credentials, speaks_of_request, unkeyed_fields};
 use super::{CachePolicy, ETag, Ignorable, NotStored, Overrides, SetCookie, StoredHead, Times};
-use crate::http::{
-    BodyLength, ConnectionOptions, FieldName, Fields, Method, Request, Response, Target, TargetUri, Timestamp,
-};
+use crate::http::grammar::is_token;
+use crate::http::{FieldName, Fields, Method, Request, Response, Target, TargetUri, Timestamp};
 
 /// Whether the response to `request` may be stored, as far as the request decides. A request
 /// whose response will not be stored must not lead a collapse.
-pub fn storable_request(request: &Request) -> Result<(), NotStored> {
-    match request.method {
-        Method::Get if request.has_content() => {
-            return Err(NotStored::RequestContent);
-        }
-        Method::Get | Method::Post => {}
-        // A response to HEAD has no content to store; it freshens (§4.3.5).
-        _ => return Err(NotStored::Method),
-    }
-    unkeyed_fields(&request.fields)?;
+pub fn storable_request(request: &Request, policy: &CachePolicy) -> Result<(), NotStored> {
+    storable_method(request)?;
+    unkeyed_fields(&request.fields, None, &policy.unkeyed_fields)?;
     if RequestDirectives::of(&request.fields).no_store {
         return Err(NotStored::RequestNoStore);
     }
     Ok(())
 }
 
-/// Whether nothing in a request that the cache key leaves out may shape its response.
-pub(super) fn unkeyed_fields(fields: &Fields) -> Result<(), NotStored> {
-    let options = ConnectionOptions::of(fields);
-    for field in fields.iter() {
-        // What `Connection` names ends at Larder: the origin answered without having seen it,
-        // and a variant's key would say that it had.
-        if !field.id.is_connection_specific() && !field.id.is_protected() && options.names(field.name) {
-            return Err(NotStored::UnkeyedField);
-        }
-        match field.id {
-            FieldName::MethodOverride | FieldName::MethodOverrideShort | FieldName::MethodOverridePlain => {
-                return Err(NotStored::MethodOverride);
-            }
-            FieldName::Forwarded
-            | FieldName::XForwardedHost
-            | FieldName::XForwardedPort
-            | FieldName::XForwardedProto
-            | FieldName::XForwardedScheme
-            | FieldName::XHost
-            | FieldName::XOriginalUrl
-            | FieldName::XRewriteUrl => return Err(NotStored::UnkeyedField),
-            _ => {}
-        }
+fn storable_method(request: &Request) -> Result<(), NotStored> {
+    match request.method {
+        Method::Get if request.has_content() => Err(NotStored::RequestContent),
+        Method::Get | Method::Post => Ok(()),
+        // A response to HEAD has no content to store; it freshens (§4.3.5).
+        _ => Err(NotStored::Method),
     }
-    Ok(())
 }
 
 /// Whether `response` may be stored to answer later requests. `request` is as the client sent
@@ -66,14 +41,15 @@ pub fn may_store(
 ) -> Result<(), NotStored> {
     // "the request method is understood by the cache;"
     let ignored = policy.overrides.ignore;
-    match storable_request(request) {
-        Err(NotStored::RequestNoStore) if ignored.has(Ignorable::RequestNoStore) => {}
-        storable => storable?,
+    let fields = &response.fields;
+    storable_method(request)?;
+    unkeyed_fields(&request.fields, Some(fields), &policy.unkeyed_fields)?;
+    if RequestDirectives::of(&request.fields).no_store && !ignored.has(Ignorable::RequestNoStore) {
+        return Err(NotStored::RequestNoStore);
     }
     if policy.overrides.never {
         return Err(NotStored::Rule);
     }
-    let fields = &response.fields;
     let directives = policy.targets.directives(fields);
     // "the response status code is final (see Section 15 of [HTTP]);"
     if response.status < 200 {
@@ -84,6 +60,9 @@ pub fn may_store(
     match response.status {
         206 => return Err(NotStored::Partial),
         304 => return Err(NotStored::Status),
+        status if speaks_of_request(&request.fields, status, fields) => {
+            return Err(NotStored::UnkeyedStatus);
+        }
         status if directives.must_understand && !is_understood(status) => return Err(NotStored::Status),
         _ => {}
     }
@@ -108,9 +87,6 @@ pub fn may_store(
     }
     has_freshness(response, &directives, times, &policy.overrides)?;
     own_rules(fields, &directives, policy)?;
-    if response.length == BodyLength::UntilClose {
-        return Err(NotStored::Length);
-    }
     if request.method == Method::Post {
         post_is_storable(request, response, &directives, times)
     } else {
@@ -128,7 +104,7 @@ pub fn may_keep(request: &Request, freshened: &StoredHead, policy: &CachePolicy)
     if policy.overrides.never {
         return Err(NotStored::Rule);
     }
-    unkeyed_fields(&request.fields)?;
+    unkeyed_fields(&request.fields, Some(&freshened.fields), &policy.unkeyed_fields)?;
     // §5.2.1.5: "a cache MUST NOT store any part of either this request or any response to it."
     if RequestDirectives::of(&request.fields).no_store && !ignored.has(Ignorable::RequestNoStore) {
         return Err(NotStored::RequestNoStore);
@@ -148,7 +124,8 @@ pub fn may_keep(request: &Request, freshened: &StoredHead, policy: &CachePolicy)
     {
         return Err(NotStored::Authorization);
     }
-    own_rules(&freshened.fields, directives, policy)
+    own_rules(&freshened.fields, directives, policy)?;
+    if freshened.varies_by_unknown() { Err(NotStored::VaryUnknown) } else { Ok(()) }
 }
 
 // "the response contains at least one of the following: a public response directive […]; an
@@ -220,9 +197,14 @@ fn own_rules(
             SetCookie::Shared | SetCookie::Never => return Err(NotStored::SetCookie),
         }
     }
+    // RFC 7240 §2: what a preference has shaped has to say `Vary: Prefer`.
+    let is_preferred = fields.all_named(b"Preference-Applied").next().is_some();
+    if is_preferred && !fields.members(FieldName::Vary).any(|name| name.eq_ignore_ascii_case(b"Prefer")) {
+        return Err(NotStored::UnkeyedField);
+    }
     // §4.1: "A stored response with a Vary header field value containing a member "*" always
-    // fails to match."
-    if fields.members(FieldName::Vary).any(|name| name == b"*") {
+    // fails to match." What is not a field name (RFC 9110 §12.5.5) may have been meant as any of them.
+    if fields.members(FieldName::Vary).any(|name| name == b"*" || !is_token(name)) {
         return Err(NotStored::VaryStar);
     }
     let is_secret = |name| {
@@ -272,6 +254,24 @@ fn post_is_storable(
         Some(1..) => Ok(()),
         _ => Err(NotStored::NoFreshness),
     }
+}
+
+/// Whether `response`, which is not stored for this reason, may be shared all the same with those who
+/// have waited for it: it came after they asked, and nobody gets it later. RFC 9111 §4 has requests
+/// collapse onto what is storable, which this would be but for its use: its origin says that it is
+/// stale from the start. What an origin that fails says is alike for all of them.
+pub fn may_share_unstored(
+    request: &Request,
+    response: &Response,
+    reason: NotStored,
+    times: Times,
+    policy: &CachePolicy,
+) -> bool {
+    let directives = policy.targets.directives(&response.fields);
+    let is_useless = matches!(reason, NotStored::NoFreshness | NotStored::NoValidator)
+        && own_rules(&response.fields, &directives, policy).is_ok();
+    let is_dated = directives.no_cache || lifetime_of(response, &directives, times).is_some();
+    is_useless && (is_dated || response.status >= 500) && !has_credentials(&request.fields)
 }
 
 /// The final status codes of RFC 9110 §15 whose caching requirements this room implements.

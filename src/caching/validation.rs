@@ -51,9 +51,13 @@ pub fn freshened_by(response: &Response, received: Timestamp, stored: &[&StoredH
     match (&tag, modified) {
         // "If none of the initial set contains at least one of the same strong validators, then
         // the cache MUST NOT use the new response to update any stored responses."
-        (Some(tag), _) if !tag.is_weak() => {
-            newest(&|head| head.etag().is_some_and(|known| known.strong_eq(tag)))
-        }
+        (Some(tag), date) if !tag.is_weak() => newest(&|head| {
+            let is_dated_alike = date.is_some_and(|date| is_strongly_dated(head, date));
+            match head.etag() {
+                Some(known) => known.strong_eq(tag) || is_dated_alike && known.weak_eq(tag),
+                None => is_dated_alike,
+            }
+        }),
         // "If the new response contains no strong validators but does contain one or more weak
         // validators, and those validators correspond to one of the initial set's stored responses,
         // then the most recent of those matching stored responses is identified for update."
@@ -66,6 +70,37 @@ pub fn freshened_by(response: &Response, received: Timestamp, stored: &[&StoredH
         // one response that it was asked about.
         (None, None) => (stored.len() == 1).then_some(0),
     }
+}
+
+// RFC 9110 §8.8.2.2: a date is a strong validator where it is compared by a cache with that of its own
+// entry, whose Date is later, and "there is enough difference between the Last-Modified and Date values to
+// make clock synchronization issues unlikely": 60 seconds, as RFC 7232 had it.
+fn is_strongly_dated(stored: &StoredHead, date: Timestamp) -> bool {
+    const DIFFERENCE_SECONDS: u64 = 60;
+    stored.last_modified() == Some(date) && stored.date().seconds_since(date) >= DIFFERENCE_SECONDS
+}
+
+/// Which of the stored responses a 304 freshens that answers a client's own conditions, and not a
+/// validation of Larder's: those that it names by a validator among those that the request selects.
+pub fn freshened_by_answer(
+    request: &Request,
+    response: &Response,
+    received: Timestamp,
+    stored: &[&StoredHead],
+) -> Vec<usize> {
+    let has = |id| response.fields.contains(id);
+    if response.status != 304 || !has(FieldName::ETag) && !has(FieldName::LastModified) {
+        return Vec::new();
+    }
+    let places = stored.iter().enumerate().filter(|(_, head)| head.selects(&request.fields));
+    let (places, selected): (Vec<usize>, Vec<&StoredHead>) = places.map(|(at, head)| (at, *head)).unzip();
+    let is_strong = response.fields.only(FieldName::ETag).and_then(ETag::parse).is_some_and(|t| !t.is_weak());
+    if !is_strong {
+        let newest = freshened_by(response, received, &selected);
+        return newest.and_then(|at| places.get(at).copied()).into_iter().collect();
+    }
+    let is_named = |head: &&StoredHead| freshened_by(response, received, &[head]).is_some();
+    places.into_iter().zip(&selected).filter(|(_, head)| is_named(head)).map(|(at, _)| at).collect()
 }
 
 // §4.3.4: "The initial set of stored responses to update are those that could have been chosen for
@@ -83,10 +118,22 @@ pub fn freshens_as_well(request: &Request, response: &Response, other: &StoredHe
 
 // §4.3.3: "A full response (i.e., one containing content) indicates that none of the stored
 // responses nominated in the conditional request are suitable."
-/// Whether this answer to a validation ends the use of what was asked about, even where it is not
+/// Whether an answer with this status to a validation ends the use of what was asked about, even where it is not
 /// stored itself. Not those that speak of this client, of this request or of a passing state.
-pub const fn supersedes(response: &Response) -> bool {
-    matches!(response.status, 200..=205 | 300..=303 | 305 | 307 | 308 | 404 | 410 | 451)
+pub const fn supersedes(status: u16) -> bool {
+    matches!(status, 200..=205 | 300..=303 | 305 | 307 | 308 | 404 | 410 | 451)
+}
+
+/// Whether a full response is of the representation that is stored, by its validators: the tags where
+/// both have one, else the dates. Without either nobody knows.
+pub fn is_unchanged(stored: &StoredHead, new: &StoredHead) -> bool {
+    if stored.status != new.status {
+        return false;
+    }
+    match (stored.etag(), new.etag()) {
+        (Some(known), Some(tag)) => known.weak_eq(tag),
+        _ => stored.last_modified().is_some_and(|date| new.last_modified() == Some(date)),
+    }
 }
 
 /// What a 200 response to HEAD does to a stored response to GET (§4.3.5).
@@ -114,9 +161,13 @@ pub fn freshened_by_head(stored: &StoredHead, response: &Response, content_lengt
         let received = response.fields.first(id);
         received.is_none() || received == stored.fields.first(id)
     };
+    // With §4.3.4: a response without any validator identifies nothing; the resource may be another
+    // one by now.
+    let is_identified =
+        [FieldName::ETag, FieldName::LastModified].iter().any(|id| response.fields.contains(*id));
     let length = response.fields.first(FieldName::ContentLength);
     let same_length = length.is_none_or(|text| exact_decimal(text) == Some(content_length));
-    if matches(FieldName::ETag) && matches(FieldName::LastModified) && same_length {
+    if is_identified && matches(FieldName::ETag) && matches(FieldName::LastModified) && same_length {
         HeadEffect::Freshen
     } else {
         HeadEffect::Invalidate

@@ -6,9 +6,11 @@
 //! division into lines mean nothing in any list, case and order mean nothing in the two weighted
 //! lists treated here (RFC 9110 §12.5.3, §12.5.4).
 
+use std::hash::{Hash as _, Hasher};
+
 use bytes::Bytes;
 
-use crate::http::grammar::{Members, Split, saturating_decimal, trim};
+use crate::http::grammar::{Members, Split, is_token, saturating_decimal, trim};
 use crate::http::{FieldName, Fields};
 
 /// One name of `Vary` and what the original request had under it.
@@ -19,6 +21,7 @@ pub(super) struct Selecting {
     /// The request's lines, joined; `None` when it had none.
     pub value: Option<Bytes>,
     normal: Option<Bytes>,
+    is_unknown: bool,
 }
 
 /// A value that a stored response was selected by, beside the one that a request presents.
@@ -34,7 +37,27 @@ impl Selecting {
     pub fn new(name: Bytes, value: Option<Bytes>) -> Selecting {
         let id = FieldName::of(&name);
         let normal = value.as_ref().map(|value| normalise(id, value));
-        Selecting { id, name, value, normal }
+        // What is not a field name may have been meant as any of them: it matches nothing.
+        let is_unknown = !is_token(&name);
+        Selecting { id, name, value, normal, is_unknown }
+    }
+
+    /// All names of `Vary`, which a later response has brought, with what is known of the original
+    /// request.
+    pub fn renamed(response: &Fields, known: &[Selecting]) -> Box<[Selecting]> {
+        let selecting = |name: &[u8]| {
+            let known = known.iter().find(|known| known.name.eq_ignore_ascii_case(name)).cloned();
+            known.unwrap_or_else(|| {
+                let name = Bytes::from(name.to_ascii_lowercase());
+                Selecting { is_unknown: true, ..Selecting::new(name, None) }
+            })
+        };
+        response.members(FieldName::Vary).map(selecting).collect()
+    }
+
+    /// Whether nobody knows what the original request had under this name, so that nothing matches it.
+    pub fn is_unknown(&self) -> bool {
+        self.is_unknown
     }
 
     /// All names of `Vary` with their values in `request`.
@@ -52,12 +75,21 @@ impl Selecting {
         joined(request, self.id, &self.name)
     }
 
+    /// Adds the name, and what a request has under it, in its normal form.
+    pub fn hash_presented(&self, request: &Fields, hasher: &mut impl Hasher) {
+        self.name.hash(hasher);
+        self.presented(request).map(|value| normalise(self.id, &value)).hash(hasher);
+    }
+
     // RFC 9111 §4.1: "The header fields from two requests are defined to match if and only if
     // those in the first request can be transformed to those in the second request by applying
     // any of […] adding or removing whitespace […] combining multiple header field lines […]
     // normalizing both header field values in a way that is known to have identical semantics".
     /// Whether `request` has the same value; `language` is the stored content's, if it is one.
     pub fn matches(&self, request: &Fields, language: Option<&[u8]>) -> bool {
+        if self.is_unknown {
+            return false;
+        }
         let mut lines = lines(request, self.id, &self.name);
         let Some(value) = &self.value else {
             // "If (after any normalization that might take place) a header field is absent from

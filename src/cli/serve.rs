@@ -304,7 +304,8 @@ fn cache_policy(settings: &Settings) -> CachePolicy {
         config::SetCookie::Never => SetCookie::Never,
     };
     let targets = Targets::new(&settings.cache.targeted);
-    CachePolicy { set_cookie, targets, ..CachePolicy::default() }
+    let unkeyed_fields = settings.cache.unkeyed_fields.iter().cloned().collect();
+    CachePolicy { set_cookie, targets, unkeyed_fields, ..CachePolicy::default() }
 }
 
 /// Puts in force what of `[cache]` can change while Larder runs.

@@ -12,12 +12,16 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use super::values::{duration, lifetime};
 use crate::caching::{
     Actions, Conditions, DropQuery, HostPattern, Ignorable, KeyRewrite, PathPattern, Rule, RuleError,
-    RuleName, StatusRange, TypePattern,
+    RuleName, StatusRange, Together, TypePattern, UnkeyedField,
 };
 use crate::http::FieldName;
 
 /// Rules of one configuration; each is asked about each response of its hosts. Arbitrary.
 pub(super) const RULES_MAX: usize = 1024;
+
+/// Fields in `cache.unkeyed_fields`: each is compared with each field of a request whose response may be
+/// stored. Arbitrary.
+const UNKEYED_MAX: usize = 64;
 
 /// Every key of a rule, for suggestions and for the tests of its documentation.
 pub const RULE_KEYS: &[&str] = &[
@@ -37,6 +41,7 @@ pub const RULE_KEYS: &[&str] = &[
     "cache.rule.ignore",
     "cache.rule.drop_query",
     "cache.rule.key",
+    "cache.rule.together",
 ];
 
 /// One table as typed.
@@ -59,6 +64,7 @@ struct Typed {
     ignore: Option<OneOrMany<Ignorable>>,
     drop_query: Option<OneOrMany<String>>,
     key: Option<Mirrors>,
+    together: Option<OneOrMany<String>>,
 }
 
 /// `fresh = { min = "1h", max = "7d" }`.
@@ -165,15 +171,25 @@ impl Typed {
                 .map(|Mirrors { from, to }| KeyRewrite::new(&from, &to))
                 .transpose()
                 .map_err(|error| format!("key: {error}"))?,
+            together: self
+                .together
+                .map(|OneOrMany(names)| Together::new(names))
+                .transpose()
+                .map_err(|error| format!("together: {error}"))?,
         };
         if then == Actions::default() {
-            return Err("the rule does nothing: it has no never, fresh, ignore, key or the like".to_owned());
+            return Err(
+                "the rule does nothing: it has no never, fresh, ignore, key, together or the like".to_owned()
+            );
         }
         let has_key = then.key.is_some() || then.drop_query.is_some();
         if has_key && (when.are_about_response() || !when.methods.is_empty()) {
             return Err("key and drop_query depend on host and path alone: what one request has stored, \
                         another has to find"
                 .to_owned());
+        }
+        if then.together.is_some() && (when.are_about_response() || !when.methods.is_empty()) {
+            return Err("together depends on host and path alone".to_owned());
         }
         let name = match self.name {
             Some(Parsed(name)) => name,
@@ -194,6 +210,17 @@ pub(super) fn check(rules: &[Rule]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// For `deserialize_with`: fields that origins build responses from.
+pub(super) fn unkeyed_fields<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<UnkeyedField>, D::Error> {
+    let read = Vec::<Parsed<UnkeyedField>>::deserialize(deserializer)?;
+    if read.len() > UNKEYED_MAX {
+        return Err(D::Error::custom(format_args!("at most {UNKEYED_MAX} fields")));
+    }
+    Ok(read.into_iter().map(|Parsed(field)| field).collect())
 }
 
 /// What is wrong with a list of targeted fields.

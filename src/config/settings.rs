@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::caching::Rule;
+use crate::caching::{Rule, UnkeyedField};
 use crate::http::Host;
 use crate::policy::{self, Pattern, one_or_many};
 use crate::server::Listen;
 use crate::tls::{NameConstraints, Pin};
 
 use super::intercept::{name_constraints, pins};
-use super::rules::rules;
+use super::rules::{rules, unkeyed_fields};
 use super::values::{DEFAULT_ADMIN_PORT, DEFAULT_PORT, duration, listen, size, some_size};
 use super::{AccessLog, Admin, BlockPage, DiskSize, LogFormat, LogLevel, SetCookie, Unreadable};
 
@@ -185,6 +185,9 @@ pub struct CacheSettings {
     /// The targeted fields that are honoured, in order of precedence (RFC 9213).
     #[serde(deserialize_with = "one_or_many")]
     pub targeted: Vec<String>,
+    /// Fields that origins build responses from, beside those that are known.
+    #[serde(deserialize_with = "unkeyed_fields")]
+    pub unkeyed_fields: Vec<UnkeyedField>,
     pub no_vary_search: bool,
     pub offline: bool,
     /// `[[cache.rule]]`, in order.
@@ -203,6 +206,7 @@ impl Default for CacheSettings {
             max_object: None,
             set_cookie: SetCookie::Shared,
             targeted: vec!["Larder-Cache-Control".to_owned()],
+            unkeyed_fields: Vec::new(),
             no_vary_search: true,
             offline: false,
             rules: Vec::new(),
@@ -299,6 +303,7 @@ pub const KNOWN_KEYS: &[&str] = &[
     "cache.max_object",
     "cache.set_cookie",
     "cache.targeted",
+    "cache.unkeyed_fields",
     "cache.no_vary_search",
     "cache.offline",
     "cache.rule",

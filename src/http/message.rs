@@ -77,9 +77,15 @@ impl Method {
         }
     }
 
+    // The registry of methods (RFC 9110 §16.1.1) has these as safe, as of 2026-11; PRI is never one of
+    // a request.
     /// Whether the method is known to be read-only (RFC 9110 §9.2.1).
     pub fn is_safe(&self) -> bool {
-        matches!(self, Method::Get | Method::Head | Method::Options | Method::Trace)
+        match self {
+            Method::Get | Method::Head | Method::Options | Method::Trace => true,
+            Method::Other(token) => matches!(&token[..], b"PROPFIND" | b"QUERY" | b"REPORT" | b"SEARCH"),
+            _ => false,
+        }
     }
 
     /// Whether a request may be sent a second time unasked (RFC 9110 §9.2.2).

@@ -11,18 +11,20 @@
 
 use std::sync::Arc;
 
-use super::collapse::{Lead, lead, under_way};
-use super::deliver::Followed;
+use super::collapse::{Failed, Keeping, Lead, Place, lead, under_way};
 use super::fetch::{Patience, Plan, Validated, ttl, validated};
+use super::follow::{Followed, follow};
 use super::forward::{Extra, Reply, request_head};
 use super::partial::Asking;
 use super::record::tell;
 use super::rules::target;
+use super::update::Update;
 use super::{Exchange, Interrupted, Proxy, deliver, fill, stored, update};
 use crate::caching::{
     Handled, NotStored, Outcome, REPLACED_BY_VALIDATION, StoredHead, is_error_for_stale, supersedes,
     validation_fields,
 };
+use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{BodyLength, FieldName, Method, Persistence, Request, TargetUri};
 use crate::policy::ListenerScope;
 use crate::store::{Generation, Key, Object};
@@ -52,7 +54,8 @@ pub(super) fn validate(exchange: &Exchange<'_>, key: Key<'_>, object: &Arc<Objec
         return exchange.record.note("validation", "not now: too many are under way");
     }
     let asked = proxy.shared.store.generation(key);
-    let Some(lead) = lead(&proxy.shared, key) else {
+    let place = place(exchange, key, object);
+    let Some(lead) = lead(&proxy.shared, place) else {
         return exchange.record.note("validation", "another exchange for this key is under way");
     };
     let validation = Validation {
@@ -77,6 +80,11 @@ pub(super) fn validate(exchange: &Exchange<'_>, key: Key<'_>, object: &Arc<Objec
     });
 }
 
+/// Where others follow the validation of `object`.
+fn place<'a>(exchange: &Exchange<'_>, key: Key<'a>, object: &Object) -> Place<'a> {
+    Place { key, selection: object.head.selection_of(&exchange.request.fields) }
+}
+
 /// The detail of a hit by a stale response, while the origin is slow.
 const SERVE_STALE_AFTER: &str = "serve-stale-after";
 
@@ -85,15 +93,16 @@ const SERVE_STALE_AFTER: &str = "serve-stale-after";
 pub(super) async fn answer_in_time(
     exchange: &mut Exchange<'_>,
     key: Key<'_>,
-    plan: &Plan,
+    plan: &mut Plan,
     patience: Patience,
 ) -> Result<Followed, Interrupted> {
     let shared = &exchange.proxy.shared;
     let Patience { after, rule, object } = patience;
     validate(exchange, key, &object);
-    let Some(flight) = under_way(shared, key) else { return Ok(Followed::Alone) };
-    if shared.clock.timeout(after, flight.course()).await.is_ok() {
-        return deliver::follow(exchange, &flight, plan.reason).await;
+    let place = place(exchange, key, &object);
+    let Some(following) = under_way(shared, place) else { return Ok(Followed::Alone) };
+    if shared.clock.timeout(after, following.flight.course()).await.is_ok() {
+        return follow(exchange, key, &following, plan).await;
     }
     exchange.record.note("reuse", "the origin is slow; the stale response is served");
     let outcome = Outcome {
@@ -121,7 +130,10 @@ impl Validation {
     async fn run(self) -> Result<&'static str, String> {
         let mut extra = Extra { validation: validation_fields(&[&self.object.head]), upgrade: None };
         loop {
-            let reply = self.ask(&extra).await?;
+            let reply = match self.ask(&extra).await {
+                Ok(reply) => reply,
+                Err(error) => return Err(self.fails(&error)),
+            };
             match validated(&self.object.head, &reply, extra.validation.is_empty()) {
                 Validated::Unmodified => return Ok(self.freshen(reply).await),
                 Validated::Modified => return self.replace(reply).await,
@@ -138,15 +150,32 @@ impl Validation {
         asking.ask(&head).await.map_err(|error| error.to_string())
     }
 
+    /// Who follows is told that the origin has not answered.
+    fn fails(self, error: &str) -> String {
+        let public = "The server could not be reached, or gave no answer";
+        let failure = Failure::new(ErrorType::DestinationUnavailable, Fault::Origin, 502, public);
+        self.lead.fails(Failed::NoAnswer(failure.with_internal(error)));
+        error.to_owned()
+    }
+
     async fn freshen(self, reply: Reply) -> &'static str {
-        let Validation { proxy, uri, request, object, lead, .. } = self;
+        let Validation { proxy, uri, request, object, lead, asked, .. } = self;
         let key = proxy.shared.store.key(&uri);
         let Reply { response, connection, times, .. } = reply;
-        let (_fresh, kept) =
-            update::unmodified(&proxy.shared, &request, key, &object, &response, times).await;
-        lead.look_again();
+        let shared = &proxy.shared;
+        let update = Update { shared, request: &request, key, response: &response, times, asked };
+        let kept = update.unmodified(&object).await.kept;
         deliver::keep(&proxy, target(&request, key), Persistence::of(&response), connection);
-        kept.map_or_else(NotStored::as_str, |()| "the 304 has freshened the stored response")
+        match kept {
+            Ok(fresh) => {
+                lead.validated(fresh);
+                "the 304 has freshened the stored response"
+            }
+            Err(reason) => {
+                lead.look_again();
+                reason.as_str()
+            }
+        }
     }
 
     /// A full response: it takes the stored one's place, or at least ends its use.
@@ -155,11 +184,15 @@ impl Validation {
         let shared = &proxy.shared;
         let key = shared.store.key(&uri);
         let status = reply.response.status;
-        if is_error_for_stale(status) {
+        if is_error_for_stale(status) || update::is_outranked(shared, &request, key, status).await {
+            lead.fails(Failed::Status(status));
             return Err(format!("the origin answers {status}"));
         }
         let targets = &shared.cache_policy.targets;
         let head = StoredHead::with_targets(&request, &reply.response, reply.times, targets);
+        if let Some(told) = update::companions(shared, &request, key, Some(&object), &head).await {
+            tell(id, "validation", told);
+        }
         let (storing, _rule) = shared.may_store(&request, &reply.response, &head, reply.times);
         let length = fill::known_length(reply.response.length);
         let writer =
@@ -167,15 +200,25 @@ impl Validation {
         let writer = match writer {
             Ok(writer) => writer,
             Err(reason) => {
-                if supersedes(&reply.response) {
+                if supersedes(status) {
                     shared.store.remove(key, &object).await;
                 }
                 lead.dissolve();
                 return Ok(reason);
             }
         };
-        let start =
-            fill::Start { id, key, request: &request, scope, head, reply, lead: Some(lead), writer, asked };
+        let start = fill::Start {
+            id,
+            key,
+            request: &request,
+            scope,
+            head,
+            reply,
+            lead: Some(lead),
+            keeping: Keeping::Stored,
+            writer,
+            asked,
+        };
         let filling = fill::start(&proxy, start);
         // A fill that nobody reads may be given up: this one is wanted whole.
         let Some(mut reader) = filling.fill.reader() else { return Err("it ended at once".to_owned()) };

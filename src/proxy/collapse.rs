@@ -2,8 +2,13 @@
 //! (RFC 9111 §4, "collapse requests").
 //!
 //! The first request leads; the others wait for the head that it gets. If that response can be
-//! shared they all read its fill, else everybody asks alone, and the key is remembered as
+//! shared they all read its fill, or get the stored response that it has validated: that came after
+//! they asked, so that even what needs a validation for each use answers them. If the origin fails,
+//! it has failed for all of them. Else everybody asks alone, and the key is remembered as
 //! uncacheable for a while, so that an uncacheable URL is never serialised.
+//!
+//! A flight has its place by the key and, where that is known to vary, by what the request presents
+//! of the fields that select: variants don't wait for each other.
 //!
 //! Invariant: a leader that ends, however it ends, sets its followers free.
 
@@ -20,7 +25,7 @@ use super::Shared;
 use crate::caching::StoredHead;
 use crate::error::Failure;
 use crate::http::{TargetUri, Timestamp, Version};
-use crate::store::{ContentId, Fill, Generation, Key, KeyIsHash};
+use crate::store::{ContentId, Fill, Generation, Key, KeyIsHash, Object};
 
 /// Locks that flights are spread over; arbitrary.
 const SHARDS: usize = 16;
@@ -46,7 +51,7 @@ impl Default for Flights {
     }
 }
 
-/// The flights whose keys have one part of the hash in common.
+/// The flights whose places have one part of the hash in common.
 type Shard = HashMap<u128, Arc<Flight>, BuildHasherDefault<KeyIsHash>>;
 
 /// One exchange under way.
@@ -63,12 +68,26 @@ pub(super) struct Flight {
 #[derive(Clone, Debug)]
 pub(super) enum Course {
     AwaitingHead,
-    /// The response can be shared, and is arriving.
+    /// The response can be shared, and is arriving, or has arrived.
     Filling(Arc<Filling>),
+    /// The stored response was validated, and is this now.
+    Validated(Arc<Object>),
+    /// The origin has failed.
+    Failed(Arc<Failed>),
     /// What is stored has changed: look again.
     LookAgain,
-    /// The response can't be shared, or there is none.
+    /// Nobody leads any more, and no answer came that says anything to others: one of them may lead.
+    Abandoned,
+    /// The response can't be shared.
     Dissolved,
+}
+
+/// How an origin has failed, for whoever asks.
+#[derive(Debug)]
+pub(super) enum Failed {
+    NoAnswer(Failure),
+    /// An error in place of a validation (RFC 9111 §4.3.3).
+    Status(u16),
 }
 
 /// A response that is arriving and will be stored.
@@ -88,6 +107,15 @@ pub(super) struct Filling {
     pub received: Version,
     /// Why the content has ended before its end; there before its readers see that it has.
     pub failure: OnceLock<Failure>,
+    pub keeping: Keeping,
+}
+
+/// What becomes of a response that is shared while it arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeping {
+    Stored,
+    /// It is for those who have waited for it, and for nobody later.
+    Shared,
 }
 
 /// A request's part in a collapse.
@@ -95,49 +123,82 @@ pub(super) struct Filling {
 pub(super) enum Role {
     Alone,
     Lead(Lead),
-    Follow(Arc<Flight>),
+    Follow(Following),
 }
 
-/// Joins the exchange under way for this key, or becomes the one that others join.
-pub(super) fn join(shared: &Arc<Shared>, key: Key<'_>) -> Role {
-    if shared.flights.is_uncacheable(key.hash, shared.clock.now()) {
+/// A flight that a request follows.
+#[derive(Clone, Debug)]
+pub(super) struct Following {
+    pub flight: Arc<Flight>,
+    pub joined: Joined,
+}
+
+/// When a request has joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Joined {
+    /// The answer came after the request.
+    BeforeHead,
+    AfterHead,
+}
+
+/// Where a request's flight is: at its key, and with its selection among the variants
+/// ([`StoredHead::selection_of`]), if it is known that there are some.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub key: Key<'a>,
+    pub selection: Option<u64>,
+}
+
+impl Place<'_> {
+    fn hash(&self) -> u128 {
+        let selection = self.selection.map_or(0, u128::from);
+        self.key.hash ^ (selection << 64 | selection)
+    }
+}
+
+/// Joins the exchange under way at this place, or becomes the one that others join. `passed` was
+/// followed before, and its response is not for this request: who comes later follows this one.
+pub(super) fn join(shared: &Arc<Shared>, place: Place<'_>, passed: Option<&Following>) -> Role {
+    if shared.flights.is_uncacheable(place.key.hash, shared.clock.now()) {
         return Role::Alone;
     }
-    follow_or_lead(shared, key)
+    follow_or_lead(shared, place, passed)
 }
 
-/// Leads an exchange that nobody waits for, unless one is under way for this key: that its answer may
+/// Leads an exchange that nobody waits for, unless one is under way at this place: that its answer may
 /// turn out to be for nobody else is no reason not to ask.
-pub(super) fn lead(shared: &Arc<Shared>, key: Key<'_>) -> Option<Lead> {
-    match follow_or_lead(shared, key) {
+pub(super) fn lead(shared: &Arc<Shared>, place: Place<'_>) -> Option<Lead> {
+    match follow_or_lead(shared, place, None) {
         Role::Lead(lead) => Some(lead),
         Role::Follow(_) | Role::Alone => None,
     }
 }
 
-fn follow_or_lead(shared: &Arc<Shared>, key: Key<'_>) -> Role {
-    let Key { uri, hash } = key;
-    let asked = shared.store.generation(key);
+fn follow_or_lead(shared: &Arc<Shared>, place: Place<'_>, passed: Option<&Following>) -> Role {
+    let (uri, hash) = (place.key.uri, place.hash());
+    let asked = shared.store.generation(place.key);
     let mut flights = shared.flights.shard(hash);
-    if let Some(flight) = flights.get(&hash) {
-        // Two keys with one hash: the second is not collapsed.
+    let is_passed = |flight: &Arc<Flight>| passed.is_some_and(|passed| Arc::ptr_eq(flight, &passed.flight));
+    if let Some(flight) = flights.get(&hash).filter(|flight| !is_passed(flight)) {
+        // Two places with one hash: the second is not collapsed.
         // What it brings may be older than an invalidation that this request has to see.
         let serves = flight.uri == *uri && flight.asked.is_as_valid_as(asked);
-        return if serves { Role::Follow(flight.clone()) } else { Role::Alone };
+        return if serves { Role::Follow(flight.follow()) } else { Role::Alone };
     }
     let flight =
         Flight { asked, uri: uri.clone(), state: Mutex::new(Course::AwaitingHead), changed: Notify::new() };
     let flight = Arc::new(flight);
     flights.insert(hash, flight.clone());
     drop(flights);
-    Role::Lead(Lead { shared: shared.clone(), hash, flight, end: Course::Dissolved })
+    let key_hash = place.key.hash;
+    Role::Lead(Lead { shared: shared.clone(), hash, key_hash, flight, end: Some(Course::Abandoned) })
 }
 
-/// The exchange under way for this key, if there is one that this request may follow.
-pub(super) fn under_way(shared: &Shared, key: Key<'_>) -> Option<Arc<Flight>> {
-    let asked = shared.store.generation(key);
-    let flight = shared.flights.shard(key.hash).get(&key.hash).cloned()?;
-    (flight.uri == *key.uri && flight.asked.is_as_valid_as(asked)).then_some(flight)
+/// The exchange under way at this place, if there is one that this request may follow.
+pub(super) fn under_way(shared: &Shared, place: Place<'_>) -> Option<Following> {
+    let (asked, hash) = (shared.store.generation(place.key), place.hash());
+    let flight = shared.flights.shard(hash).get(&hash).cloned()?;
+    (flight.uri == *place.key.uri && flight.asked.is_as_valid_as(asked)).then(|| flight.follow())
 }
 
 impl Flights {
@@ -162,39 +223,71 @@ fn mark(hash: u128) -> u64 {
 pub(super) struct Lead {
     shared: Arc<Shared>,
     hash: u128,
+    key_hash: u128,
     flight: Arc<Flight>,
-    end: Course,
+    /// What it says to followers at its end; none where that is said already.
+    end: Option<Course>,
 }
 
 impl Lead {
     /// Lets followers read what arrives. The flight goes on until the fill has ended.
     pub(super) fn share(&mut self, filling: Arc<Filling>) {
         self.flight.set(Course::Filling(filling));
-        self.end = Course::LookAgain;
+        self.end = None;
+    }
+
+    /// Whether somebody waits for the answer.
+    pub(super) fn has_followers(&self) -> bool {
+        // The table has one, and the leader.
+        Arc::strong_count(&self.flight) > 2
+    }
+
+    /// The stored response was validated, and is this now.
+    pub(super) fn validated(mut self, object: Arc<Object>) {
+        self.end = Some(Course::Validated(object));
+    }
+
+    /// The origin has failed, as it would have for each of them.
+    pub(super) fn fails(mut self, failed: Failed) {
+        self.end = Some(Course::Failed(Arc::new(failed)));
     }
 
     /// What is stored has changed: followers look again.
     pub(super) fn look_again(mut self) {
-        self.end = Course::LookAgain;
+        self.end = Some(Course::LookAgain);
     }
 
     /// The response can't be shared; remembers that.
-    pub(super) fn dissolve(self) {
+    pub(super) fn dissolve(mut self) {
+        self.end = Some(Course::Dissolved);
         let until = self.shared.clock.now().plus(UNCACHEABLE_S).0 & 0xffff_ffff;
-        if let Some(place) = self.shared.flights.uncacheable.get(self.hash as usize % REMEMBERED) {
-            place.store(mark(self.hash) | until, Ordering::Relaxed);
+        if let Some(place) = self.shared.flights.uncacheable.get(self.key_hash as usize % REMEMBERED) {
+            place.store(mark(self.key_hash) | until, Ordering::Relaxed);
         }
     }
 }
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        self.shared.flights.shard(self.hash).remove(&self.hash);
-        self.flight.set(std::mem::replace(&mut self.end, Course::Dissolved));
+        let mut flights = self.shared.flights.shard(self.hash);
+        // A follower that it did not serve may have begun another one.
+        if flights.get(&self.hash).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
+            flights.remove(&self.hash);
+        }
+        drop(flights);
+        if let Some(end) = self.end.take() {
+            self.flight.set(end);
+        }
     }
 }
 
 impl Flight {
+    fn follow(self: &Arc<Flight>) -> Following {
+        let is_open = matches!(*self.lock(), Course::AwaitingHead);
+        let joined = if is_open { Joined::BeforeHead } else { Joined::AfterHead };
+        Following { flight: self.clone(), joined }
+    }
+
     /// Waits until the leader's response is decided on.
     pub(super) async fn course(&self) -> Course {
         loop {

@@ -7,13 +7,13 @@
 
 use std::sync::Arc;
 
-use super::collapse::{Lead, Role, join};
+use super::collapse::{Lead, Place, Role, join};
 use super::deliver;
 use super::forward::Reply;
 use super::keep::Brought;
 use super::partial::{Asking, Unsupplied};
 use super::record::Record;
-use crate::caching::{ByteRange, NoPart, is_same_representation, part_of_whole};
+use crate::caching::{ByteRange, NoPart, NotStored, is_same_representation, part_of_whole};
 use crate::http::{Content, Persistence};
 use crate::store::{Key, Object, Part};
 
@@ -24,27 +24,39 @@ pub(super) async fn complete(
     object: &Arc<Object>,
     record: &mut Record,
     parts: &(dyn Fn(&Object) -> Vec<Part> + '_),
-) -> Result<Arc<Object>, Unsupplied> {
+) -> Result<Completed, Unsupplied> {
     let shared = &asking.proxy.shared;
+    let mut stored = true;
     let mut object = object.clone();
     let mut lead: Option<Lead> = None;
-    match join(shared, key) {
+    let selection = object.head.selection_of(&asking.request.fields);
+    match join(shared, Place { key, selection }, None) {
         Role::Lead(leading) => lead = Some(leading),
-        Role::Follow(flight) => {
+        Role::Follow(following) => {
             record.note("collapse", "waits for the exchange that is under way");
             // After that time this request asks for itself, as it does when the other has failed.
-            let _either = shared.clock.timeout(shared.limits.response, flight.course()).await;
+            let _either = shared.clock.timeout(shared.limits.response, following.flight.course()).await;
             object = current(asking, key, &object).unwrap_or(object);
         }
         Role::Alone => {}
     }
     for range in missing(&parts(&object)) {
-        object = with_part(asking, key, &object, record, range).await?;
+        let completed = with_part(asking, key, &object, record, range).await?;
+        stored &= completed.is_stored;
+        object = completed.object;
     }
     if let Some(lead) = lead {
         lead.look_again();
     }
-    Ok(object)
+    Ok(Completed { object, is_stored: stored })
+}
+
+/// A stored response with what was missing of it.
+#[derive(Debug)]
+pub(super) struct Completed {
+    pub object: Arc<Object>,
+    /// Whether what came is stored, too.
+    pub is_stored: bool,
 }
 
 /// The ranges that are missing among parts.
@@ -72,7 +84,7 @@ async fn with_part(
     object: &Arc<Object>,
     record: &mut Record,
     range: ByteRange,
-) -> Result<Arc<Object>, Unsupplied> {
+) -> Result<Completed, Unsupplied> {
     let shared = &asking.proxy.shared;
     let asked = shared.store.generation(key);
     let length = object.content.length();
@@ -105,7 +117,9 @@ async fn with_part(
     let brought = Brought { shared, uri, request, part, times, origin, received, asked };
     let arrived = brought.content(gathered.take());
     let content = object.content.union(&arrived).ok_or(NoPart::Range)?;
-    let head = match brought.freshened(&object.head) {
+    let freshened = brought.freshened(&object.head);
+    let is_stored = freshened.is_ok();
+    let head = match freshened {
         Ok(head) => {
             // It is put together with what is stored by now, and never stored anew: it may have been
             // invalidated meanwhile.
@@ -117,8 +131,12 @@ async fn with_part(
             if !reason.is_about_request() {
                 brought.shared.store.remove(key, object).await;
             }
-            object.head.freshen(&brought.part.whole, asking.request, times)
+            match reason {
+                NotStored::HeadSize => object.head.clone(),
+                _ => object.head.freshen(&brought.part.whole, times),
+            }
         }
     };
-    Ok(Arc::new(brought.object(head, content, object.origin)))
+    let object = Arc::new(brought.object(head, content, object.origin));
+    Ok(Completed { object, is_stored })
 }

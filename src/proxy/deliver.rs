@@ -1,65 +1,23 @@
 //! Delivering a response that is arriving: from a fill that it shares, or straight from the
 //! origin's connection.
 
-use super::collapse::{Course, Filling, Flight};
+use super::collapse::Filling;
 use super::forward::Reply;
 use super::keep::Keeper;
 use super::origin_failure::{bad_content, incomplete, silent};
 use super::record::Record;
-use super::render::{Framing, Tail, passed_head, via};
+use super::render::{Framing, Tail, passed_head};
 use super::sender::{More, Sender};
 use super::waits::Silence;
-use super::{Client, Exchange, Interrupted, Next, Proxy, parts, stored};
-use crate::caching::{Answer, Decision, ForwardReason, Handled, Outcome, answer};
+use super::{Client, Exchange, Interrupted, Next, Proxy, parts};
+use crate::caching::Outcome;
 use crate::http::grammar::{Members, exact_decimal};
 use crate::http::{
     BodyLength, Content, FieldName, Fields, Method, Persistence, Reader, Request, Response, TargetUri,
-    Version, WriteHalf,
+    WriteHalf,
 };
-use crate::origin::{AddressJudge as _, Connection};
-use crate::store::{Arrived, FillReader};
-
-/// What came of following another exchange.
-pub(super) enum Followed {
-    Delivered(Next),
-    /// What is stored has changed.
-    LookAgain,
-    /// This request has to ask for itself.
-    Alone,
-}
-
-/// Waits for the leader of a collapse, and shares what it gets if this request may.
-pub(super) async fn follow(
-    exchange: &mut Exchange<'_>,
-    flight: &Flight,
-    reason: ForwardReason,
-) -> Result<Followed, Interrupted> {
-    let shared = &exchange.proxy.shared;
-    let filling = match shared.clock.timeout(shared.limits.response, flight.course()).await {
-        Ok(Course::Filling(filling)) => filling,
-        Ok(Course::LookAgain) => return Ok(Followed::LookAgain),
-        Ok(Course::AwaitingHead | Course::Dissolved) | Err(_) => return Ok(Followed::Alone),
-    };
-    let (decision, rule) = shared.decide(exchange.request, &[&filling.head]);
-    let Decision::Reuse { ttl, .. } = decision else {
-        exchange
-            .record
-            .note("collapse", format_args!("the response under way does not answer this: {decision:?}"));
-        return Ok(Followed::Alone);
-    };
-    exchange.judge().judge(filling.origin)?;
-    let outcome =
-        Outcome { collapsed: true, ttl: Some(ttl), rule, ..Outcome::new(Handled::Forwarded(reason)) };
-    // A range needs the complete length, which answer() must not be told wrongly; may_collapse
-    // keeps ranges out, so that only a 304 can come here beside the whole.
-    if answer(exchange.request, &filling.head, filling.length.unwrap_or(u64::MAX)) == Answer::NotModified {
-        return not_modified(exchange, &filling, outcome).await.map(Followed::Delivered);
-    }
-    match filling.fill.reader() {
-        Some(reader) => from_fill(exchange, &filling, reader, outcome).await.map(Followed::Delivered),
-        None => Ok(Followed::Alone),
-    }
-}
+use crate::origin::Connection;
+use crate::store::{Aborted, Arrived, FillReader};
 
 /// Delivers the response that this request has brought.
 pub(super) async fn filling(
@@ -69,12 +27,26 @@ pub(super) async fn filling(
 ) -> Result<Next, Interrupted> {
     match filling.fill.reader() {
         Some(reader) => from_fill(exchange, filling, reader, outcome).await,
-        // It ended before anybody could read: nothing of it was sent.
-        None => Err(incomplete("before its first octet").into()),
+        None => Err(ended_early()),
     }
 }
 
-async fn from_fill(
+impl Filling {
+    /// The content has ended before its end: as its origin has failed, if that is known.
+    pub(super) fn ended(&self, sender: &mut Sender<'_>, aborted: Aborted) -> Interrupted {
+        match self.failure.get() {
+            Some(failure) => sender.failed(failure.clone()),
+            None => sender.broken(aborted),
+        }
+    }
+}
+
+/// A fill ended before anybody could read: nothing of it was sent.
+pub(super) fn ended_early() -> Interrupted {
+    incomplete("before its first octet").into()
+}
+
+pub(super) async fn from_fill(
     exchange: &mut Exchange<'_>,
     filling: &Filling,
     mut reader: FillReader,
@@ -102,15 +74,8 @@ async fn from_fill(
     }
     loop {
         let before = pieces.len();
-        let arrived = match reader.next(&mut pieces).await {
-            Ok(arrived) => arrived,
-            Err(aborted) => {
-                return Err(match filling.failure.get() {
-                    Some(failure) => sender.failed(failure.clone()),
-                    None => sender.broken(aborted),
-                });
-            }
-        };
+        let arrived =
+            reader.next(&mut pieces).await.map_err(|aborted| filling.ended(&mut sender, aborted))?;
         if let Arrived::OnDisk { range, length } = arrived {
             // This reader is behind: what it needs has left memory.
             let parts = shared.store.chunks(filling.id, length, range);
@@ -130,24 +95,6 @@ async fn from_fill(
         }
     }
     exchange.client.scratch = head;
-    Ok(if keep_open { Next::KeepOpen } else { Next::Close })
-}
-
-async fn not_modified(
-    exchange: &mut Exchange<'_>,
-    filling: &Filling,
-    outcome: Outcome,
-) -> Result<Next, Interrupted> {
-    let shared = &exchange.proxy.shared;
-    let keep_open = exchange.client.keeps_open(exchange.request);
-    let mut head = Vec::new();
-    stored::not_modified(&mut head, &filling.head.fields);
-    via(&mut head, Version::Http11, shared);
-    let framing = Framing::Empty;
-    Tail { framing, age: None, outcome: &outcome, keep_open }.write(&mut head);
-    exchange.record.responds(304, outcome, filling.head.fields.first(FieldName::ContentType));
-    let mut sender = exchange.sender(&mut head, framing);
-    sender.send(&mut Vec::new(), More::No, &Fields::default()).await?;
     Ok(if keep_open { Next::KeepOpen } else { Next::Close })
 }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::admit::{Admitted, admit};
-use super::collapse::{Role, join};
+use super::collapse::{Place, Role, join};
 use super::fetch::{Plan, fetch};
+use super::follow::{Followed, follow};
 use super::offline::OFFLINE;
 use super::record::{Record, STALE_WHILE_REVALIDATE};
 use super::{
-    Client, Exchange, Interrupted, Next, Proxy, Shared, background, connect, deliver, local, refuse,
-    searches, stored, upload,
+    Client, Exchange, Interrupted, Next, Proxy, Shared, background, connect, local, refuse, searches, stored,
+    upload,
 };
 use crate::caching::{
     Decision, ForwardReason, Handled, Outcome, RuleName, StoredHead, cacheable_request, wants_stored_only,
@@ -81,7 +82,10 @@ async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
         }
         return match is_upload {
             true => upload::exchange(exchange, key, reason).await,
-            false => fetch(exchange, key, Plan::forward(reason)).await,
+            false => {
+                let reason = told_reason(exchange, key, reason).await;
+                fetch(exchange, key, Plan::forward(reason)).await
+            }
         };
     }
     if let Some(rule) = exchange.proxy.shared.never(exchange.request) {
@@ -90,39 +94,48 @@ async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
         }
         return fetch(exchange, key, Plan::forward(ForwardReason::Bypass).by(Some(rule))).await;
     }
-    // The first turn may follow another exchange for the same resource; after that, asking alone
-    // is quicker than waiting again.
-    for may_follow in [true, false] {
-        let plan = match look_up(exchange, key).await? {
+    turns(exchange, key).await
+}
+
+/// How often a request follows another, before it asks alone: once to learn by what its variant is
+/// selected, once for that variant, and when a leader has gone. Arbitrary.
+const TURNS_MAX: usize = 4;
+
+/// Answers a request from the store, from another's exchange with the origin, or from its own.
+async fn turns(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Next, Interrupted> {
+    let (mut passed, mut selection) = (None, None);
+    let mut turn = 0;
+    loop {
+        let mut plan = match look_up(exchange, key).await? {
             Looked::Answered(next) => return Ok(next),
             Looked::Forward(plan) => plan,
         };
-        if !may_follow || !plan.may_collapse(exchange.request) {
+        if turn == TURNS_MAX || !plan.may_collapse(&exchange.proxy.shared, exchange.request) {
             return fetch(exchange, key, plan).await;
         }
-        if let Some(patience) = plan.patience(exchange) {
-            match background::answer_in_time(exchange, key, &plan, patience).await? {
-                deliver::Followed::Delivered(next) => return Ok(next),
-                deliver::Followed::LookAgain => continue,
-                deliver::Followed::Alone => return fetch(exchange, key, plan).await,
-            }
-        }
-        match join(&exchange.proxy.shared, key) {
-            Role::Alone => return fetch(exchange, key, plan).await,
-            Role::Lead(lead) => return fetch(exchange, key, plan.leading(lead)).await,
-            Role::Follow(flight) => {
-                exchange.record.note("collapse", "waits for the exchange that is under way");
-                match deliver::follow(exchange, &flight, plan.reason).await? {
-                    deliver::Followed::Delivered(next) => return Ok(next),
-                    deliver::Followed::LookAgain => {}
-                    deliver::Followed::Alone => {
-                        return fetch(exchange, key, plan).await;
-                    }
+        let followed = if let Some(patience) = plan.patience(exchange) {
+            background::answer_in_time(exchange, key, &mut plan, patience).await?
+        } else {
+            let place = Place { key, selection: plan.selection.or(selection) };
+            match join(&exchange.proxy.shared, place, passed.as_ref()) {
+                Role::Alone => return fetch(exchange, key, plan).await,
+                Role::Lead(lead) => return fetch(exchange, key, plan.leading(lead)).await,
+                Role::Follow(following) => {
+                    exchange.record.note("collapse", "waits for the exchange that is under way");
+                    let followed = follow(exchange, key, &following, &mut plan).await?;
+                    passed = Some(following);
+                    followed
                 }
             }
+        };
+        turn += 1;
+        match followed {
+            Followed::Delivered(next) => return Ok(next),
+            Followed::LookAgain => {}
+            Followed::OtherVariant(other) => selection = other,
+            Followed::Alone => return fetch(exchange, key, plan).await,
         }
     }
-    fetch(exchange, key, Plan::forward(ForwardReason::Miss)).await
 }
 
 enum Looked {
@@ -138,6 +151,9 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
     let (decision, rule) = decide_among(shared, exchange.request, objects);
     exchange.record.note("key", format_args!("{}, variants stored: {}", key.uri, objects.len()));
     exchange.record.decided(&decision);
+    // By the variant that names most, if there are several kinds.
+    let varying = objects.iter().max_by_key(|object| object.head.selecting_names());
+    let selection = varying.and_then(|object| object.head.selection_of(&exchange.request.fields));
     let is_missing = matches!(
         decision,
         Decision::Forward(ForwardReason::UriMiss | ForwardReason::VaryMiss) | Decision::GatewayTimeout
@@ -167,14 +183,37 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
         Decision::Validate { index, reason } => {
             let object = objects.get(index).filter(|object| exchange.judge().judge(object.origin).is_ok());
             Ok(Looked::Forward(match object {
-                Some(object) => Plan::validate(reason, object.clone()).by(rule),
+                Some(object) => Plan::validate(reason, object.clone())
+                    .by(rule)
+                    .selecting(selection)
+                    .unused(shared.stale_use_forbidden(exchange.request, &object.head)),
                 None => Plan::forward(reason),
             }))
         }
-        Decision::Forward(reason) => Ok(Looked::Forward(Plan::forward(reason).by(rule))),
+        Decision::Forward(reason) => Ok(Looked::Forward(Plan::forward(reason).by(rule).selecting(selection))),
         Decision::GatewayTimeout => {
             shared.online()?;
             Err(nothing_stored().into())
+        }
+    }
+}
+
+/// Why a request is forwarded that only the origin can judge, in the words of RFC 9211 §2.2: `request`
+/// is for one that a fresh response is stored for.
+async fn told_reason(exchange: &Exchange<'_>, key: Key<'_>, reason: ForwardReason) -> ForwardReason {
+    if reason != ForwardReason::Request {
+        return reason;
+    }
+    let (shared, request) = (&exchange.proxy.shared, exchange.request);
+    let variants = shared.store.look_up(key).await;
+    let objects = variants.as_deref().unwrap_or_default();
+    match objects.iter().find(|object| object.head.selects(&request.fields)) {
+        None if objects.is_empty() => ForwardReason::UriMiss,
+        None => ForwardReason::VaryMiss,
+        Some(object) => {
+            let policy = shared.policy_for(request, &object.head);
+            let is_fresh = object.head.ttl(shared.clock.now(), &policy) > 0;
+            if is_fresh { ForwardReason::Request } else { ForwardReason::Stale }
         }
     }
 }

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::collapse::Lead;
+use super::collapse::{Failed, Keeping, Lead};
 use super::forward::{self, Extra, Reply};
 use super::record::STALE_IF_ERROR;
 use super::rules::target;
-use super::{Exchange, Interrupted, Next, Proxy, deliver, fill, keep, stored, update};
+use super::update::{Freshened, Update};
+use super::{Exchange, Interrupted, Next, Proxy, Shared, answer, deliver, fill, keep, stored, update};
 use crate::caching::{
     ForwardReason, Handled, Lifetime, NotStored, Outcome, RuleName, StoredHead, freshened_by,
-    is_error_for_stale, storable_request, supersedes, validation_fields,
+    insists_on_validation, is_error_for_stale, storable_request, supersedes, validation_fields,
 };
 use crate::error::{Failure, Fault};
 use crate::http::{FieldName, Method, Persistence, Request};
@@ -30,6 +31,10 @@ pub(super) struct Plan {
     asked_about: Option<Arc<Object>>,
     /// Of the key, before the origin is asked.
     asked: Generation,
+    /// What the request selects by, if variants are stored.
+    pub selection: Option<u64>,
+    /// Why what is stored was not used, in a word.
+    detail: Option<&'static str>,
 }
 
 impl Plan {
@@ -42,6 +47,8 @@ impl Plan {
             lead: None,
             asked_about: None,
             asked: Generation::default(),
+            selection: None,
+            detail: None,
         }
     }
 
@@ -55,9 +62,25 @@ impl Plan {
         Plan { rule, ..self }
     }
 
+    /// With what the request selects by.
+    pub(super) fn selecting(self, selection: Option<u64>) -> Plan {
+        Plan { selection, ..self }
+    }
+
+    /// With why what is stored was not used.
+    pub(super) fn unused(self, detail: Option<&'static str>) -> Plan {
+        Plan { detail, ..self }
+    }
+
     /// With others waiting for the answer.
     pub(super) fn leading(self, lead: Lead) -> Plan {
         Plan { lead: Some(lead), ..self }
+    }
+
+    /// What the answer to it says about what is stored.
+    fn update<'a>(&self, exchange: &'a Exchange<'_>, key: Key<'a>, reply: &'a Reply) -> Update<'a> {
+        let (shared, request) = (&*exchange.proxy.shared, exchange.request);
+        Update { shared, request, key, response: &reply.response, times: reply.times, asked: self.asked }
     }
 
     /// How long the request waits for the origin before what is stored answers it, by which rule.
@@ -71,10 +94,11 @@ impl Plan {
 
     /// Whether this request may share its exchange with others: what it brings home has to be
     /// of use to them, and what others bring home to it.
-    pub(super) fn may_collapse(&self, request: &Request) -> bool {
+    pub(super) fn may_collapse(&self, shared: &Shared, request: &Request) -> bool {
         request.method == Method::Get
             && self.reason != ForwardReason::Request
-            && storable_request(request).is_ok()
+            && !insists_on_validation(request)
+            && storable_request(request, &shared.cache_policy).is_ok()
             && !request.fields.iter().any(|field| {
                 matches!(field.id, FieldName::Range | FieldName::Authorization | FieldName::Upgrade)
             })
@@ -124,7 +148,10 @@ pub(super) async fn fetch(
                 if failed && may_be_stale(exchange, &mut plan, &object) {
                     exchange.record.note("reuse", "the origin failed; the stale response is served");
                     let fwd_status = Some(reply.response.status);
-                    if let Some(next) = serve_stale(exchange, key, &mut plan, &object, fwd_status).await? {
+                    if let Some(lead) = plan.lead.take() {
+                        lead.fails(Failed::Status(reply.response.status));
+                    }
+                    if let Some(next) = serve_stale(exchange, key, &plan, &object, fwd_status).await? {
                         return Ok(next);
                     }
                 }
@@ -165,21 +192,32 @@ async fn freshen(
     reply: Reply,
 ) -> Result<Option<Next>, Interrupted> {
     let shared = &exchange.proxy.shared;
-    let (fresh, kept) =
-        update::unmodified(shared, exchange.request, key, object, &reply.response, reply.times).await;
-    match kept {
-        Ok(()) => exchange.record.note("store", "the 304 has freshened the stored response"),
-        Err(reason) => exchange.record.note("store", format_args!("the 304 forbids to keep it: {reason}")),
-    }
-    if let Some(lead) = plan.lead.take() {
-        lead.look_again();
+    let Freshened { asker: fresh, kept } = plan.update(exchange, key, &reply).unmodified(object).await;
+    let lead = plan.lead.take();
+    match &kept {
+        Ok(stored) => {
+            exchange.record.note("store", "the 304 has freshened the stored response");
+            if let Some(lead) = lead {
+                lead.validated(stored.clone());
+            }
+        }
+        Err(reason) => {
+            exchange.record.note("store", format_args!("the 304 forbids to keep it: {reason}"));
+            if let Some(lead) = lead {
+                lead.look_again();
+            }
+            // Nobody is sent a head that grows without end: the whole comes anew.
+            if *reason == NotStored::HeadSize {
+                return Ok(None);
+            }
+        }
     }
     let persistence = Persistence::of(&reply.response);
     deliver::keep(exchange.proxy, target(exchange.request, key), persistence, reply.connection);
     let outcome = Outcome {
         fwd_status: Some(304),
         stored: kept.is_ok(),
-        detail: kept.err().map(NotStored::as_str),
+        detail: kept.err().map(NotStored::as_str).or(plan.detail),
         rule: plan.rule,
         ttl: ttl(exchange.proxy, exchange.request, &fresh.head),
         ..Outcome::new(Handled::Forwarded(plan.reason))
@@ -195,14 +233,37 @@ async fn after_failure(
     mut plan: Plan,
     failure: Failure,
 ) -> Result<Next, Interrupted> {
+    // A refusal is not a failure of the origin's.
+    if failure.fault != Fault::Origin {
+        return Err(failure.into());
+    }
+    if let Some(lead) = plan.lead.take() {
+        lead.fails(Failed::NoAnswer(failure.clone()));
+    }
     match plan.validating.clone() {
-        // A refusal is no failure of the origin's.
-        Some(object) if failure.fault == Fault::Origin && may_be_stale(exchange, &mut plan, &object) => {
+        Some(object) if may_be_stale(exchange, &mut plan, &object) => {
             exchange.record.note("reuse", format_args!("{failure}; the stale response is served"));
-            let stale = serve_stale(exchange, key, &mut plan, &object, None).await?;
+            let stale = serve_stale(exchange, key, &plan, &object, None).await?;
             stale.ok_or(Interrupted::Failed(failure))
         }
         _ => Err(failure.into()),
+    }
+}
+
+/// What is stored stands in for an answer that another request did not get, if it may.
+pub(super) async fn stand_in(
+    exchange: &mut Exchange<'_>,
+    key: Key<'_>,
+    plan: &mut Plan,
+    fwd_status: Option<u16>,
+) -> Result<Option<Next>, Interrupted> {
+    match plan.validating.clone() {
+        Some(object) if may_be_stale(exchange, plan, &object) => {
+            let outcome = Outcome { collapsed: true, ..stale_outcome(exchange, plan, &object, fwd_status) };
+            let age = object.head.current_age(exchange.proxy.shared.clock.now());
+            stored::deliver(exchange, key, &object, age, outcome).await
+        }
+        _ => Ok(None),
     }
 }
 
@@ -215,21 +276,23 @@ fn may_be_stale(exchange: &Exchange<'_>, plan: &mut Plan, object: &Object) -> bo
 async fn serve_stale(
     exchange: &mut Exchange<'_>,
     key: Key<'_>,
-    plan: &mut Plan,
+    plan: &Plan,
     object: &Arc<Object>,
     fwd_status: Option<u16>,
 ) -> Result<Option<Next>, Interrupted> {
-    // Nobody shall wait for this client to take it.
-    drop(plan.lead.take());
-    let outcome = Outcome {
+    let outcome = stale_outcome(exchange, plan, object, fwd_status);
+    let age = object.head.current_age(exchange.proxy.shared.clock.now());
+    stored::deliver(exchange, key, object, age, outcome).await
+}
+
+fn stale_outcome(exchange: &Exchange<'_>, plan: &Plan, object: &Object, fwd_status: Option<u16>) -> Outcome {
+    Outcome {
         fwd_status,
         ttl: ttl(exchange.proxy, exchange.request, &object.head),
         detail: Some(STALE_IF_ERROR),
         rule: plan.rule,
         ..Outcome::new(Handled::Forwarded(plan.reason))
-    };
-    let age = object.head.current_age(exchange.proxy.shared.clock.now());
-    stored::deliver(exchange, key, object, age, outcome).await
+    }
 }
 
 /// A response that is new: it is stored while it is delivered, or only delivered.
@@ -240,78 +303,113 @@ async fn after_reply(
     reply: Reply,
 ) -> Result<Next, Interrupted> {
     let shared = &exchange.proxy.shared;
-    update::others(exchange.proxy, exchange.request, key, &reply.response, reply.times, exchange.record)
-        .await;
-    let mut outcome = Outcome::new(Handled::Forwarded(plan.reason));
+    let said = (&reply.response, reply.times);
+    update::others(exchange.proxy, exchange.request, key, said, plan.asked, exchange.record).await;
+    let mut outcome = Outcome { detail: plan.detail, ..Outcome::new(Handled::Forwarded(plan.reason)) };
     outcome.fwd_status = (plan.reason == ForwardReason::Stale).then_some(reply.response.status);
     if reply.response.status == 206 && exchange.request.method == Method::Get {
         // A part is of the request that asked for it: it says nothing to others that wait.
         drop(plan.lead);
         return keep::part(exchange, key, plan.asked, reply, outcome).await;
     }
+    if reply.response.status == 304 && plan.update(exchange, key, &reply).answered().await {
+        exchange.record.note("store", "the 304 to the client's condition has freshened what is stored");
+        outcome.stored = true;
+        outcome.fwd_status = Some(304);
+        return deliver::pass(exchange, target(exchange.request, key), reply, outcome, None).await;
+    }
     let targets = &shared.cache_policy.targets;
     let head = StoredHead::with_targets(exchange.request, &reply.response, reply.times, targets);
+    let about = plan.asked_about.as_ref();
+    if let Some(told) = update::companions(shared, exchange.request, key, about, &head).await {
+        exchange.record.note("store", told);
+    }
     let (storing, rule) = shared.may_store(exchange.request, &reply.response, &head, reply.times);
     outcome.rule = plan.rule.or(rule);
-    // What speaks of this request alone says nothing about others that wait.
-    let of_this_request = matches!(reply.response.status, 206 | 304 | 412 | 416)
-        || storing.is_err_and(NotStored::is_about_request);
+    let storing = match storing {
+        Ok(()) if update::is_outranked(shared, exchange.request, key, reply.response.status).await => {
+            Err(NotStored::OriginFails)
+        }
+        storing => storing,
+    };
+    let shares = |reason| shared.may_share_unstored(exchange.request, &reply.response, reason, reply.times);
+    let keeping = match storing {
+        Ok(()) => Ok(Keeping::Stored),
+        // It is of use to those who wait for it.
+        Err(reason) if plan.lead.as_ref().is_some_and(Lead::has_followers) && shares(reason) => {
+            outcome.detail = Some(reason.as_str());
+            Ok(Keeping::Shared)
+        }
+        Err(reason) => Err(reason.as_str()),
+    };
     let length = fill::known_length(reply.response.length);
     let asked = update::asked_since(&shared.store, key, exchange.request, plan.asked);
-    let writer = storing.map_err(NotStored::as_str);
-    let writer = match writer.and_then(|()| shared.store.fill(key, &head, length, asked)) {
-        Ok(writer) => writer,
-        Err(reason) => {
-            exchange.record.note("store", format_args!("not stored: {reason}"));
-            // fwd=method says it already.
-            outcome.detail = Some(reason)
-                .filter(|reason| *reason != NotStored::Rule.as_str())
-                .filter(|_| plan.reason != ForwardReason::Method && exchange.request.method != Method::Head);
-            if let Some(object) = plan.asked_about.filter(|_| !of_this_request && supersedes(&reply.response))
-            {
-                exchange.record.note("store", "what was stored is not suitable any more");
-                shared.store.remove(key, &object).await;
-            }
-            match plan.lead {
-                Some(lead) if !of_this_request => lead.dissolve(),
-                lead => drop(lead),
-            }
-            return deliver::pass(exchange, target(exchange.request, key), reply, outcome, None).await;
-        }
+    let filled = keeping.and_then(|keeping| Ok((keeping, shared.store.fill(key, &head, length, asked)?)));
+    let (keeping, writer) = match filled {
+        Ok(filled) => filled,
+        Err(reason) => return unstored(exchange, key, plan, (reply, head), (reason, storing), outcome).await,
     };
-    outcome.ttl = ttl(exchange.proxy, exchange.request, &head);
-    outcome.stored = true;
-    exchange.record.note(
-        "store",
-        format_args!(
-            "stores {} with {:?}",
-            key.uri,
-            head.freshness_lifetime(&shared.policy_for(exchange.request, &head))
-        ),
-    );
-    let start = fill::Start {
-        id: exchange.record.id(),
-        key,
-        request: exchange.request,
-        scope: exchange.client.scope,
-        head,
-        reply,
-        lead: plan.lead,
-        writer,
-        asked,
-    };
+    if keeping == Keeping::Stored {
+        outcome.ttl = ttl(exchange.proxy, exchange.request, &head);
+        outcome.stored = true;
+        let lifetime = head.freshness_lifetime(&shared.policy_for(exchange.request, &head));
+        exchange.record.note("store", format_args!("stores {} with {lifetime:?}", key.uri));
+    }
+    let (request, scope, lead) = (exchange.request, exchange.client.scope, plan.lead);
+    let id = exchange.record.id();
+    let start = fill::Start { id, key, request, scope, head, reply, lead, keeping, writer, asked };
     let filling = fill::start(exchange.proxy, start);
-    deliver::filling(exchange, &filling, outcome).await
+    let reader = filling.fill.reader().ok_or_else(deliver::ended_early)?;
+    match plan.asked_about {
+        // Larder has left out the client's own conditions and range: they are answered here.
+        Some(_) => answer::from_fill(exchange, &filling, reader, outcome).await,
+        None => deliver::from_fill(exchange, &filling, reader, outcome).await,
+    }
+}
+
+/// A response that is not stored goes to who asked, and may end the use of what is stored.
+async fn unstored(
+    exchange: &mut Exchange<'_>,
+    key: Key<'_>,
+    plan: Plan,
+    (reply, head): (Reply, StoredHead),
+    (reason, storing): (&'static str, Result<(), NotStored>),
+    mut outcome: Outcome,
+) -> Result<Next, Interrupted> {
+    let (shared, status) = (&exchange.proxy.shared, reply.response.status);
+    exchange.record.note("store", format_args!("not stored: {reason}"));
+    // fwd=method says it already.
+    outcome.detail = Some(reason)
+        .filter(|reason| *reason != NotStored::Rule.as_str())
+        .filter(|_| plan.reason != ForwardReason::Method && exchange.request.method != Method::Head)
+        .or(outcome.detail);
+    // What speaks of this request alone says nothing about others that wait.
+    let of_this_request = matches!(status, 206 | 304) || storing.is_err_and(NotStored::is_about_request);
+    if let Some(object) =
+        plan.asked_about.as_ref().filter(|_| !of_this_request && supersedes(reply.response.status))
+    {
+        exchange.record.note("store", "what was stored is not suitable any more");
+        shared.store.remove(key, object).await;
+    }
+    let could_be_shared = storing.is_err_and(|reason| {
+        shared.may_share_unstored(exchange.request, &reply.response, reason, reply.times)
+    });
+    match plan.lead {
+        Some(lead) if storing == Err(NotStored::OriginFails) => lead.fails(Failed::Status(status)),
+        Some(lead) if !of_this_request && !could_be_shared => lead.dissolve(),
+        lead => drop(lead),
+    }
+    let passing = plan.asked_about.is_some().then(|| answer::of_passing(exchange, &reply, &head)).flatten();
+    match passing {
+        Some(passing) => answer::pass(exchange, reply, &head, passing, outcome).await,
+        None => deliver::pass(exchange, target(exchange.request, key), reply, outcome, None).await,
+    }
 }
 
 /// Seconds of freshness left, for `Cache-Status`.
 pub(super) fn ttl(proxy: &Proxy, request: &Request, head: &StoredHead) -> Option<i64> {
-    let seconds = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let age = seconds(head.current_age(proxy.shared.clock.now()));
-    match head.freshness_lifetime(&proxy.shared.policy_for(request, head)) {
-        Lifetime::Explicit(lifetime) | Lifetime::Heuristic(lifetime) | Lifetime::Rule(lifetime) => {
-            Some(seconds(lifetime).saturating_sub(age))
-        }
-        Lifetime::None => None,
-    }
+    let policy = proxy.shared.policy_for(request, head);
+    // What is validated for each use has no freshness that would be of use.
+    let has_none = head.freshness_lifetime(&policy) == Lifetime::None || head.is_always_validated(&policy);
+    (!has_none).then(|| head.ttl(proxy.shared.clock.now(), &policy))
 }

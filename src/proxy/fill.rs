@@ -5,20 +5,20 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::collapse::{Filling, Lead};
+use super::collapse::{Filling, Keeping, Lead};
 use super::forward::Reply;
 use super::origin_failure::{bad_content, incomplete, silent};
 use super::partial::Asking;
 use super::record::tell;
 use super::rules::target;
-use super::{Proxy, Shared, deliver};
+use super::{Proxy, Shared, deliver, update};
 use crate::caching::StoredHead;
 use crate::clock::TimedOut;
 use crate::error::Failure;
 use crate::http::{BodyLength, Content, ContentError, Fields, Method, Persistence, Request};
 use crate::policy::ListenerScope;
 use crate::store::{
-    Aborted, ContentId, FillWriter, Finished, Generation, Key, Object, Span, Spans, StoredContent,
+    Aborted, Beside, ContentId, FillWriter, Finished, Generation, Key, Object, Span, Spans, StoredContent,
 };
 
 /// How often a fill goes on where an origin has dropped it; arbitrary.
@@ -65,6 +65,7 @@ pub(super) struct Start<'a> {
     pub head: StoredHead,
     pub reply: Reply,
     pub lead: Option<Lead>,
+    pub keeping: Keeping,
     pub writer: FillWriter,
     /// Of the key, before the origin was asked.
     pub asked: Generation,
@@ -81,7 +82,7 @@ pub(super) fn known_length(length: BodyLength) -> Option<u64> {
 
 /// Starts to bring a reply into the store.
 pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
-    let Start { id, key, request, scope, head, reply, mut lead, writer, asked } = start;
+    let Start { id, key, request, scope, head, reply, mut lead, keeping, writer, asked } = start;
     let length = known_length(reply.response.length);
     let rendered = super::render::stored_head(&proxy.shared.pseudonym, &head, reply.response.version);
     let filling = Arc::new(Filling {
@@ -93,6 +94,7 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
         origin: reply.connection.peer,
         received: reply.response.version,
         failure: OnceLock::new(),
+        keeping,
     });
     if let Some(lead) = &mut lead {
         lead.share(filling.clone());
@@ -104,7 +106,10 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
         let key = proxy.shared.store.key(&uri);
         let asking = Asking { proxy: &proxy, scope, request: &request, uri: target(&request, key) };
         let filled = Source { id, asking, filling: &of_task, reply, resumes: 0 }.run(writer).await;
-        store(&asking, key, id, &of_task, filled, asked).await;
+        match keeping {
+            Keeping::Stored => store(&asking, key, id, &of_task, filled, asked).await,
+            Keeping::Shared => tell(id, "store", "shared, and not stored"),
+        }
         // The store has it before the flight ends: who comes now finds one or the other.
         drop(lead);
         proxy.fills.set(proxy.fills.get() - 1);
@@ -245,9 +250,16 @@ fn insert(asking: &Asking<'_>, key: Key<'_>, filling: &Filling, content: StoredC
         origin: filling.origin,
         received: filling.received,
         generation: asked.seq(),
+        head_generation: asked.seq(),
     };
     // What this request selected before, the new response answers from now on.
-    let Shared { store, searches, .. } = &*asking.proxy.shared;
-    store.insert(key, object, asked, |other| other.head.selects(&asking.request.fields));
+    let shared = &asking.proxy.shared;
+    let Shared { store, searches, .. } = &**shared;
+    let is_error = filling.head.status >= 500;
+    store.join(key, Some(object), asked, |other| match other.head.selects(&asking.request.fields) {
+        true if is_error && update::outranks(shared, asking.request, other) => Beside::Forbids,
+        true => Beside::Goes,
+        false => Beside::Stays,
+    });
     searches.stored(key.uri, &filling.head, asked.seq());
 }

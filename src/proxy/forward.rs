@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::origin_failure::{
-    malformed, malformed_head, no_answer, no_response_in_time, too_many_interim, truncated_head,
-    unasked_switch,
+    malformed, malformed_head, no_answer, no_response_in_time, proxy_credentials_wanted, too_many_interim,
+    truncated_head, unasked_switch,
 };
 use super::record::Record;
 use super::render::interim_head;
@@ -310,7 +310,10 @@ pub(super) async fn response_head(
     let error = match proxy.shared.clock.timeout(waits.response, reading).await {
         Ok(Ok(response)) => {
             record.received_from_origin(response.head_bytes);
-            return Ok(response);
+            return match response.status {
+                407 => Err(HeadFailure::Failed(proxy_credentials_wanted())),
+                _ => Ok(response),
+            };
         }
         Ok(Err(error)) => error,
         Err(_timed_out) => {

@@ -14,10 +14,11 @@ use bytes::Bytes;
 use super::fetch::ttl;
 use super::forward::Reply;
 use super::rules::target;
-use super::{Exchange, Interrupted, Next, Proxy, Shared, deliver, update};
+use super::update::Update;
+use super::{Exchange, Interrupted, Next, Proxy, Shared, deliver};
 use crate::caching::{
     NotStored, Outcome, PartOfWhole, StoredHead, Times, is_same_representation, may_begin_with_part,
-    may_keep, part_of_whole,
+    part_of_whole,
 };
 use crate::http::{Request, TargetUri, Version};
 use crate::store::{
@@ -88,7 +89,12 @@ impl Brought {
             let is_newer = other.generation > self.asked.seq();
             return if is_newer { Beside::Forbids } else { Beside::Goes };
         }
-        match (self.freshened(&other.head), other.content.union(content)) {
+        // What was asked for later than this knows better what the head is.
+        let freshened = match other.head_generation > self.asked.seq() {
+            true => Ok(other.head.clone()),
+            false => self.freshened(&other.head),
+        };
+        match (freshened, other.content.union(content)) {
             (Ok(head), Some(content)) => Beside::Joins(Box::new(self.object(head, content, other.origin))),
             _ => Beside::Forbids,
         }
@@ -98,8 +104,13 @@ impl Brought {
     // to replace all instances of the corresponding header fields in the stored response".
     /// A stored head as this part leaves it; an error when it may not be stored like that.
     pub(super) fn freshened(&self, stored: &StoredHead) -> Result<StoredHead, NotStored> {
-        let head = stored.freshen(&self.part.whole, &self.request, self.times);
-        may_keep(&self.request, &head, &self.shared.policy_for(&self.request, &head)).map(|()| head)
+        let shared = &self.shared;
+        self.update(shared.store.key(&self.uri)).head(stored)
+    }
+
+    fn update<'a>(&'a self, key: Key<'a>) -> Update<'a> {
+        let Brought { shared, request, part, times, asked, .. } = self;
+        Update { shared, request, key, response: &part.whole, times: *times, asked: *asked }
     }
 
     /// What is stored, with the octets of both. It has a generation of its own, so that a head which
@@ -107,7 +118,8 @@ impl Brought {
     pub(super) fn object(&self, head: StoredHead, content: StoredContent, origin: SocketAddr) -> Object {
         let rendered = super::render::stored_head(&self.shared.pseudonym, &head, self.received);
         let generation = self.asked.seq();
-        Object { head, rendered, content, origin, received: self.received, generation }
+        let head_generation = generation;
+        Object { head, rendered, content, origin, received: self.received, generation, head_generation }
     }
 }
 
@@ -221,14 +233,7 @@ async fn chunks(brought: &Brought, key: Key<'_>, head: &StoredHead) -> Result<Ke
     }
     store.admits_chunks(key, head, complete, brought.asked)?;
     let object = match known(brought, key, head) {
-        Some(object) => {
-            let (times, whole) = (brought.times, &brought.part.whole);
-            let freshened =
-                update::freshen(&brought.shared, &brought.request, key, &object, whole, times).await;
-            let (fresh, kept) = freshened;
-            kept.map_err(NotStored::as_str)?;
-            fresh
-        }
+        Some(object) => brought.update(key).freshen(&object).await.kept.map_err(NotStored::as_str)?,
         None if !may_begin_with_part(&brought.request) => return Err(NotStored::Partial.as_str()),
         None => {
             let content = StoredContent::Chunks { length: complete };

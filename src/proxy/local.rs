@@ -62,7 +62,7 @@ pub(super) async fn send(
     if !content_type.is_empty() {
         field(&mut head, FieldName::ContentType, content_type);
     }
-    let outcome = Outcome { detail: exchange.record.outcome().detail, ..Outcome::new(Handled::Local) };
+    let outcome = Outcome::new(Handled::Local);
     Tail { framing, age: None, outcome: &outcome, keep_open }.write(&mut head);
     exchange.record.responds(status, outcome, Some(content_type.as_bytes()).filter(|text| !text.is_empty()));
     let mut pieces =

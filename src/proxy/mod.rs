@@ -5,6 +5,7 @@
 //! origin connections of a worker.
 
 mod admit;
+mod answer;
 mod background;
 mod beginning;
 mod client;
@@ -15,6 +16,7 @@ mod deliver;
 mod exchange;
 mod fetch;
 mod fill;
+mod follow;
 mod forward;
 mod handshake;
 mod inside;

@@ -42,8 +42,6 @@ impl Shared {
         let found = selected(request, stored).and_then(|index| Some((index, stored.get(index)?)));
         let Some((index, head)) = found else { return Decision::GatewayTimeout };
         let age = head.current_age(now);
-        let lifetime = head.freshness_lifetime(&self.policy_for(request, head)).seconds();
-        // Both are at most 2^31.
-        Decision::Reuse { index, age, ttl: lifetime as i64 - age as i64 }
+        Decision::Reuse { index, age, ttl: head.ttl(now, &self.policy_for(request, head)) }
     }
 }

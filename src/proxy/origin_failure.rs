@@ -14,6 +14,14 @@ pub(super) fn no_answer(error: &io::Error) -> Failure {
     Failure::new(ErrorType::ConnectionTerminated, Fault::Origin, 502, public).with_internal(error)
 }
 
+// RFC 9110 §15.5.8: "the client needs to authenticate itself in order to use a proxy". An origin is not
+// one, and clients would hand over the credentials that they have for Larder.
+/// A 407 by an origin.
+pub(super) fn proxy_credentials_wanted() -> Failure {
+    let public = "The server answered 407: it asks for the credentials of a proxy, and is not a proxy";
+    Failure::new(ErrorType::HttpProtocolError, Fault::Origin, 502, public)
+}
+
 /// No head in time.
 pub(super) fn no_response_in_time() -> Failure {
     let public = "The server did not answer in time";

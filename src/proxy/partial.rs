@@ -9,14 +9,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::forward::{Extra, JUST_USED, Judge, Reply, request_head};
+use super::origin_failure::proxy_credentials_wanted;
 use super::sender::{More, Sender};
-use super::{Interrupted, Proxy, deliver, update};
-use crate::caching::{ByteRange, NoPart, StoredHead, Times, is_part, part_of_whole, range_fields};
+use super::update::Update;
+use super::{Interrupted, Proxy, deliver};
+use crate::caching::{ByteRange, NoPart, NotStored, StoredHead, Times, is_part, part_of_whole, range_fields};
 use crate::error::Failure;
 use crate::http::{Content, Fields, Persistence, Request, TargetUri};
 use crate::origin::Connection;
 use crate::policy::ListenerScope;
-use crate::store::{CHUNK_LENGTH, Key, Object};
+use crate::store::{CHUNK_LENGTH, Generation, Key, Object, Refill};
 
 /// Why the missing octets can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -83,8 +85,10 @@ impl Asking<'_> {
             let reading = connection.reader.response_head(&self.request.method, limits, how);
             let reading = shared.clock.timeout(shared.limits.response, reading).await;
             let response = reading.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-            if response.status == 101 {
-                break;
+            match response.status {
+                101 => break,
+                407 => return Err(failed(&proxy_credentials_wanted())),
+                _ => {}
             }
             if response.status >= 200 {
                 let times = Times { request_time, response_time: shared.clock.now() };
@@ -103,8 +107,17 @@ pub(super) struct Completion<'a> {
     pub key: Key<'a>,
     /// As the last part has left it.
     pub object: Arc<Object>,
-    /// What was asked for ahead: the octets, whole chunks, and the answer.
-    ahead: Option<(ByteRange, Reply)>,
+    /// What was asked for ahead.
+    ahead: Option<Ahead>,
+}
+
+/// Octets that were asked for, whole chunks, and the answer.
+#[derive(Debug)]
+struct Ahead {
+    range: ByteRange,
+    reply: Reply,
+    /// Where they are kept, if they are.
+    refill: Option<Refill>,
 }
 
 impl<'a> Completion<'a> {
@@ -118,24 +131,35 @@ impl<'a> Completion<'a> {
         let length = self.object.content.length();
         let first = range.first - range.first % CHUNK_LENGTH;
         let last = (range.last - range.last % CHUNK_LENGTH + CHUNK_LENGTH - 1).min(length - 1);
+        let store = &self.asking.proxy.shared.store;
+        let asked = store.generation(self.key);
         let reply = self.asking.part(&self.object.head, (first, Some(last)), Some(length)).await?;
-        self.ahead = Some((ByteRange { first, last }, reply));
+        let is_kept = self.freshen(&reply, asked).await;
+        let refill = is_kept.then(|| store.refill(self.key, &self.object, first)).flatten();
+        self.ahead = Some(Ahead { range: ByteRange { first, last }, reply, refill });
         Ok(())
+    }
+
+    /// Whether what was asked for ahead is stored as it comes.
+    pub(super) fn is_stored(&self) -> bool {
+        self.ahead.as_ref().is_some_and(|ahead| ahead.refill.is_some())
     }
 
     // RFC 9111 §3.4: "all header fields provided in the new response, aside from Content-Range, [are
     // used] to replace all instances of the corresponding header fields in the stored response".
     /// Has the stored response take the fields of a part; false when they forbid to keep it.
-    async fn freshen(&mut self, reply: &Reply) -> bool {
+    async fn freshen(&mut self, reply: &Reply, asked: Generation) -> bool {
         let Asking { proxy, request, .. } = self.asking;
         // One that does not tell the complete length says too little of the whole.
         let Ok(part) = part_of_whole(request, &reply.response) else { return true };
-        let (shared, whole, times) = (&proxy.shared, &part.whole, reply.times);
-        let (fresh, kept) = update::freshen(shared, request, self.key, &self.object, whole, times).await;
-        if kept.is_ok() {
-            self.object = fresh;
+        let (shared, key, response, times) = (&*proxy.shared, self.key, &part.whole, reply.times);
+        match (Update { shared, request, key, response, times, asked }).freshen(&self.object).await.kept {
+            Ok(fresh) => self.object = fresh,
+            // The head that is stored is newer, and its octets are these.
+            Err(NotStored::Outdated) => {}
+            Err(_) => return false,
         }
-        kept.is_ok()
+        true
     }
 
     /// Sends these octets on as they come, and stores the chunks that they make up.
@@ -144,17 +168,14 @@ impl<'a> Completion<'a> {
         sender: &mut Sender<'_>,
         range: ByteRange,
     ) -> Result<(), Interrupted> {
-        let is_asked = self.ahead.as_ref().is_some_and(|(asked, _)| asked.first <= range.first);
+        let is_asked = self.ahead.as_ref().is_some_and(|ahead| ahead.range.first <= range.first);
         if !is_asked {
             self.ask(range).await.map_err(|error| sender.broken(error))?;
         }
-        let Some((asked, reply)) = self.ahead.take() else { return Ok(()) };
-        let is_kept = self.freshen(&reply).await;
+        let Some(Ahead { range: asked, reply, mut refill }) = self.ahead.take() else { return Ok(()) };
         let Reply { response, mut connection, .. } = reply;
         let shared = &self.asking.proxy.shared;
         let mut content = Content::new(response.length, &shared.limits.chunks);
-        let refill = is_kept.then(|| shared.store.refill(self.key, &self.object, asked.first));
-        let mut refill = refill.flatten();
         let mut octets = Octets { at: asked.first, end: asked.last + 1 };
         while !content.is_done() {
             let arrived = arrive(self.asking.proxy, &mut connection, &mut content, &mut octets).await;

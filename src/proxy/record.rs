@@ -87,10 +87,6 @@ impl Record {
         self.id
     }
 
-    pub(super) fn outcome(&self) -> Outcome {
-        self.outcome
-    }
-
     /// A step of the story that has nothing to remember.
     pub(super) fn note(&self, step: &str, text: impl Display) {
         tell(self.id, step, text);

@@ -14,7 +14,8 @@ use arc_swap::ArcSwap;
 use super::Shared;
 use crate::caching::{
     Applied, CachePolicy, Decision, Facts, Line, NotStored, Rule, RuleName, RuleSet, StoredHead, Times,
-    decide, groups_of, may_serve_stale_on_error, may_store, selected,
+    decide, decide_collapsed, groups_of, may_serve_stale_on_error, may_share_unstored, may_store, selected,
+    stale_use_forbidden,
 };
 use crate::http::{Host, Request, Response, Target, TargetUri};
 use crate::store::Key;
@@ -93,6 +94,22 @@ impl Shared {
         self.store.invalidate(key).await;
     }
 
+    /// Whether a rule names files that belong together with this one.
+    pub(super) fn has_companions(&self, uri: &TargetUri) -> bool {
+        self.rules.load().is_some_and(|rules| rules.companions(uri).is_some())
+    }
+
+    /// A file has changed: what is stored of those that a rule names with it counts no more. The rule,
+    /// and which they are.
+    pub(super) async fn invalidate_companions(&self, uri: &TargetUri) -> Option<(RuleName, Vec<TargetUri>)> {
+        let (companions, rule) = self.rules.load()?.companions(uri)?;
+        for companion in &companions {
+            self.remove(companion).await;
+        }
+        self.rules.count(rule);
+        Some((rule, companions))
+    }
+
     /// The rules that make another key of this URI.
     pub fn keyed_by(&self, uri: &TargetUri) -> Vec<RuleName> {
         let keyed = self.rules.load().and_then(|rules| rules.keyed(uri));
@@ -136,6 +153,32 @@ impl Shared {
             Some(head) => self.ruled(request, head, ask),
             None => (ask(&self.cache_policy), None),
         }
+    }
+
+    /// As [`decide_collapsed`].
+    pub(super) fn decide_collapsed(
+        &self,
+        request: &Request,
+        head: &StoredHead,
+    ) -> (Option<i64>, Option<RuleName>) {
+        let now = self.clock.now();
+        self.ruled(request, head, |policy| decide_collapsed(request, head, now, policy))
+    }
+
+    /// As [`stale_use_forbidden`].
+    pub(super) fn stale_use_forbidden(&self, request: &Request, head: &StoredHead) -> Option<&'static str> {
+        stale_use_forbidden(head, self.clock.now(), &self.policy_for(request, head))
+    }
+
+    /// As [`may_share_unstored`].
+    pub(super) fn may_share_unstored(
+        &self,
+        request: &Request,
+        response: &Response,
+        reason: NotStored,
+        times: Times,
+    ) -> bool {
+        may_share_unstored(request, response, reason, times, &self.cache_policy)
     }
 
     /// As [`may_serve_stale_on_error`].

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::complete::Completed;
 use super::exchange::nothing_stored;
 use super::partial::{Asking, Completion, Unsupplied};
 use super::render::{Framing, Tail, stored_fields};
 use super::rules::target;
 use super::sender::More;
-use super::{Exchange, Interrupted, Next, Proxy, complete, fetch, parts};
+use super::{Exchange, Interrupted, Next, Proxy, Shared, complete, fetch, parts};
 use crate::caching::{Answer, ByteRange, ForwardReason, Handled, Outcome, answer, wants_stored_only};
 use crate::http::write::{field, field_line, status_line};
 use crate::http::{FieldName, Fields, Method, Request};
@@ -54,16 +55,18 @@ pub(super) async fn deliver(
     }
     let asking = Asking { proxy, request, scope, uri: target(request, key) };
     let completed = complete::complete(&asking, key, object, exchange.record, &parts).await;
-    let completed = completed.and_then(|object| {
+    let completed = completed.and_then(|completed| {
         // Of ranges that are far apart one may have had to make room for another.
-        if complete::missing(&parts(&object)).is_empty() { Ok(object) } else { Err(Unsupplied::NoMemory) }
+        let is_whole = complete::missing(&parts(&completed.object)).is_empty();
+        if is_whole { Ok(completed) } else { Err(Unsupplied::NoMemory) }
     });
     match completed {
-        Ok(object) => {
+        Ok(Completed { object, is_stored }) => {
             exchange.record.note("reuse", "the origin was asked for what was missing");
             if outcome.result == Handled::Hit {
                 outcome.result = Handled::Forwarded(ForwardReason::Partial);
                 outcome.fwd_status = Some(206);
+                outcome.stored = is_stored;
             }
             outcome.ttl = fetch::ttl(proxy, request, &object.head);
             let age = object.head.current_age(proxy.shared.clock.now());
@@ -122,6 +125,7 @@ async fn send(
         if outcome.result == Handled::Hit {
             outcome.result = Handled::Forwarded(ForwardReason::Partial);
             outcome.fwd_status = Some(206);
+            outcome.stored = completion.is_stored();
         }
     }
     let Selected { status, framing, parts } = selected;
@@ -178,9 +182,7 @@ impl Selecting<'_> {
                 (304, Framing::Empty)
             }
             Answer::Range(range) => {
-                status_line(head, 206, b"");
-                stored_fields(head, shared, &object.head.fields, &[FieldName::ContentRange]);
-                field(head, FieldName::ContentRange, content_range(range, length));
+                part_head(head, shared, &object.head.fields, range, length);
                 parts = range_parts(range);
                 (206, Framing::Length(range.length()))
             }
@@ -194,15 +196,27 @@ impl Selecting<'_> {
                 (206, Framing::Length(parts.iter().map(Part::length).sum()))
             }
             Answer::RangeNotSatisfiable => {
-                status_line(head, 416, b"");
-                field(head, FieldName::ContentRange, format!("bytes */{length}"));
-                field(head, FieldName::Date, shared.clock.now().to_http_date());
-                super::render::via(head, crate::http::Version::Http11, shared);
+                not_satisfiable(head, shared, length);
                 (416, Framing::Length(0))
             }
         };
         Selected { status, framing, parts }
     }
+}
+
+/// The head of a 206 with one range of a content of `length` octets.
+pub(super) fn part_head(out: &mut Vec<u8>, shared: &Shared, fields: &Fields, range: ByteRange, length: u64) {
+    status_line(out, 206, b"");
+    stored_fields(out, shared, fields, &[FieldName::ContentRange]);
+    field(out, FieldName::ContentRange, content_range(range, length));
+}
+
+/// The head of a 416 for a content of `length` octets.
+pub(super) fn not_satisfiable(out: &mut Vec<u8>, shared: &Shared, length: u64) {
+    status_line(out, 416, b"");
+    field(out, FieldName::ContentRange, format!("bytes */{length}"));
+    field(out, FieldName::Date, shared.clock.now().to_http_date());
+    super::render::via(out, crate::http::Version::Http11, shared);
 }
 
 /// RFC 9110 §15.4.5: the fields that a 304 must or should carry, and no description of content.

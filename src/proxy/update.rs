@@ -1,67 +1,200 @@
 //! What an exchange says about responses that are stored already: freshening and invalidation
 //! (RFC 9111 §3.2, §4.3.4, §4.3.5, §4.4).
+//!
+//! Invariants: what was asked for before a stored head was does not change it; what an update makes
+//! stays within the limits on heads; a cookie that comes with an update is for who asked.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::record::Record;
 use super::rules::target;
 use super::{Proxy, Shared};
 use crate::caching::{
-    HeadEffect, NotStored, Times, freshened_by_head, freshens_as_well, invalidated, invalidated_groups,
-    may_keep,
+    CachePolicy, HeadEffect, Ignorable, NotStored, SetCookie, StoredHead, Times, freshened_by_answer,
+    freshened_by_head, freshens_as_well, has_unkeyed_fields, invalidated, invalidated_groups, is_unchanged,
+    is_usable_for_others, may_keep, supersedes,
 };
-use crate::http::{Method, Request, Response};
+use crate::http::{FieldName, HeadLimits, Method, Request, Response};
 use crate::store::{Generation, Key, Object, Store};
 
-/// RFC 9111 §3.2: puts the updated response in place of the stored one, unless the update itself
-/// forbids that.
-pub(super) async fn freshen(
-    shared: &Shared,
-    request: &Request,
-    key: Key<'_>,
-    object: &Arc<Object>,
-    response: &Response,
-    times: Times,
-) -> (Arc<Object>, Result<(), NotStored>) {
-    let head = object.head.freshen(response, request, times);
-    let kept = may_keep(request, &head, &shared.policy_for(request, &head));
-    let rendered = super::render::stored_head(&shared.pseudonym, &head, response.version);
-    let fresh = Arc::new(Object {
-        head,
-        rendered,
-        content: object.content.clone(),
-        origin: object.origin,
-        received: response.version,
-        generation: object.generation,
-    });
-    match kept {
-        Ok(()) => shared.store.replace(key, object, fresh.clone()),
-        // It says nothing about what others may get.
-        Err(reason) if reason.is_about_request() => {}
-        Err(_) => shared.store.remove(key, object).await,
-    }
-    (fresh, kept)
+/// A response that says something about what is stored, and the exchange that brought it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Update<'a> {
+    pub shared: &'a Shared,
+    pub request: &'a Request,
+    pub key: Key<'a>,
+    pub response: &'a Response,
+    pub times: Times,
+    /// Of the key, before the origin was asked.
+    pub asked: Generation,
 }
 
-/// RFC 9111 §4.3.4: the response that was asked about, as a 304 leaves it; and what else that 304 is
-/// about is updated with it.
-pub(super) async fn unmodified(
+/// A stored response as an update leaves it.
+#[derive(Debug)]
+pub(super) struct Freshened {
+    /// For who asked.
+    pub asker: Arc<Object>,
+    /// What is stored from now on, or why that is not.
+    pub kept: Result<Arc<Object>, NotStored>,
+}
+
+impl Update<'_> {
+    /// RFC 9111 §3.2: puts the updated response in place of the stored one, unless the update itself
+    /// forbids that.
+    pub(super) async fn freshen(&self, object: &Arc<Object>) -> Freshened {
+        let Update { shared, key, .. } = *self;
+        let asker = Arc::new(self.object(object, object.head.freshen(self.response, self.times)));
+        let head = match object.head_generation > self.asked.seq() {
+            true => Err(NotStored::Outdated),
+            false => self.head(&object.head),
+        };
+        let kept = head.map(|head| Arc::new(self.object(object, head)));
+        match &kept {
+            Ok(fresh) => shared.store.replace(key, object, fresh.clone()),
+            // It says nothing about what others may get.
+            Err(reason) if reason.is_about_request() => {}
+            Err(_) => shared.store.remove(key, object).await,
+        }
+        Freshened { asker, kept }
+    }
+
+    /// The stored head as the update leaves it, for others.
+    pub(super) fn head(&self, stored: &StoredHead) -> Result<StoredHead, NotStored> {
+        let Update { shared, request, .. } = *self;
+        let head = stored.freshen(self.response, self.times);
+        let policy = shared.policy_for(request, &head);
+        let head = match self.response.fields.contains(FieldName::SetCookie) && !keeps_cookies(&policy) {
+            true => stored.freshen(&without_cookies(self.response), self.times),
+            false => head,
+        };
+        if !is_within(&shared.limits.response_head, &head) {
+            return Err(NotStored::HeadSize);
+        }
+        may_keep(request, &head, &policy).map(|()| head)
+    }
+
+    fn object(&self, old: &Object, head: StoredHead) -> Object {
+        let rendered = super::render::stored_head(&self.shared.pseudonym, &head, self.response.version);
+        Object {
+            head,
+            rendered,
+            content: old.content.clone(),
+            origin: old.origin,
+            received: self.response.version,
+            generation: old.generation,
+            head_generation: self.asked.seq(),
+        }
+    }
+
+    /// RFC 9111 §4.3.4: the response that was asked about, as a 304 leaves it; and what else that 304
+    /// is about is updated with it.
+    pub(super) async fn unmodified(&self, object: &Arc<Object>) -> Freshened {
+        let freshened = self.freshen(object).await;
+        let variants = self.shared.store.look_up(self.key).await;
+        for other in variants.iter().flat_map(|variants| variants.iter()) {
+            let is_other = other.generation != object.generation;
+            if is_other && freshens_as_well(self.request, self.response, &other.head) {
+                let _other = self.freshen(other).await;
+            }
+        }
+        freshened
+    }
+
+    /// A 304 to a client's own conditions updates what it names; whether that is anything.
+    pub(super) async fn answered(&self) -> bool {
+        let variants = self.shared.store.look_up(self.key).await;
+        let objects = variants.as_deref().unwrap_or_default();
+        let heads: Vec<_> = objects.iter().map(|object| &object.head).collect();
+        let named = freshened_by_answer(self.request, self.response, self.times.response_time, &heads);
+        let mut is_kept = false;
+        for object in named.into_iter().filter_map(|at| objects.get(at)) {
+            is_kept |= self.freshen(object).await.kept.is_ok();
+        }
+        is_kept
+    }
+
+    /// RFC 9111 §4.3.5: what a response to HEAD says of what is stored of GET.
+    async fn head_answered(&self, record: &Record) {
+        let Update { shared, request, key, response, .. } = *self;
+        if has_unkeyed_fields(request, &shared.cache_policy.unkeyed_fields) {
+            return;
+        }
+        for object in shared.store.look_up(key).await.iter().flat_map(|variants| variants.iter()) {
+            if !object.head.selects(&request.fields) || object.head_generation > self.asked.seq() {
+                continue;
+            }
+            match freshened_by_head(&object.head, response, object.content.length()) {
+                HeadEffect::Freshen => {
+                    let kept = self.freshen(object).await.kept.map(|_object| ());
+                    record.note("store", format_args!("freshened by HEAD: {kept:?}"));
+                }
+                // What somebody is shown who has said who he is says nothing about what others get.
+                HeadEffect::Invalidate if request.fields.contains(FieldName::Authorization) => {}
+                HeadEffect::Invalidate => shared.store.remove(key, object).await,
+                HeadEffect::None => {}
+            }
+        }
+    }
+}
+
+/// Whether the operator has cookies of updates stored.
+fn keeps_cookies(policy: &CachePolicy) -> bool {
+    policy.set_cookie == SetCookie::Rfc || policy.overrides.ignore.has(Ignorable::SetCookie)
+}
+
+fn without_cookies(response: &Response) -> Response {
+    let is_cookie = |id| matches!(id, FieldName::SetCookie | FieldName::SetCookie2);
+    let fields = response.fields.without(|field| is_cookie(field.id)).build();
+    Response { fields, ..response.clone() }
+}
+
+/// Whether a head is one that an origin could have sent.
+fn is_within(limits: &HeadLimits, head: &StoredHead) -> bool {
+    // Each line has a colon, a space and its end beside name and value.
+    let octets: usize = head.fields.iter().map(|field| field.name.len() + field.value.len() + 4).sum();
+    // Larder adds `Date` where there is none.
+    octets <= limits.head && head.fields.len() <= limits.fields + 1
+}
+
+/// Whether an error is not stored because what is stored is of more use: a 5xx goes to who asked
+/// (RFC 9111 §4.2.4 has a cache use what it has while the origin fails).
+pub(super) async fn is_outranked(shared: &Shared, request: &Request, key: Key<'_>, status: u16) -> bool {
+    if status < 500 {
+        return false;
+    }
+    let variants = shared.store.look_up(key).await;
+    let mut objects = variants.iter().flat_map(|variants| variants.iter());
+    objects.any(|object| outranks(shared, request, object))
+}
+
+/// Whether a stored response stays where an error would take its place.
+pub(super) fn outranks(shared: &Shared, request: &Request, object: &Object) -> bool {
+    let policy: Cow<'_, CachePolicy> = shared.policy_for(request, &object.head);
+    object.head.selects(&request.fields) && is_usable_for_others(&object.head, shared.clock.now(), &policy)
+}
+
+/// A new response has come: if it has changed since what is stored of it, the files that belong together
+/// with it count no more. `stored` is what was asked about; without it, what the request selects.
+pub(super) async fn companions(
     shared: &Shared,
     request: &Request,
     key: Key<'_>,
-    object: &Arc<Object>,
-    response: &Response,
-    times: Times,
-) -> (Arc<Object>, Result<(), NotStored>) {
-    let freshened = freshen(shared, request, key, object, response, times).await;
-    let variants = shared.store.look_up(key).await;
-    for other in variants.iter().flat_map(|variants| variants.iter()) {
-        let is_other = other.generation != object.generation;
-        if is_other && freshens_as_well(request, response, &other.head) {
-            let (_fresh, _kept) = freshen(shared, request, key, other, response, times).await;
-        }
+    stored: Option<&Arc<Object>>,
+    new: &StoredHead,
+) -> Option<String> {
+    let is_about_all = request.method == Method::Get && supersedes(new.status);
+    if !is_about_all || !shared.has_companions(target(request, key)) {
+        return None;
     }
-    freshened
+    let variants = shared.store.look_up(key).await;
+    let mut selected = variants.iter().flat_map(|variants| variants.iter());
+    let stored = stored.or_else(|| selected.find(|object| object.head.selects(&request.fields)))?;
+    if is_unchanged(&stored.head, new) {
+        return None;
+    }
+    let (rule, companions) = shared.invalidate_companions(target(request, key)).await?;
+    Some(format!("it has changed, and by rule {rule} so have {} others", companions.len()))
 }
 
 /// Since when the response of an exchange has to be valid that was begun at `before`, after
@@ -80,8 +213,8 @@ pub(super) async fn others(
     proxy: &Proxy,
     request: &Request,
     key: Key<'_>,
-    response: &Response,
-    times: Times,
+    (response, times): (&Response, Times),
+    asked: Generation,
     record: &Record,
 ) {
     let store = &proxy.shared.store;
@@ -94,20 +227,7 @@ pub(super) async fn others(
         record.note("store", format_args!("invalidates groups: {}", groups.len()));
         store.purge_groups(key.uri, groups).await;
     }
-    if request.method != Method::Head {
-        return;
-    }
-    for object in store.look_up(key).await.iter().flat_map(|variants| variants.iter()) {
-        if !object.head.selects(&request.fields) {
-            continue;
-        }
-        match freshened_by_head(&object.head, response, object.content.length()) {
-            HeadEffect::Freshen => {
-                let (_fresh, kept) = freshen(&proxy.shared, request, key, object, response, times).await;
-                record.note("store", format_args!("freshened by HEAD: {kept:?}"));
-            }
-            HeadEffect::Invalidate => store.invalidate(key).await,
-            HeadEffect::None => {}
-        }
+    if request.method == Method::Head {
+        Update { shared: &proxy.shared, request, key, response, times, asked }.head_answered(record).await;
     }
 }

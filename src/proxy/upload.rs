@@ -9,6 +9,7 @@
 use std::cell::Cell;
 use std::pin::pin;
 
+use super::collapse::Keeping;
 use super::deliver::{Towards, keep, pass_content, passed_framing};
 use super::fetch::ttl;
 use super::fill::{Start, known_length};
@@ -250,9 +251,14 @@ impl Answering<'_> {
             }
         };
         let times = Times { request_time, response_time: self.proxy.shared.clock.now() };
-        update::others(self.proxy, self.request, self.asking.key, &response, times, to.record).await;
+        let (key, said) = (self.asking.key, (&response, times));
+        update::others(self.proxy, self.request, key, said, self.asking.asked, to.record).await;
+        let outranked = update::is_outranked(&self.proxy.shared, self.request, key, response.status).await;
         // Only the answer to a whole request, whose connection has nothing else to do.
+        // RFC 9110 §7.8: it depends on what the client has offered, which no cache key has.
         if self.read_all.get()
+            && !self.asking.may_switch
+            && !outranked
             && let Some((head, writer, asked)) = self.storable(&response, times)
         {
             return Ok(Answered::Storable(Box::new(Storable { response, times, head, writer, asked })));
@@ -302,6 +308,7 @@ async fn store(
         head,
         reply: Reply { response, connection, times, idle: exchange.waits().idle },
         lead: None,
+        keeping: Keeping::Stored,
         writer,
         asked,
     };

@@ -317,6 +317,7 @@ mod tests {
             origin: "[2001:db8::1]:8080".parse().expect("an address"),
             received: Version::Http10,
             generation: 77,
+            head_generation: 77,
         }
     }
 

@@ -26,6 +26,9 @@ pub struct Object {
     pub received: Version,
     /// When the origin was asked for the content, on the store's logical clock: names its chunks.
     pub generation: u64,
+    /// The same for the head as it is, which an update has left: nothing that was asked for before
+    /// changes it.
+    pub head_generation: u64,
 }
 
 /// The content of a stored response.

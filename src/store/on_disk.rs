@@ -97,6 +97,7 @@ impl OnDisk {
             origin: decoded.origin,
             received: decoded.received,
             generation: record.generation,
+            head_generation: record.generation,
         })
     }
 

@@ -110,6 +110,7 @@ pub(super) fn store_one(store: &Store, key: Key<'_>, content: StoredContent) {
         origin: "192.0.2.1:80".parse().expect("an address"),
         received: Version::Http11,
         generation: asked.seq(),
+        head_generation: asked.seq(),
     };
     store.insert(key, object, asked, |_| true);
 }

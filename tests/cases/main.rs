@@ -17,9 +17,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cache_status;
 mod caching;
+mod crowds;
 mod destinations;
 mod harm;
+mod harm_fields;
 mod http1;
 mod http2;
 mod http2_frames;
@@ -30,3 +33,4 @@ mod people;
 mod rows;
 mod run;
 mod store;
+mod together;

@@ -121,6 +121,7 @@ impl Exchange {
             origin: self.origin.parse().expect("an address"),
             received: self.received,
             generation,
+            head_generation: generation,
         }
     }
 
@@ -236,7 +237,7 @@ fn freshened(store: &Store) {
         times: (100, 2),
         ..Exchange::of(first.uri, &[("ETag", "\"a\""), ("X-Number", "2"), ("Cache-Control", "max-age=90")])
     };
-    let head = stored[0].head.freshen(&update.response(), &update.request(), update.times());
+    let head = stored[0].head.freshen(&update.response(), update.times());
     let content = stored[0].content.clone();
     let new = Object { head, content, rendered: Bytes::new(), received: update.received, ..*stored[0] };
     store.replace(store.key(&uri), &stored[0], Arc::new(new));

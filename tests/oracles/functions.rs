@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use larder::caching::{
-    CachePolicy, Decision, StoredHead, Times, cacheable_request, decide, freshened_by, invalidated,
-    is_error_for_stale, may_keep, may_serve_stale_on_error, may_store, validation_fields,
+    CachePolicy, Decision, ForwardReason, StoredHead, Times, cacheable_request, decide, freshened_by,
+    invalidated, is_error_for_stale, may_keep, may_serve_stale_on_error, may_store, validation_fields,
 };
 use larder::http::{BodyLength, Fields, Method, Request, Response, Target, TargetUri, Timestamp, Version};
 
@@ -157,7 +157,7 @@ impl Pair {
         let Stored { head, body, .. } = &self.stored[at];
         let body = body.clone();
         assert_eq!(freshened_by(&response, times.response_time, &[head]), Some(0));
-        let fresh = head.freshen(&response, request, times);
+        let fresh = head.freshen(&response, times);
         match may_keep(request, &fresh, &self.policy) {
             Ok(()) => {
                 assert!(values(&asked.lines, "Authorization").is_empty() || may_be_shared(&fresh));
@@ -185,7 +185,11 @@ fn explain(asked: &Asked, decision: Decision, stored: usize) {
     let is_fussy = wishes.contains("min-fresh") || wishes.contains("max-stale");
     // One with Vary goes before one that omits it (§4.1), and may be stale where that is not.
     let another = matches!(decision, Decision::Validate { .. }) && stored > 1;
-    assert!(unstorable || is_zero || is_fussy || another, "{asked:?} {decision:?}");
+    // A refusal asks for credentials (RFC 9110 §15.5.2): it is not for who brings some.
+    let brings = |name| !values(&asked.lines, name).is_empty();
+    let is_known = matches!(decision, Decision::Forward(ForwardReason::Request))
+        && (brings("Authorization") || brings("Cookie"));
+    assert!(unstorable || is_zero || is_fussy || another || is_known, "{asked:?} {decision:?}");
 }
 
 fn may_be_shared(head: &StoredHead) -> bool {

@@ -158,6 +158,15 @@ impl Stored {
         }
     }
 
+    /// How far a lifetime is below zero: an Expires before Date, where nothing goes before it.
+    fn below_zero(&self) -> u64 {
+        if least(self.lines(), "s-maxage").or(least(self.lines(), "max-age")).is_some() {
+            return 0;
+        }
+        let since = |text: &&str| date(text).map_or(0, |until| self.date().saturating_sub(until));
+        values(self.lines(), "Expires").iter().map(since).max().unwrap_or(0)
+    }
+
     /// §4.2.3, in its own names.
     fn current_age(&self, now: u64) -> u64 {
         let first = members(&self.dated, "Age").first().and_then(|text| delta_seconds(text));
@@ -221,7 +230,7 @@ impl Stored {
             let window = least(self.lines(), "stale-while-revalidate");
             let allowed = max_stale.max(window);
             must(
-                allowed.is_some_and(|seconds| age - lifetime <= seconds),
+                allowed.is_some_and(|seconds| age + self.below_zero() - lifetime <= seconds),
                 "it is fresh, or allowed to be served stale",
             )?;
             must(!self.forbids_stale(), "nothing prohibits a stale response")?;

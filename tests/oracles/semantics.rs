@@ -150,6 +150,18 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         who: Who::Library,
+        reason: "§4.2.1: an Expires before Date makes a lifetime below zero, from which max-stale counts",
+        applies: |case| {
+            let date = |name| {
+                let dates = values(&case.said.lines, name);
+                dates.iter().filter_map(|text| httpdate::parse_http_date(text).ok()).min()
+            };
+            let date_value = date("Date").unwrap_or(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
+            wished(case, "max-stale") && date("Expires").is_some_and(|expires| expires < date_value)
+        },
+    },
+    Difference {
+        who: Who::Library,
         reason: "Larder's own: what varies by a credential has as many variants as users, and is not stored",
         applies: |case| varies(case, "Cookie"),
     },

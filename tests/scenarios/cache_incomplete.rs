@@ -75,25 +75,27 @@ fn a_truncated_validation_leaves_nothing_behind() {
 }
 
 #[test]
-fn what_ends_with_its_connection_is_passed_whole_and_not_stored() {
+fn what_ends_with_its_connection_is_stored_unless_that_is_reset() {
     let world = World::new();
+    world.origin.on_path("/", Answer::cached("max-age=60").end_of_head().send("hel").reset());
     world.origin.on_path("/", Answer::cached("max-age=60").until_close("hello"));
-    for _ in 0..2 {
-        let response = world.get("/");
-        assert_eq!((response.text(), response.is_whole()), ("hello", true));
-        assert_eq!(response.cache_status(), "larder; fwd=uri-miss; detail=length");
-    }
+    assert!(!world.get("/").is_whole());
+    let response = world.get("/");
+    assert_eq!((response.text(), response.is_whole()), ("hello", true));
+    assert_eq!(response.cache_status(), "larder; fwd=uri-miss; stored; ttl=60");
+    assert!(world.get("/").is_hit());
     assert_eq!(world.origin.request_count(), 2);
 }
 
 #[test]
-fn an_origin_of_http_1_0_is_stored_only_with_a_length() {
+fn an_origin_of_http_1_0_is_stored_with_a_length_and_without() {
     let world = World::new();
     let answer = |fields: &str| format!("HTTP/1.0 200 OK\r\nCache-Control: max-age=60\r\n{fields}\r\nhello");
     world.origin.on_path("/with", Answer::raw(answer("Content-Length: 5\r\n")).close());
     world.origin.on_path("/without", Answer::raw(answer("")).close());
     for path in ["/with", "/without"] {
         assert_eq!(world.get(path).text(), "hello");
-        assert_eq!(world.get(path).is_hit(), path == "/with");
+        assert_eq!(world.get(path).text(), "hello");
+        assert!(world.get(path).is_hit(), "{path}");
     }
 }

@@ -60,7 +60,7 @@ fn what_is_missing_alone_is_asked_for() {
     world.origin.now_on_path("/", part("\"a\"", 6, 7));
     let (status, text, cache_status) = range(&world, "bytes=4-7");
     assert_eq!((status, text.as_str()), (206, "4567"));
-    assert_eq!(cache_status, "larder; fwd=partial; fwd-status=206; ttl=60");
+    assert_eq!(cache_status, "larder; fwd=partial; fwd-status=206; stored; ttl=60");
     let asked = world.origin.requests("/").pop().expect("a request");
     assert_eq!(asked.head.all("Range"), ["bytes=6-7"]);
     assert_eq!(asked.head.all("If-Range"), ["\"a\""]);
@@ -138,7 +138,7 @@ fn parts_of_two_representations_that_arrive_at_once_stay_apart() {
         // What was asked for last is what the representation is now.
         assert_eq!(range(&world, "bytes=2-3").2, "larder; hit; ttl=60");
         world.origin.now_on_path("/", part("\"b\"", 0, 1));
-        assert_eq!(range(&world, "bytes=0-3").2, "larder; fwd=partial; fwd-status=206; ttl=60");
+        assert_eq!(range(&world, "bytes=0-3").2, "larder; fwd=partial; fwd-status=206; stored; ttl=60");
     }
 }
 

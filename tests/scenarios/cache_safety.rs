@@ -122,7 +122,7 @@ fn a_validation_that_carries_such_a_field_changes_nothing_for_others() {
 
 #[test]
 fn an_error_is_stored_only_as_long_as_its_origin_says() {
-    for status in [400, 401, 403, 413, 429, 431, 500, 502, 503, 504] {
+    for status in [400, 401, 403, 500, 502, 503, 504] {
         let world = World::new();
         let answer =
             Answer::status(status).field("Last-Modified", &world.date(-100_000)).field("ETag", "\"a\"");
@@ -282,7 +282,7 @@ fn what_is_not_whole_by_its_framing_is_never_published() {
             .end_of_head()
             .send("5\r\nhello\r\n")
             .close(),
-        Answer::cached("max-age=60").until_close("hello"),
+        Answer::cached("max-age=60").end_of_head().send("hello").reset(),
     ];
     for answer in truncated {
         let world = World::new();

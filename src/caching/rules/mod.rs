@@ -10,6 +10,7 @@ mod key;
 mod matching;
 mod name;
 mod overrides;
+mod together;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use key::{DropQuery, KeyRewrite};
 pub use matching::{Conditions, HostPattern, PathPattern, StatusRange, TypePattern};
 pub use name::RuleName;
 pub use overrides::{Ignorable, Ignored, Overrides};
+pub use together::Together;
 
 use super::CachePolicy;
 use crate::http::{FieldName, Fields, Host, Method, TargetUri};
@@ -49,6 +51,8 @@ pub enum RuleError {
     Ignore,
     #[error("parameters are names, or globs like utm_*")]
     DropQuery,
+    #[error("files that belong together are 2 to 16 names in one folder, without a slash")]
+    Together,
     #[error("a key begins with http:// or https://")]
     KeyTarget,
     #[error(
@@ -79,6 +83,8 @@ pub struct Actions {
     pub serve_stale_after: Option<u64>,
     pub drop_query: Option<DropQuery>,
     pub key: Option<KeyRewrite>,
+    /// Files of which one that has changed says that the others have.
+    pub together: Option<Together>,
 }
 
 /// What rules look at, of a request and its response.
@@ -109,6 +115,8 @@ pub struct RuleSet {
     has_keys: bool,
     /// Whether some rule keeps requests from the cache.
     has_never: bool,
+    /// Whether some rule names files that belong together.
+    has_together: bool,
 }
 
 /// Names of hosts. Most hosts that are asked about are not among them, and most of those have a length
@@ -156,6 +164,7 @@ impl RuleSet {
             }
             set.has_keys |= rule.then.key.is_some() || rule.then.drop_query.is_some();
             set.has_never |= rule.then.never.is_some();
+            set.has_together |= rule.then.together.is_some();
             let known = before.rules.iter().find(|known| known.rule.name == rule.name);
             let decided = known.map(|known| known.decided.clone()).unwrap_or_default();
             set.rules.push(Counted { rule, decided });
@@ -220,6 +229,16 @@ impl RuleSet {
         let first = self.rules().find(speaks)?;
         let decides = first.then.never == Some(true) && !first.when.are_about_response();
         decides.then_some(first.name)
+    }
+
+    /// The files that belong together with this one, by the first rule that says so.
+    pub fn companions(&self, uri: &TargetUri) -> Option<(Vec<TargetUri>, RuleName)> {
+        if !self.has_together || !self.concerns(uri) {
+            return None;
+        }
+        let holding = self.rules().filter(|rule| rule.when.hold_for_uri(uri));
+        let named = |rule: &Rule| Some((rule.then.together.as_ref()?.companions(uri), rule.name));
+        holding.filter_map(named).find(|(companions, _)| !companions.is_empty())
     }
 
     /// What the rules say of a response; `None` when nothing.

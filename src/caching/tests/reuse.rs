@@ -99,7 +99,9 @@ fn with_request_directives() {
         (fresh, "Cache-Control: only-if-cached, no-cache", 0, Decision::GatewayTimeout),
         (fresh, "Cache-Control: only-if-cached\nIf-Match: *", 0, Decision::GatewayTimeout),
         (fresh, "Cache-Control: only-if-cached\nIf-Unmodified-Since: {+0}", 0, Decision::GatewayTimeout),
-        (fresh, "POST\nCache-Control: only-if-cached", 0, Decision::GatewayTimeout),
+        (fresh, "OPTIONS\nCache-Control: only-if-cached", 0, Decision::GatewayTimeout),
+        // What changes something goes on (case 4.8).
+        (fresh, "POST\nCache-Control: only-if-cached", 0, Decision::Forward(ForwardReason::Method)),
         (
             "Cache-Control: max-age=60\nVary: a",
             "a: 1\nCache-Control: only-if-cached",

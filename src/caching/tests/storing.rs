@@ -56,6 +56,14 @@ fn responses() {
         (103, "Cache-Control: max-age=60", Err(Status)),
         (200, "Cache-Control: max-age=60\nVary: *", Err(VaryStar)),
         (200, "Cache-Control: max-age=60\nVary: \nVary: a, *", Err(VaryStar)),
+        // What is not a field name is `*` (case 1.6).
+        (200, "Cache-Control: max-age=60\nVary: Accept-Encoding User-Agent", Err(VaryStar)),
+        (200, "Cache-Control: max-age=60\nVary: Accept-Encoding; Origin", Err(VaryStar)),
+        (200, "Cache-Control: max-age=60\nVary: \"Accept-Encoding\"", Err(VaryStar)),
+        (200, "Cache-Control: max-age=60\nVary: a, b:", Err(VaryStar)),
+        (200, "Cache-Control: max-age=60\nVary: a,, b,", Ok(())),
+        (200, "Cache-Control: max-age=60\nPreference-Applied: return=minimal", Err(UnkeyedField)),
+        (200, "Cache-Control: max-age=60\nPreference-Applied: x\nVary: prefer", Ok(())),
         (200, "Cache-Control: max-age=60\nVary: accept, COOKIE", Err(VarySecret)),
         (200, "Cache-Control: max-age=60\nVary: Authorization", Err(VarySecret)),
         (200, "Cache-Control: max-age=60\nVary: a, b, c, d, e, f, g, h", Ok(())),
@@ -70,8 +78,7 @@ fn responses() {
 fn statuses_without_explicit_freshness() {
     let heuristic = [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501];
     for status in
-        [heuristic.as_slice(), &[201, 202, 302, 303, 307, 400, 403, 413, 431, 500, 502, 503, 504, 599]]
-            .concat()
+        [heuristic.as_slice(), &[201, 202, 302, 303, 307, 400, 403, 500, 502, 503, 504, 599]].concat()
     {
         let expected = if heuristic.contains(&status) { Ok(()) } else { Err(NoFreshness) };
         check("", status, "Last-Modified: {-86400}", expected);
@@ -99,7 +106,12 @@ fn requests() {
         ("Cache-Control: no-cache", fresh, Ok(())),
         ("Cookie: a=b", fresh, Ok(())),
         ("X-Forwarded-For: 192.0.2.1", fresh, Ok(())),
+        ("X-Forwarded-For: <script>", fresh, Err(UnkeyedField)),
         ("x-forwarded-host: evil.example", fresh, Err(UnkeyedField)),
+        // What Vary names is a part of the key (case S14).
+        ("X-Forwarded-Host: a", "Cache-Control: max-age=60\nVary: x-forwarded-host", Ok(())),
+        ("X-Forwarded-Host: a\nRSC: 1", "Cache-Control: max-age=60\nVary: RSC", Err(UnkeyedField)),
+        ("X-HTTP-Method: PUT", "Cache-Control: max-age=60\nVary: X-HTTP-Method", Err(MethodOverride)),
         ("X-Forwarded-Proto: https", fresh, Err(UnkeyedField)),
         ("X-Forwarded-Scheme: https", fresh, Err(UnkeyedField)),
         ("X-Forwarded-Port: 1", fresh, Err(UnkeyedField)),
@@ -147,7 +159,7 @@ fn framing() {
     let (mut asked, mut came) = (request(""), response(200, "Cache-Control: max-age=60"));
     let policy = CachePolicy::default();
     came.length = BodyLength::UntilClose;
-    assert_eq!(may_store(&asked, &came, TIMES, &policy), Err(Length));
+    assert_eq!(may_store(&asked, &came, TIMES, &policy), Ok(()));
     came.length = BodyLength::Exact(5);
     assert_eq!(may_store(&asked, &came, TIMES, &policy), Ok(()));
     asked.length = BodyLength::Exact(0);
@@ -179,5 +191,66 @@ fn cookies() {
             expected,
             "{set_cookie:?} {cache_control}"
         );
+    }
+}
+
+#[test]
+fn statuses_that_speak_of_one_request_are_never_stored() {
+    let fresh = "Cache-Control: max-age=60, public";
+    for status in [226, 407, 408, 411, 412, 413, 415, 416, 417, 421, 425, 426, 428, 429, 431, 511] {
+        check("", status, fresh, Err(UnkeyedStatus));
+        check("Cache-Control: no-store", status, fresh, Err(RequestNoStore));
+    }
+    for status in [200, 203, 204, 300, 301, 302, 400, 402, 404, 405, 410, 414, 422, 451, 500, 503] {
+        check("", status, fresh, Ok(()));
+    }
+    for status in [401, 403] {
+        check("", status, fresh, Ok(()));
+        check("Authorization: x", status, fresh, Err(UnkeyedStatus));
+        check("Cookie: a=b", status, fresh, Err(UnkeyedStatus));
+    }
+    check("", 406, fresh, Ok(()));
+    check("Accept: a/b", 406, fresh, Err(UnkeyedStatus));
+    check("Accept-Charset: x", 406, fresh, Err(UnkeyedStatus));
+    check("Accept: a/b", 406, "Cache-Control: max-age=60\nVary: Accept", Ok(()));
+    check(
+        "Accept: a/b\nAccept-Encoding: x",
+        406,
+        "Cache-Control: max-age=60\nVary: Accept",
+        Err(UnkeyedStatus),
+    );
+}
+
+#[test]
+fn fields_that_origins_build_responses_from() {
+    let fresh = "Cache-Control: max-age=60";
+    for name in [
+        "X-Forwarded-Server",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Ssl",
+        "X-Original-Host",
+        "X-Original-Path",
+        "X-Rewrite-Uri",
+        "X-Nextjs-Data",
+        "RSC",
+        "Next-Router-State-Tree",
+        "Next-Action",
+        "X-Middleware-Prefetch",
+        "X-Invoke-Status",
+        "X-Now-Route-Matches",
+        "X_Forwarded_Host",
+        "x-url-scheme",
+        "Front-End-Https",
+        "Surrogate-Capability",
+        "X-Requested-With",
+        "HX-Request",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+    ] {
+        check(&format!("{name}: 1"), 200, fresh, Err(UnkeyedField));
+        check(&format!("{name}: 1"), 200, &format!("{fresh}\nVary: {name}"), Ok(()));
+    }
+    for name in ["X-Request-Id", "Sec-Fetch-Mode", "DNT", "Priority", "Referer", "Origin", "X-Csrf-Token"] {
+        check(&format!("{name}: 1"), 200, fresh, Ok(()));
     }
 }

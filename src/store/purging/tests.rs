@@ -77,6 +77,7 @@ fn object(uri: &TargetUri, generation: u64, length: usize, tags: &[(&str, &str)]
         origin: "192.0.2.1:80".parse().expect("an address"),
         received: Version::Http11,
         generation,
+        head_generation: generation,
     }
 }
 
