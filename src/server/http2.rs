@@ -32,8 +32,6 @@ const WINDOW: u32 = 128 * 1024;
 const CONNECTION_WINDOW: u32 = STREAMS as u32 * WINDOW;
 /// Octets of a stream that may wait for their client.
 const SEND_BUFFER: usize = 256 * 1024;
-/// Streams refused while all places are taken, before the connection is closed; arbitrary.
-const REFUSED: usize = 1000;
 
 type Connection = h2::server::Connection<Gate<Resumed>, Bytes>;
 
@@ -66,6 +64,8 @@ fn builder() -> h2::server::Builder {
     let mut builder = h2::server::Builder::new();
     builder
         .max_concurrent_streams(STREAMS as u32)
+        // A browser gives up all of a page at once; that is paid for, too.
+        .max_pending_accept_reset_streams(STREAMS)
         .max_header_list_size(SECTION_MAX as u32)
         // What a client has Larder reset is paid for in its account.
         .max_local_error_reset_streams(None)
@@ -110,7 +110,7 @@ impl Serving {
             // The sender lives as long as the server.
             let _draining = changes.wait_for(|phase| *phase != Phase::Serving).await;
         });
-        let (mut drains, mut ends, mut refused) = (false, false, 0);
+        let (mut drains, mut ends) = (false, false);
         let mut streams = JoinSet::new();
         let mut idle = pin!(clock.sleep(self.limits.idle_timeout));
         // Four looks within the time that a head may take.
@@ -121,10 +121,6 @@ impl Serving {
                     // What its client has given up by now makes room in the next turn.
                     Some(Ok((_, mut respond))) if is_full(&mut streams) && !makes_room(&mut streams).await => {
                         respond.send_reset(Reason::REFUSED_STREAM);
-                        refused += 1;
-                        if refused > REFUSED {
-                            connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                        }
                     }
                     Some(Ok((request, respond))) => {
                         streams.spawn_local(self.stream(request, respond));

@@ -318,3 +318,115 @@ impl Incoming {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let header = FrameHeader { length: payload.len(), kind, flags, stream };
+        [&header.octets()[..], payload].concat()
+    }
+
+    /// What is made ready of these octets, without the preface, and how many frames that are.
+    fn ready(sender: Sender, octets: &[u8], size: usize) -> Result<(Vec<u8>, usize), Excess> {
+        let watch = Rc::new(Watch::new(0));
+        let (mut incoming, mut out) = (Incoming::new(sender, watch), Vec::new());
+        incoming.passing = 0;
+        for piece in octets.chunks(size) {
+            incoming.push(piece);
+            loop {
+                let mut ready = BytesMut::new();
+                incoming.look(&mut ready, 0)?;
+                incoming.handed_over();
+                if ready.is_empty() {
+                    break;
+                }
+                out.extend_from_slice(&ready);
+            }
+        }
+        let (mut passing, mut frames) = (super::super::frames::Passing::new(0), 0);
+        passing.push(&out, |_| frames += 1);
+        Ok((out, frames))
+    }
+
+    #[test]
+    fn small_frames_of_one_stream_become_one() {
+        let single: Vec<u8> = (0..1000).flat_map(|number| frame(kind::DATA, 0, 1, &[number as u8])).collect();
+        let all = [single, frame(kind::DATA, flag::END_STREAM, 1, &[])].concat();
+        let (out, frames) = ready(Sender::Origin, &all, 1 << 20).expect("content is free");
+        assert_eq!(frames, 1);
+        let header = FrameHeader::of(&out).expect("a frame");
+        assert_eq!((header.length, header.flags, header.stream), (1000, flag::END_STREAM, 1));
+        assert!(out[HEADER..].iter().enumerate().all(|(number, octet)| *octet == number as u8));
+        // Other streams, other kinds and what was ended stay apart.
+        let apart = [
+            frame(kind::DATA, 0, 1, b"a"),
+            frame(kind::DATA, 0, 3, b"b"),
+            frame(kind::DATA, flag::END_STREAM, 3, b"c"),
+            frame(kind::DATA, 0, 3, b"d"),
+            frame(8, 0, 3, &[0, 0, 0, 1]),
+            frame(kind::DATA, 0, 3, b"e"),
+            frame(kind::DATA, 0, 3, &[b'f'; SMALL + 1]),
+            frame(kind::DATA, 0, 3, b"g"),
+        ];
+        assert_eq!(ready(Sender::Origin, &apart.concat(), 1 << 20).expect("few").1, 7);
+    }
+
+    #[test]
+    fn what_says_nothing_is_left_out() {
+        let head = frame(kind::HEADERS, flag::END_HEADERS, 1, &[0x88]);
+        let nothing = [
+            frame(kind::DATA, 0, 1, &[]),
+            frame(kind::PING, flag::ACK, 0, &[0; 8]),
+            frame(99, 0, 0, &[1; 500]),
+        ];
+        for size in [1, 7, 1 << 20] {
+            let all = [&head[..], &nothing.concat()].concat();
+            assert_eq!(ready(Sender::Origin, &all, size).expect("few").1, 1, "{size}");
+        }
+    }
+
+    #[test]
+    fn what_the_crate_refuses_passes() {
+        let cases = [
+            frame(kind::CONTINUATION, flag::END_HEADERS, 1, &[0x88]),
+            frame(kind::HEADERS, flag::END_HEADERS, 0, &[0x88]),
+            frame(kind::HEADERS, flag::END_HEADERS | flag::PADDED, 1, &[9, 0x88]),
+            frame(kind::HEADERS, flag::END_HEADERS, 1, &[0x88; PAYLOAD_MAX + 1]),
+            frame(kind::DATA, 0, 0, b"a"),
+        ];
+        for case in cases {
+            assert_eq!(ready(Sender::Client, &case, 1 << 20).expect("one").0, case);
+        }
+        let within = [frame(kind::HEADERS, 0, 1, &[0x88]), frame(kind::DATA, 0, 1, b"a")].concat();
+        let (out, frames) = ready(Sender::Client, &within, 1 << 20).expect("few");
+        assert_eq!((frames, &out[HEADER..]), (2, &within[HEADER + 1..]));
+    }
+
+    #[test]
+    fn no_octets_are_too_much_for_it() {
+        // xorshift, so that a failure comes again.
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        for _ in 0..2000 {
+            let mut octets = Vec::new();
+            for _ in 0..random(12) {
+                let payload: Vec<u8> = (0..random(60)).map(|_| random(256) as u8).collect();
+                let kind = [0, 1, 1, 1, 9, 9, 3, 4, 6, 8, 99][random(11)];
+                octets.extend(frame(kind, random(256) as u8, random(4) as u32, &payload));
+            }
+            let sender = if random(2) == 0 { Sender::Client } else { Sender::Origin };
+            let size = 1 + random(40);
+            // Whatever it says of them, it says the same of all at once.
+            let pieces = ready(sender, &octets, size).map(|(out, _)| out.len() > 1 << 20);
+            let whole = ready(sender, &octets, 1 << 20).map(|(out, _)| out.len() > 1 << 20);
+            assert_eq!(pieces, whole);
+        }
+    }
+}
