@@ -95,17 +95,26 @@ pub struct Failure {
     pub internal: Cow<'static, str>,
     /// The name of the rule that decided, when one did.
     pub rule: Option<String>,
+    /// A parameter of its type in `Proxy-Status`, beside the type.
+    pub parameter: Option<(&'static str, Cow<'static, str>)>,
 }
 
 impl Failure {
     /// A failure without further detail for the log.
     pub fn new(error: ErrorType, fault: Fault, status: u16, public: impl Into<Cow<'static, str>>) -> Failure {
-        Failure { error, fault, status, public: public.into(), internal: Cow::Borrowed(""), rule: None }
+        let (public, internal) = (public.into(), Cow::Borrowed(""));
+        Failure { error, fault, status, public, internal, rule: None, parameter: None }
     }
 
     /// Adds detail for the log.
     pub fn with_internal(mut self, internal: impl fmt::Display) -> Failure {
         self.internal = Cow::Owned(internal.to_string());
+        self
+    }
+
+    /// Adds a parameter of its type (RFC 9209 §2.3).
+    pub fn with_parameter(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Failure {
+        self.parameter = Some((name, value.into()));
         self
     }
 

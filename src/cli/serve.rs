@@ -29,7 +29,7 @@ use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::http::{ChunkLimits, FIELDS_MAX, HeadLimits, RESPONSE_FIELDS_MAX, Scheme};
 use crate::log::{AccessLog, Format, LogSettings, Target};
-use crate::origin::{OriginLimits, PoolLimits, Resolver};
+use crate::origin::{NameFiles, OriginLimits, PoolLimits, Resolver};
 use crate::policy::{ListenerScope, Policy, RuntimeBlocks};
 use crate::proxy::{Limits, Parts, Shared};
 use crate::server::{Listen, Server, ServerLimits, bind, raise_descriptor_limit};
@@ -86,7 +86,8 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let result = local.block_on(&runtime, async {
         // Before the first client: who else uses this folder?
         let control = bind_control(&folder.join(SOCKET_NAME))?;
-        let resolver: Arc<crate::server::ResolverSource> = Arc::new(resolver);
+        let files = Arc::new(NameFiles::of_system());
+        let resolver: Arc<crate::server::ResolverSource> = Arc::new(move || Resolver::system(files.clone()));
         let server = Server::start(bound, &shared, server_limits(&settings, descriptors), &resolver)?;
         welcome(&server, admin.as_ref(), &settings);
         let status = Arc::new(status(&server, &shared, &settings));
@@ -356,14 +357,6 @@ fn server_limits(settings: &Settings, descriptors: u64) -> ServerLimits {
             pool: PoolLimits::default(),
         },
     }
-}
-
-/// The machine's resolver; without one, addresses still work.
-fn resolver() -> Resolver {
-    Resolver::system().unwrap_or_else(|error| {
-        warn!("no name can be resolved: {error}");
-        Resolver::Table(Arc::default())
-    })
 }
 
 /// Random numbers from the system.

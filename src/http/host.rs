@@ -111,8 +111,7 @@ impl Host {
 
     fn international(name: &[u8]) -> Result<Host, HostError> {
         let text = std::str::from_utf8(name).map_err(|_not_utf8| HostError::BadCharacter)?;
-        let ascii =
-            idna::domain_to_ascii_strict(text).map_err(|_no_a_label| HostError::BadInternationalName)?;
+        let ascii = idna::domain_to_ascii(text).map_err(|_no_a_label| HostError::BadInternationalName)?;
         check_labels(ascii.as_bytes())?;
         let text = Bytes::from(ascii);
         let ip = ipv4(&text)?.map(IpAddr::V4);
@@ -185,6 +184,14 @@ mod tests {
             ("xn--bcher-kva.example", Ok("xn--bcher-kva.example")),
             ("bücher.example", Ok("xn--bcher-kva.example")),
             ("_dmarc.a.example", Ok("_dmarc.a.example")),
+            ("under_score.test", Ok("under_score.test")),
+            ("-a-.b_.test", Ok("-a-.b_.test")),
+            ("xn--zzzz.test", Ok("xn--zzzz.test")),
+            ("a--b.test", Ok("a--b.test")),
+            ("bücher_1.test", Ok("xn--bcher_1-n2a.test")),
+            ("a．test", Ok("a.test")),
+            ("a％.test", Err(HostError::BadCharacter)),
+            ("a＠b.test", Err(HostError::BadCharacter)),
             ("127.0.0.1", Ok("127.0.0.1")),
             ("127.0.0.1.", Ok("127.0.0.1")),
             ("[::1]", Ok("[::1]")),

@@ -1,8 +1,10 @@
-//! Dialling several addresses of one host (RFC 8305): the next one starts when the one before
+//! Dialling several addresses of one host (RFC 8305 §5): the next one starts when the one before
 //! has failed or has not answered for a moment; the first connection wins.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -14,16 +16,24 @@ use crate::error::{ErrorType, Failure, Fault};
 /// RFC 8305 §8: the recommended delay between two attempts.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
+/// Addresses that may be dialled.
+pub(super) struct Candidates<'a> {
+    /// At least one.
+    pub now: Vec<SocketAddr>,
+    /// Those that the name servers have still to tell.
+    pub later: Option<Pin<Box<dyn Future<Output = Vec<SocketAddr>> + 'a>>>,
+}
+
 /// The first of these addresses to accept a connection within `limit`.
 pub(super) async fn first_to_connect(
     clock: &Clock,
-    addresses: &[SocketAddr],
+    candidates: Candidates<'_>,
     limit: Duration,
 ) -> Result<(TcpStream, SocketAddr), Failure> {
     let racing = async {
-        match addresses {
-            [only] => connect(*only).await,
-            _ => race(clock, &interleaved(addresses)).await,
+        match (&candidates.now[..], &candidates.later) {
+            ([only], None) => connect(*only).await,
+            _ => race(clock, candidates).await,
         }
     };
     match clock.timeout(limit, racing).await {
@@ -33,25 +43,50 @@ pub(super) async fn first_to_connect(
     }
 }
 
-async fn race(clock: &Clock, addresses: &[SocketAddr]) -> io::Result<(TcpStream, SocketAddr)> {
+async fn race(clock: &Clock, candidates: Candidates<'_>) -> io::Result<(TcpStream, SocketAddr)> {
+    let Candidates { now, mut later } = candidates;
     let mut attempts = JoinSet::new();
-    let mut waiting = addresses.iter();
-    let mut last_error = None;
+    let mut waiting: VecDeque<SocketAddr> = interleaved(&now).into();
+    let mut told: Option<io::Error> = None;
+    let mut delay = pin!(clock.sleep(ATTEMPT_DELAY));
+    let mut is_due = true;
     loop {
-        match waiting.next() {
-            Some(&address) => drop(attempts.spawn(connect(address))),
-            None if attempts.is_empty() => {
-                return Err(last_error.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()));
-            }
-            None => {}
+        if is_due && let Some(address) = waiting.pop_front() {
+            attempts.spawn(connect(address));
+            delay.set(clock.sleep(ATTEMPT_DELAY));
+            is_due = false;
+        }
+        if attempts.is_empty() && waiting.is_empty() && later.is_none() {
+            return Err(told.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()));
         }
         tokio::select! {
             Some(ended) = attempts.join_next() => match ended.map_err(io::Error::other)? {
                 Ok(connected) => return Ok(connected),
-                Err(error) => last_error = Some(error),
+                Err(error) => {
+                    is_due = true;
+                    // That a server refuses says more than that a family has no route.
+                    if told.as_ref().is_none_or(|told| told.kind() != io::ErrorKind::ConnectionRefused) {
+                        told = Some(error);
+                    }
+                }
             },
-            () = clock.sleep(ATTEMPT_DELAY), if waiting.len() > 0 => {}
+            // §3: "If new addresses are received while [...] connection attempts are still in progress,
+            // [they] are added to the list".
+            more = arrived(&mut later), if later.is_some() => {
+                later = None;
+                let rest: Vec<SocketAddr> = more.into_iter().chain(waiting).collect();
+                waiting = interleaved(&rest).into();
+                is_due |= attempts.is_empty();
+            }
+            () = &mut delay, if !is_due && !waiting.is_empty() => is_due = true,
         }
+    }
+}
+
+async fn arrived(later: &mut Option<Pin<Box<dyn Future<Output = Vec<SocketAddr>> + '_>>>) -> Vec<SocketAddr> {
+    match later {
+        Some(later) => later.await,
+        None => Vec::new(),
     }
 }
 

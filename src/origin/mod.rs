@@ -5,24 +5,29 @@
 //! One instance per worker thread, so that a pooled connection lives where it is used.
 
 mod dial;
+mod dns;
 mod http2;
+mod name_files;
 mod pool;
 mod resolve;
 mod tls;
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 
+use dial::Candidates;
+pub use name_files::NameFiles;
 pub use pool::PoolLimits;
-pub use resolve::Resolver;
+pub use resolve::{Resolver, System};
 
 use crate::clock::Clock;
-use crate::error::{ErrorType, Failure, Fault};
-use crate::http::{Authority, Reader, Scheme, Stream, TargetUri, WriteHalf};
+use crate::error::Failure;
+use crate::http::{Authority, Host, Reader, Scheme, Stream, TargetUri, WriteHalf};
 use crate::tls::{Alpn, OriginTls};
 
 /// Limits on reaching an origin.
@@ -80,6 +85,9 @@ impl Connection {
 pub trait AddressJudge {
     /// `Err` tells the client why not.
     fn judge(&self, address: SocketAddr) -> Result<(), Failure>;
+
+    /// The same of the name that a search domain made of the one that was asked for.
+    fn judge_name(&self, name: &Host) -> Result<(), Failure>;
 }
 
 /// The way to origins of one worker.
@@ -243,32 +251,72 @@ impl Origins {
         authority: &Authority,
         judge: &impl AddressJudge,
     ) -> Result<(TcpStream, SocketAddr), Failure> {
-        let admitted = self.admitted(authority, judge).await?;
-        dial::first_to_connect(&self.clock, &admitted, self.limits.connect_timeout).await
+        let candidates = self.candidates(authority, judge).await?;
+        dial::first_to_connect(&self.clock, candidates, self.limits.connect_timeout).await
     }
 
-    /// The addresses of a host that may be dialled; there is at least one.
+    /// The addresses of a host that may be dialled, as far as they are known now; there is at least one.
     pub async fn admitted(
         &self,
         authority: &Authority,
         judge: &impl AddressJudge,
     ) -> Result<Vec<SocketAddr>, Failure> {
-        let resolving = self.clock.timeout(self.limits.dns_timeout, self.resolver.addresses(&authority.host));
-        let addresses = resolving.await.unwrap_or_else(|_| Err(dns_timeout()))?;
-        let mut admitted = Vec::with_capacity(addresses.len());
-        let mut refused = None;
-        for ip in addresses {
-            let address = SocketAddr::new(ip, authority.port);
-            match judge.judge(address) {
-                Ok(()) => admitted.push(address),
-                Err(failure) => refused = Some(failure),
-            }
+        self.candidates(authority, judge).await.map(|candidates| candidates.now)
+    }
+
+    async fn candidates<'a>(
+        &self,
+        authority: &Authority,
+        judge: &'a impl AddressJudge,
+    ) -> Result<Candidates<'a>, Failure> {
+        let resolving = self.clock.timeout(self.limits.dns_timeout, self.resolve(authority, judge));
+        resolving.await.unwrap_or_else(|_timed_out| Err(dns::timed_out(authority.host.as_str())))
+    }
+
+    /// Resolves a host, and judges what was found: the name that it is short for, and each address.
+    async fn resolve<'a>(
+        &self,
+        authority: &Authority,
+        judge: &'a impl AddressJudge,
+    ) -> Result<Candidates<'a>, Failure> {
+        let port = authority.port;
+        let mut found = self.resolver.find(&self.clock, &authority.host).await?;
+        if let Some(qualified) = &found.qualified {
+            judge.judge_name(qualified)?;
         }
-        match (admitted.is_empty(), refused) {
-            (true, Some(failure)) => Err(failure),
-            (true, None) => Err(no_address()),
-            (false, _) => Ok(admitted),
+        let mut judged = judge_all(std::mem::take(&mut found.addresses), port, judge);
+        if judged.is_err()
+            && let Some(later) = found.later.take()
+        {
+            // The family that came first is closed; the other one may be open.
+            let addresses = later.await;
+            judged = if addresses.is_empty() { judged } else { judge_all(addresses, port, judge) };
         }
+        let later = found.later.map(|later| -> Pin<Box<dyn Future<Output = Vec<SocketAddr>> + 'a>> {
+            Box::pin(async move { judge_all(later.await, port, judge).unwrap_or_default() })
+        });
+        Ok(Candidates { now: judged?, later })
+    }
+}
+
+/// Those of the addresses that may be dialled, of which there is at least one; or why not the last one.
+fn judge_all(
+    addresses: Vec<IpAddr>,
+    port: u16,
+    judge: &impl AddressJudge,
+) -> Result<Vec<SocketAddr>, Failure> {
+    let mut admitted = Vec::with_capacity(addresses.len());
+    let mut refused = None;
+    for address in addresses.into_iter().map(|ip| SocketAddr::new(ip, port)) {
+        match judge.judge(address) {
+            Ok(()) => admitted.push(address),
+            Err(failure) => refused = Some(failure),
+        }
+    }
+    match (admitted.is_empty(), refused) {
+        (true, Some(failure)) => Err(failure),
+        (true, None) => Err(dns::Unresolved::NoAddress.failure("")),
+        (false, _) => Ok(admitted),
     }
 }
 
@@ -283,11 +331,3 @@ fn key(uri: &TargetUri) -> OriginKey {
 /// How long a connection with HTTP/2 may have been idle to be used where another could be made:
 /// far less than any server's keep-alive time.
 const JUST_USED: Duration = Duration::from_secs(2);
-
-fn dns_timeout() -> Failure {
-    Failure::new(ErrorType::DnsTimeout, Fault::Origin, 504, "The host's name could not be resolved in time")
-}
-
-fn no_address() -> Failure {
-    Failure::new(ErrorType::DnsError, Fault::Origin, 502, "The host's name has no address")
-}

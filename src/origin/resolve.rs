@@ -1,71 +1,88 @@
-//! From names to addresses.
+//! From names to addresses: the hosts file first, then the name servers.
+//!
+//! A name that is in the hosts file is answered by it alone, in both families, as getaddrinfo does.
+//! Octets of a name go to name servers as they are (RFC 2181 §11): what is a host at all, `http/host.rs`
+//! has decided.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::pin::Pin;
 use std::sync::Arc;
 
-use hickory_resolver::TokioResolver;
-
-use crate::error::{ErrorType, Failure, Fault};
+use super::dns::{Dns, Unresolved};
+use super::name_files::NameFiles;
+use crate::clock::Clock;
+use crate::error::Failure;
 use crate::http::Host;
 
 /// A source of addresses.
-#[derive(Clone)]
+#[derive(Debug)]
 pub enum Resolver {
-    /// The machine's configured name servers and hosts file, with answers cached by their TTL.
-    System(Box<TokioResolver>),
+    /// As this machine resolves names, with answers cached by their TTL.
+    System(System),
     /// A fixed table: for tests, which have no name server.
     Table(Arc<HashMap<String, Vec<IpAddr>>>),
 }
 
-impl std::fmt::Debug for Resolver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Resolver::System(_) => "Resolver::System",
-            Resolver::Table(_) => "Resolver::Table",
-        })
+/// The machine's files, and what asks its name servers from one worker.
+#[derive(Debug)]
+pub struct System {
+    files: Arc<NameFiles>,
+    dns: RefCell<Option<Arc<Dns>>>,
+}
+
+/// Addresses that were found.
+pub(super) struct Found {
+    pub addresses: Vec<IpAddr>,
+    /// Those of the other family, where they have still to come; none if they never do.
+    pub later: Option<Pin<Box<dyn Future<Output = Vec<IpAddr>>>>>,
+    /// The name under which they were found, where a search domain was put behind it.
+    pub qualified: Option<Host>,
+}
+
+impl From<Vec<IpAddr>> for Found {
+    fn from(addresses: Vec<IpAddr>) -> Found {
+        Found { addresses, later: None, qualified: None }
     }
 }
 
 impl Resolver {
-    /// The machine's resolver.
-    pub fn system() -> Result<Resolver, String> {
-        let builder = TokioResolver::builder_tokio().map_err(|error| error.to_string())?;
-        let resolver = builder.build().map_err(|error| error.to_string())?;
-        Ok(Resolver::System(Box::new(resolver)))
+    /// For one worker, by files that all of them share.
+    pub fn system(files: Arc<NameFiles>) -> Resolver {
+        Resolver::System(System { files, dns: RefCell::default() })
     }
 
-    /// All addresses of a host. An address is its own; `localhost` and names below it are
-    /// loopback whatever a name server says (RFC 6761 §6.3).
-    pub async fn addresses(&self, host: &Host) -> Result<Vec<IpAddr>, Failure> {
+    /// Addresses of a host. An address is its own; `localhost` and names below it are loopback
+    /// whatever a name server says (RFC 6761 §6.3).
+    pub(super) async fn find(&self, clock: &Clock, host: &Host) -> Result<Found, Failure> {
         if let Some(ip) = host.ip() {
-            return Ok(vec![ip]);
+            return Ok(vec![ip].into());
         }
         let name = host.as_str();
-        if name == "localhost" || name.ends_with(".localhost") {
-            return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
-        }
+        let is_localhost = name == "localhost" || name.ends_with(".localhost");
+        let loopback = || vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         match self {
-            Resolver::Table(table) => table.get(name).cloned().ok_or_else(|| not_found(name)),
-            Resolver::System(resolver) => {
-                // The trailing dot keeps search domains out: the client named this host.
-                let found =
-                    resolver.lookup_ip(format!("{name}.")).await.map_err(|error| failure(name, &error))?;
-                Ok(found.iter().collect())
+            Resolver::Table(_) if is_localhost => Ok(loopback().into()),
+            Resolver::Table(table) => {
+                let addresses = table.get(name).cloned().map(Found::from);
+                addresses.ok_or_else(|| Unresolved::NotFound.failure(name))
+            }
+            Resolver::System(System { files, dns }) => {
+                let names = files.names(clock.monotonic_ms());
+                if let Some(addresses) = names.hosts.get(name) {
+                    return Ok(addresses.clone().into());
+                }
+                if is_localhost {
+                    return Ok(loopback().into());
+                }
+                let current = dns.borrow().clone().filter(|dns| dns.is_for(&names.servers));
+                let dns = match current {
+                    Some(current) => current,
+                    None => dns.borrow_mut().insert(Arc::new(Dns::new(names.servers)?)).clone(),
+                };
+                dns.find(clock, host).await
             }
         }
     }
-}
-
-fn failure(name: &str, error: &hickory_resolver::net::NetError) -> Failure {
-    if error.is_no_records_found() {
-        return not_found(name);
-    }
-    Failure::new(ErrorType::DnsError, Fault::Origin, 502, "The host's name could not be resolved")
-        .with_internal(format_args!("{name}: {error}"))
-}
-
-fn not_found(name: &str) -> Failure {
-    Failure::new(ErrorType::DnsError, Fault::Origin, 502, "The host's name does not exist")
-        .with_internal(name)
 }

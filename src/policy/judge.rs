@@ -146,6 +146,11 @@ impl Policy {
         self.rules().any(|rules| rules.has_url_about(authority))
     }
 
+    /// May this host be reached, whatever is asked of it?
+    pub fn judge_host(&self, host: &Host) -> Result<(), Refusal> {
+        self.rules().try_for_each(|rules| rules.judge_host(host))
+    }
+
     /// May a tunnel go to `authority`? Judges it as the `https` URI that is most likely asked
     /// for in it (`http` on port 80), and the port.
     pub fn judge_connect(&self, authority: &Authority) -> Result<(), Refusal> {

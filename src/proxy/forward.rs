@@ -20,8 +20,8 @@ use crate::error::Failure;
 use crate::http::grammar::exact_decimal;
 use crate::http::write::{field, field_line, number_field};
 use crate::http::{
-    BodyLength, ConnectionOptions, FieldName, Method, ReadHeadError, Reader, Request, Response, TargetUri,
-    Version, WriteHalf, is_unprocessed, is_violation,
+    BodyLength, ConnectionOptions, FieldName, Host, Method, ReadHeadError, Reader, Request, Response,
+    TargetUri, Version, WriteHalf, is_unprocessed, is_violation,
 };
 use crate::origin::{AddressJudge, Connection};
 use crate::policy::ListenerScope;
@@ -58,6 +58,10 @@ impl AddressJudge for Judge<'_> {
             return Ok(policy.judge_address(address, self.scope, &with_this)?);
         }
         Ok(policy.judge_address(address, self.scope, own)?)
+    }
+
+    fn judge_name(&self, name: &Host) -> Result<(), Failure> {
+        Ok(self.shared.policy.load().judge_host(name)?)
     }
 }
 

@@ -73,6 +73,10 @@ pub async fn refuse_connection(proxy: &Proxy, client: &mut Client, failure: Fail
 /// RFC 9209: who, what kind, and more in words.
 fn proxy_status(failure: &Failure) -> String {
     let mut out = format!("larder; error={}", failure.error.as_str());
+    if let Some((name, value)) = &failure.parameter {
+        // Writing to a String does not fail. The values are words of our own.
+        let _infallible = write!(out, "; {name}=\"{value}\"");
+    }
     if let Some(rule) = &failure.rule {
         let printable = rule.chars().filter(|c| (' '..='~').contains(c));
         let escaped: String =

@@ -16,6 +16,7 @@ mod gate;
 mod http2;
 mod http2_origin;
 mod message;
+pub mod name_server;
 mod origin;
 mod process;
 mod transport;

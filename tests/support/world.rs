@@ -11,7 +11,7 @@ use larder::caching::CachePolicy;
 use larder::clock::Clock;
 use larder::http::{Host, Timestamp};
 use larder::log::{AccessLog, Format, LogSettings, Target};
-use larder::origin::Resolver;
+use larder::origin::{NameFiles, Resolver};
 use larder::policy::{Config, HostSet, Pattern, Policy};
 use larder::proxy::{BlockedHost, Counters, Exceptions, Interception, Limits, Parts, Shared};
 use larder::server::{Listen, ResolverSource, Server, ServerLimits, bind};
@@ -37,6 +37,8 @@ pub struct Setup {
     pub store: StoreSettings,
     /// Names and their addresses; all others do not exist.
     pub hosts: HashMap<String, Vec<IpAddr>>,
+    /// The files that names are resolved by, instead of `hosts`.
+    pub names: Option<NameFiles>,
     /// A manual one at [`START`] unless a test needs the system's.
     pub clock: Clock,
     pub workers: usize,
@@ -120,6 +122,7 @@ impl Default for Setup {
             cache_policy: CachePolicy::default(),
             store: StoreSettings { memory: 16 << 20, object_max: 4 << 20, ..StoreSettings::default() },
             hosts: HashMap::from([("origin.example".to_owned(), vec![loopback])]),
+            names: None,
             clock: Clock::manual(START),
             workers: 1,
             listen: SocketAddr::new(loopback, 0),
@@ -179,8 +182,11 @@ impl World {
             intercept: setup.intercept,
             listener_tls: setup.listener_tls,
         }));
-        let hosts = Arc::new(setup.hosts);
-        let resolver: Arc<ResolverSource> = Arc::new(move || Resolver::Table(hosts.clone()));
+        let (hosts, names) = (Arc::new(setup.hosts), setup.names.map(Arc::new));
+        let resolver: Arc<ResolverSource> = Arc::new(move || match &names {
+            Some(names) => Resolver::system(names.clone()),
+            None => Resolver::Table(hosts.clone()),
+        });
         let server = Server::start(bound, &shared, setup.server, &resolver).expect("threads");
         World {
             origin: Origin::start(),
