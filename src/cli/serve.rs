@@ -86,8 +86,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let result = local.block_on(&runtime, async {
         // Before the first client: who else uses this folder?
         let control = bind_control(&folder.join(SOCKET_NAME))?;
-        let files = Arc::new(NameFiles::of_system());
-        let resolver: Arc<crate::server::ResolverSource> = Arc::new(move || Resolver::system(files.clone()));
+        let resolver = resolver();
         let server = Server::start(bound, &shared, server_limits(&settings, descriptors), &resolver)?;
         welcome(&server, admin.as_ref(), &settings);
         let status = Arc::new(status(&server, &shared, &settings));
@@ -357,6 +356,12 @@ fn server_limits(settings: &Settings, descriptors: u64) -> ServerLimits {
             pool: PoolLimits::default(),
         },
     }
+}
+
+/// As this machine resolves names; each worker asks for itself.
+fn resolver() -> Arc<crate::server::ResolverSource> {
+    let files = Arc::new(NameFiles::of_system());
+    Arc::new(move || Resolver::system(files.clone()))
 }
 
 /// Random numbers from the system.
