@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use super::cache::{CacheAnswer, CacheRequest};
 use super::explain::{ExplainRequest, Explained};
+use super::socket::SocketPath;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -98,11 +99,17 @@ pub struct RunningStatus {
     pub counts: Counts,
 }
 
-/// What has happened since the start.
+/// What has happened since the start. A CONNECT whose inside is served is in none of the outcomes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub requests: u64,
     pub hits: u64,
+    /// Requests that the origin was asked about.
+    #[serde(default)]
+    pub forwarded: u64,
+    #[serde(default)]
+    pub failed: u64,
+    /// Tunnels that stayed closed to Larder, and connections that switched protocols.
     pub tunnels: u64,
     /// Requests that were refused.
     pub denied: u64,
@@ -116,6 +123,8 @@ impl Counts {
         Counts {
             requests: self.requests.saturating_sub(earlier.requests),
             hits: self.hits.saturating_sub(earlier.hits),
+            forwarded: self.forwarded.saturating_sub(earlier.forwarded),
+            failed: self.failed.saturating_sub(earlier.failed),
             tunnels: self.tunnels.saturating_sub(earlier.tunnels),
             denied: self.denied.saturating_sub(earlier.denied),
             bytes_to_clients: self.bytes_to_clients.saturating_sub(earlier.bytes_to_clients),
@@ -129,7 +138,7 @@ impl Counts {
 pub enum ControlError {
     #[error("another larder is running with this cache folder: it answers on {}", path.display())]
     InUse { path: PathBuf },
-    #[error("{} is in the way: it is no socket", path.display())]
+    #[error("{} exists and is not a socket", path.display())]
     NoSocket { path: PathBuf },
     #[error("the control socket {} can't be opened: {error}", path.display())]
     Open { path: PathBuf, error: io::Error },
@@ -142,12 +151,16 @@ pub fn bind_control(path: &Path) -> Result<UnixListener, ControlError> {
         Ok(metadata) if !metadata.file_type().is_socket() => {
             return Err(ControlError::NoSocket { path: path.to_owned() });
         }
-        Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
+        Ok(_) if is_answered(path) => {
             return Err(ControlError::InUse { path: path.to_owned() });
         }
         _ => {}
     }
     open(path).map_err(|error| ControlError::Open { path: path.to_owned(), error })
+}
+
+fn is_answered(path: &Path) -> bool {
+    SocketPath::of(path).is_ok_and(|path| std::os::unix::net::UnixStream::connect(path.as_path()).is_ok())
 }
 
 /// Opens the socket under another name, narrows its mode, and only then gives it its name: who
@@ -158,7 +171,7 @@ fn open(path: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&beside)?;
+    let listener = UnixListener::bind(SocketPath::of(&beside)?.as_path())?;
     fs::set_permissions(&beside, Permissions::from_mode(0o600))?;
     fs::rename(&beside, path)?;
     Ok(listener)

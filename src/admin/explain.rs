@@ -121,7 +121,9 @@ fn explained(shared: &Shared, question: &ExplainRequest) -> Result<Explained, St
         return Ok(Explained { past: None, next: outlook(shared, &request) });
     };
     let recalled = shared.recent.recall(id).ok_or_else(|| {
-        format!("no request {id:016x}: it was long ago, goes on still, or was another larder's")
+        format!(
+            "no request {id:016x} is remembered: it is too old, still running, or belongs to another Larder"
+        )
     })?;
     let url = text(&recalled.url);
     // A tunnel's target is no URL, and a long one was cut.
@@ -388,7 +390,7 @@ fn why(recalled: &Recalled) -> Vec<ExplainedLine> {
     lines
 }
 
-const fn forwarded(reason: ForwardReason) -> (&'static str, &'static str) {
+pub(super) const fn forwarded(reason: ForwardReason) -> (&'static str, &'static str) {
     match reason {
         ForwardReason::Bypass => {
             ("the origin was asked: Larder does not handle such a request", "RFC 9211 §2.2")
@@ -404,7 +406,7 @@ const fn forwarded(reason: ForwardReason) -> (&'static str, &'static str) {
 }
 
 /// The store's reasons, which have no clause.
-fn in_words(detail: &str) -> String {
+pub(super) fn in_words(detail: &str) -> String {
     match detail {
         "too-large" => {
             "the answer was not stored: it is larger than one may be (cache.max_object)".to_owned()

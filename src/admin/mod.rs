@@ -10,11 +10,13 @@ pub mod control;
 pub mod explain;
 mod exposition;
 mod listen;
+pub mod logged;
 mod metrics;
 pub mod numbers;
 mod pac;
 mod page;
 mod routes;
+pub mod socket;
 mod status;
 
 pub use listen::{AdminError, AdminListener, bind_admin};

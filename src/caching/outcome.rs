@@ -25,6 +25,13 @@ pub enum ForwardReason {
 }
 
 impl ForwardReason {
+    /// The reason of a token.
+    pub fn of_token(token: &str) -> Option<ForwardReason> {
+        use ForwardReason::{Bypass, Method, Miss, Partial, Request, Stale, UriMiss, VaryMiss};
+        let all = [Bypass, Method, UriMiss, VaryMiss, Miss, Request, Stale, Partial];
+        all.into_iter().find(|reason| reason.as_str() == token)
+    }
+
     /// The token of RFC 9211 §2.2.
     pub const fn as_str(self) -> &'static str {
         match self {

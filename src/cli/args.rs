@@ -149,6 +149,9 @@ pub struct ServeArgs {
     /// Started by `larder run`
     #[arg(long, hide = true)]
     pub for_run: bool,
+    /// Roots that the user of `larder run` trusts
+    #[arg(long, hide = true)]
+    pub extra_roots: Vec<PathBuf>,
 }
 
 /// How to find the running Larder.
@@ -192,6 +195,7 @@ impl ServeArgs {
             log_level,
             intercept,
             offline,
+            extra_roots: self.extra_roots.clone(),
         }
     }
 }

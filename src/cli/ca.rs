@@ -52,7 +52,11 @@ fn path(settings: &Settings) -> anyhow::Result<ExitCode> {
 
 fn export(args: &ExportArgs, settings: &Settings) -> anyhow::Result<ExitCode> {
     let authority = existing(settings)?;
-    let text = if args.bundle { bundle(&authority, settings)? } else { authority.pem().to_owned() };
+    let text = if args.bundle {
+        bundle(&authority, settings, &Environment::of_process())?
+    } else {
+        authority.pem().to_owned()
+    };
     match &args.out {
         None => {
             io::stdout().write_all(text.as_bytes())?;

@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use crate::admin::control::{
     ControlRequest, ControlResponse, REQUEST_LENGTH_MAX, RunningStatus, SOCKET_NAME,
 };
+use crate::admin::socket::SocketPath;
 
 /// Longer than a reload of large lists takes.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -25,7 +26,8 @@ pub(super) fn ask(cache_dir: &Path, request: &ControlRequest) -> anyhow::Result<
         bail!("too many patterns for one call; put them into a file and name it in [access] lists");
     }
     let path = cache_dir.join(SOCKET_NAME);
-    let stream = UnixStream::connect(&path).with_context(|| format!("can't open {}", path.display()));
+    let connected = SocketPath::of(&path).and_then(|path| UnixStream::connect(path.as_path()));
+    let stream = connected.with_context(|| format!("can't open {}", path.display()));
     let stream = stream.map_err(|error| match error.downcast_ref::<io::Error>().map(io::Error::kind) {
         Some(io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             anyhow!("no larder is running with the cache folder {} (see --cache-dir)", cache_dir.display())

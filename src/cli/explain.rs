@@ -1,5 +1,6 @@
 //! `larder explain`: an explanation laid out for people, or as JSON.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -7,17 +8,20 @@ use anyhow::{Context as _, bail};
 use super::args::ExplainArgs;
 use super::commands::{bad_config, print};
 use super::control_client::ask;
+use super::run::{self, Larder};
 use crate::admin::control::{ControlRequest, ControlResponse};
 use crate::admin::explain::{ExplainRequest, Explained, ExplainedLine, ExplainedStored, Outlook, Past};
+use crate::admin::logged::of_line;
 use crate::admin::numbers::Size;
+use crate::config::{Environment, Settings};
 
 /// Where the clauses stand.
 const CLAUSE_COLUMN: usize = 86;
 
 /// `larder explain`.
 pub fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    let cache_dir = match args.look.client.cache_dir() {
-        Ok(cache_dir) => cache_dir,
+    let settings = match args.look.client.settings() {
+        Ok(settings) => settings,
         Err(error) => return Ok(bad_config(&error)),
     };
     let header = |line: &String| {
@@ -26,7 +30,7 @@ pub fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     };
     let headers = args.header.iter().map(header).collect::<anyhow::Result<_>>()?;
     let question = ExplainRequest { of: args.of.clone(), method: args.method.clone(), headers };
-    match ask(&cache_dir, &ControlRequest::Explain(question))? {
+    match answered(&settings, args.look.client.config.as_deref(), question)? {
         ControlResponse::Explained(explained) if args.look.json => {
             print(&[serde_json::to_string_pretty(&explained)?])
         }
@@ -34,6 +38,45 @@ pub fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         ControlResponse::Failed { message } => bail!(message),
         _ => bail!("an answer to another question"),
     }
+}
+
+/// The answer of the running Larder; of what `larder run` has left behind where it knows nothing.
+fn answered(
+    settings: &Settings,
+    config: Option<&Path>,
+    question: ExplainRequest,
+) -> anyhow::Result<ControlResponse> {
+    let of = question.of.clone();
+    let request = ControlRequest::Explain(question);
+    let response = ask(&settings.cache_dir, &request);
+    if matches!(response, Ok(ControlResponse::Explained(_))) {
+        return response;
+    }
+    if let Some(past) = logged(settings, &of) {
+        return Ok(ControlResponse::Explained(Box::new(Explained { past: Some(past), next: None })));
+    }
+    // A running Larder has answered for itself.
+    if response.is_ok() || !run::has_left(&settings.cache_dir) {
+        return response;
+    }
+    // What the last command has stored is on disk.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let larder = Larder::find_or_start(settings, config, &Environment::of_process()).await?;
+        let response = ask(&larder.folder, &request);
+        larder.release().await?;
+        response
+    })
+}
+
+/// A request in the access logs of `larder run`, the latest first.
+#[expect(clippy::disallowed_methods, reason = "a command reads a log")]
+fn logged(settings: &Settings, request: &str) -> Option<Past> {
+    if request.len() != 16 {
+        return None;
+    }
+    let texts = run::logs(settings).into_iter().filter_map(|log| std::fs::read_to_string(log).ok());
+    texts.into_iter().find_map(|text| text.lines().rev().find_map(|line| of_line(line, request)))
 }
 
 fn laid_out(explained: &Explained) -> Vec<String> {

@@ -27,7 +27,7 @@ pub use args::{
 pub use ca::ca;
 pub use cache::cache;
 pub use commands::{bad_config, block, blocked, check, failed, reload, unblock};
-pub use environment::{EnvFormat, env};
+pub use environment::{EnvFormat, ProxyAddress, env};
 pub use explain::explain;
 pub use run::run;
 pub use serve::serve;

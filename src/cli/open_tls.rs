@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
+use super::environment::certificates;
 use crate::clock::Clock;
 use crate::config::{self, BlockPage, Settings};
 use crate::http::{Host, Scheme};
@@ -112,6 +113,7 @@ fn roots(settings: &Settings, own: &OwnRoots) -> anyhow::Result<Roots> {
             Roots::from_pem(&pem, own).with_context(of_bundle)?
         }
     };
+    let roots = roots.and(certificates(&settings.intercept.extra_roots), own);
     for warning in &roots.warnings {
         warn!("{warning}");
     }

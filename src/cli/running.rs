@@ -90,6 +90,8 @@ impl Running {
             counts: Counts {
                 requests: read(&counters.requests),
                 hits: read(&counters.hits),
+                forwarded: read(&counters.forwarded),
+                failed: read(&counters.failed),
                 tunnels: read(&counters.tunnels),
                 denied: read(&counters.denied),
                 bytes_to_clients: read(&counters.bytes_to_clients),

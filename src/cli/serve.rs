@@ -34,6 +34,9 @@ use crate::policy::{ListenerScope, Policy, RuntimeBlocks};
 use crate::proxy::{Limits, Parts, Shared};
 use crate::server::{Listen, Server, ServerLimits, bind, raise_descriptor_limit};
 
+/// The access log of a Larder that `larder run` has started; some thirty thousand requests.
+const RUN_LOG_BYTES_MAX: u64 = 16 << 20;
+
 /// Serves until SIGTERM or SIGINT.
 pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let settings = match args.load() {
@@ -63,7 +66,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let admin = bind_admin_pages(&settings)?;
     let own = own_addresses(bound.listening(), admin.as_ref());
     // Its one line says the cause already; the chain would say it again.
-    let log = AccessLog::open(&log_settings(&settings)).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let log = AccessLog::open(&log_settings(&settings, args)).map_err(|error| anyhow::anyhow!("{error}"))?;
     let instance = random::<1>()?[0] as u32;
     let clock = Clock::system();
     let tls = open_tls(&settings, &clock)?;
@@ -288,8 +291,10 @@ fn workers(settings: &Settings) -> usize {
     }
 }
 
-fn log_settings(settings: &Settings) -> LogSettings {
+fn log_settings(settings: &Settings, args: &ServeArgs) -> LogSettings {
     let access = match &settings.log.access {
+        // Nobody is there to rotate it.
+        config::AccessLog::File(path) if args.for_run => Target::Bounded(path.clone(), RUN_LOG_BYTES_MAX),
         config::AccessLog::Off => Target::None,
         config::AccessLog::Stdout => Target::Stdout,
         config::AccessLog::File(path) => Target::File(path.clone()),

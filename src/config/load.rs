@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the configuration loader")]
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs::File;
 use std::io::{self, Read};
@@ -34,6 +35,8 @@ pub struct Overrides {
     pub log_level: Option<LogLevel>,
     pub intercept: bool,
     pub offline: bool,
+    /// Beyond those of the file.
+    pub extra_roots: Vec<PathBuf>,
 }
 
 /// The folders of the user that Larder runs as.
@@ -62,6 +65,8 @@ pub struct Environment {
     pub java_options: Option<String>,
     /// What `wget` reads instead of the file in the user's folder.
     pub wgetrc: Option<PathBuf>,
+    /// All variables that are text.
+    pub variables: BTreeMap<String, String>,
 }
 
 impl Environment {
@@ -77,7 +82,15 @@ impl Environment {
             no_proxy: env::var("NO_PROXY").or_else(|_unset| env::var("no_proxy")).ok(),
             java_options: env::var("JAVA_TOOL_OPTIONS").ok(),
             wgetrc: absolute("WGETRC"),
+            variables: env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
         }
+    }
+
+    /// A variable that is set, and not to nothing.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 }
 
@@ -96,7 +109,8 @@ impl Folders {
         }
     }
 
-    fn cache_dir(&self) -> Result<PathBuf, ConfigError> {
+    /// Where the cache is, unless the configuration says otherwise.
+    pub fn cache_dir(&self) -> Result<PathBuf, ConfigError> {
         if let Some(cache) = &self.xdg_cache {
             return Ok(cache.join("larder"));
         }
@@ -201,6 +215,8 @@ pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
     let folder = file.parent().unwrap_or(Path::new(""));
     config.cache.dir = config.cache.dir.map(|dir| folder.join(dir));
     config.intercept.ca_dir = config.intercept.ca_dir.map(|dir| folder.join(dir));
+    config.intercept.extra_roots =
+        config.intercept.extra_roots.iter().map(|roots| folder.join(roots)).collect();
     config.intercept.roots = config.intercept.roots.map(|bundle| folder.join(bundle));
     config.tls.certificate = config.tls.certificate.map(|file| folder.join(file));
     config.tls.key = config.tls.key.map(|file| folder.join(file));
@@ -226,7 +242,9 @@ fn apply(config: &mut Config, overrides: &Overrides) {
         log_level,
         intercept,
         offline,
+        extra_roots,
     } = overrides.clone();
+    config.intercept.extra_roots.extend(extra_roots);
     if !listen.is_empty() {
         config.server.listen = listen;
     }

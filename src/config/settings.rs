@@ -249,6 +249,9 @@ pub struct InterceptSettings {
     pub ca_dir: Option<PathBuf>,
     /// A bundle of roots in place of the machine's.
     pub roots: Option<PathBuf>,
+    /// Files or folders with roots beside those.
+    #[serde(deserialize_with = "one_or_many")]
+    pub extra_roots: Vec<PathBuf>,
     /// The one key of a host that is accepted, whatever its certificate says.
     #[serde(deserialize_with = "pins")]
     pub pins: HashMap<Host, Pin>,
@@ -322,6 +325,7 @@ pub const KNOWN_KEYS: &[&str] = &[
     "intercept.except",
     "intercept.ca_dir",
     "intercept.roots",
+    "intercept.extra_roots",
     "intercept.pins",
     "intercept.name_constraints",
     "intercept.block_page",

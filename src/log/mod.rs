@@ -40,6 +40,8 @@ pub enum Target {
     Stdout,
     /// Appended to; created with mode 0640 where it does not exist, since URLs are private.
     File(PathBuf),
+    /// As a file, and once it has this many bytes it becomes `NAME.1`, in the place of the last one.
+    Bounded(PathBuf, u64),
 }
 
 /// How a line looks.

@@ -23,6 +23,8 @@ pub(super) struct Sink {
     /// `None` for what has no name to be opened by again.
     path: Option<PathBuf>,
     out: Box<dyn Write + Send>,
+    /// How large the file is, and how large it may become.
+    bound: Option<(u64, u64)>,
 }
 
 impl Sink {
@@ -30,12 +32,39 @@ impl Sink {
     pub(super) fn open(target: &Target) -> Result<Option<Sink>, LogError> {
         match target {
             Target::None => Ok(None),
-            Target::Stdout => Ok(Some(Sink { path: None, out: stdout().map_err(LogError::Stdout)? })),
-            Target::File(path) => match open_file(path) {
-                Ok(file) => Ok(Some(Sink { path: Some(path.clone()), out: Box::new(file) })),
-                Err(source) => Err(LogError::Open { path: path.clone(), source }),
-            },
+            Target::Stdout => {
+                let out = stdout().map_err(LogError::Stdout)?;
+                Ok(Some(Sink { path: None, out, bound: None }))
+            }
+            Target::File(path) => Sink::of_file(path, None).map(Some),
+            Target::Bounded(path, bytes_max) => Sink::of_file(path, Some(*bytes_max)).map(Some),
         }
+    }
+
+    fn of_file(path: &Path, bytes_max: Option<u64>) -> Result<Sink, LogError> {
+        let open = || {
+            let file = open_file(path)?;
+            Ok((file.metadata()?.len(), file))
+        };
+        let opened = open().map_err(|source| LogError::Open { path: path.to_owned(), source });
+        let (length, file) = opened?;
+        let bound = bytes_max.map(|max| (length, max));
+        Ok(Sink { path: Some(path.to_owned()), out: Box::new(file), bound })
+    }
+
+    /// Begins the file anew where it is as large as it may become.
+    #[expect(clippy::disallowed_methods, reason = "called on the writer's own thread")]
+    fn bound(&mut self, written: usize) -> io::Result<()> {
+        let (Some((length, max)), Some(path)) = (&mut self.bound, &self.path) else { return Ok(()) };
+        *length += written as u64;
+        if *length < *max {
+            return Ok(());
+        }
+        let mut before = path.clone().into_os_string();
+        before.push(".1");
+        *length = 0;
+        std::fs::rename(path, before)?;
+        self.reopen()
     }
 
     fn reopen(&mut self) -> io::Result<()> {
@@ -78,6 +107,10 @@ impl Writer {
             queue.taken_is_written(batch.count.saturating_sub(failed), failed);
             if !self.failing {
                 self.tell_dropped(batch.dropped, batch.latest);
+            }
+            // One that can't be renamed goes on where it is.
+            if let Err(error) = self.sink.bound(batch.lines.len()) {
+                tracing::warn!(%error, "the access log can't begin anew");
             }
             spare = batch.lines;
             spare.clear();
@@ -222,7 +255,7 @@ mod tests {
         for (takes, expected, lost) in cases {
             let text = Arc::new(Mutex::new(Vec::new()));
             let out = Box::new(Disk { takes: takes.to_vec(), text: Arc::clone(&text) });
-            let mut writer = Writer::new(Sink { path: None, out });
+            let mut writer = Writer::new(Sink { path: None, out, bound: None });
             let failed = writer.write_lines(b"one\ntwo\n") + writer.write_lines(b"three\nfour\n");
             let text = text.lock().expect("not poisoned");
             assert_eq!((&*String::from_utf8_lossy(&text), failed), (*expected, *lost), "{takes:?}");

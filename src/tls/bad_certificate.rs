@@ -66,7 +66,8 @@ impl fmt::Display for BadCertificate {
             BadCertificate::UnknownAuthority(names) => {
                 write!(
                     f,
-                    "it is signed by an unknown authority ({names}), or a certificate between is missing"
+                    "it is signed by an unknown authority ({names}), or a certificate between is missing; \
+                     if you trust that authority, add its root to this machine's or to [intercept] extra_roots"
                 )
             }
             BadCertificate::LeakedAuthority(name) => {

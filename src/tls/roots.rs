@@ -67,6 +67,14 @@ impl Roots {
         if roots.anchors.is_empty() { Err(RootsError::NoneInBundle) } else { Ok(roots) }
     }
 
+    /// These and more, of which those that can't be used are left out.
+    pub fn and(mut self, certificates: Vec<Vec<u8>>, own: &OwnRoots) -> Roots {
+        let more = Roots::of(certificates.into_iter().map(CertificateDer::from).collect(), own);
+        self.anchors.extend(more.anchors);
+        self.warnings.extend(more.warnings);
+        self
+    }
+
     fn of(certificates: Vec<CertificateDer<'static>>, own: &OwnRoots) -> Roots {
         let anchors = Vec::with_capacity(certificates.len());
         let mut roots = Roots { anchors, hashes: HashSet::new(), warnings: Vec::new() };

@@ -103,12 +103,9 @@ fn a_larder_that_serves_anyhow_is_used_and_left() {
 }
 
 #[test]
-fn a_larder_that_only_tunnels_is_refused() {
+fn without_interception_there_is_nothing_to_trust() {
     let user = User::new();
     let mut process = Process::start_in(&user.folder, &[]);
-    let ended = user.run("echo ran");
-    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
-    assert!(ended.err.contains("does not look into HTTPS"), "{}", ended.err);
     let ended = user.larder(&["env"]);
     assert!(ended.out.contains("export https_proxy='http://127.0.0.1:"), "{}", ended.out);
     assert!(!ended.out.contains("SSL_CERT_FILE"), "nothing to trust: {}", ended.out);

@@ -90,7 +90,13 @@ pub struct Certificates {
 impl Certificates {
     /// A new authority.
     pub fn new() -> Certificates {
+        Certificates::named("test authority")
+    }
+
+    /// A new authority with this name.
+    pub fn named(name: &str) -> Certificates {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Certificates { issuer: CertifiedIssuer::self_signed(params, key).expect("a certificate") }

@@ -1,9 +1,10 @@
 //! The arguments of `larder run` and `larder env`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use super::ClientArgs;
-use crate::cli::environment::EnvFormat;
+use crate::cli::environment::{EnvFormat, ProxyAddress};
 
 pub(super) const RUN_EXAMPLES: &str = "\
 Examples:
@@ -16,7 +17,8 @@ Examples:
   eval \"$(larder env)\"
   larder env --format fish | source
   larder env --format github >> \"$GITHUB_ENV\"
-  larder env --format apt > /etc/apt/apt.conf.d/80larder";
+  larder env --format apt > /etc/apt/apt.conf.d/80larder
+  larder env --proxy http://larder.example:3128 --ca larder-ca.pem";
 
 /// What to run.
 #[derive(Clone, Debug, clap::Args)]
@@ -44,6 +46,12 @@ pub struct EnvArgs {
     /// Hosts that are asked without the proxy, with commas [default: NO_PROXY, else this machine]
     #[arg(long, value_name = "HOSTS")]
     pub no_proxy: Option<String>,
+    /// Address of a Larder on another machine, like http://larder.example:3128
+    #[arg(long, value_name = "URL")]
+    pub proxy: Option<ProxyAddress>,
+    /// Certificate of its authority (PEM), as http://larder.proxy/ offers it
+    #[arg(long, value_name = "FILE", requires = "proxy")]
+    pub ca: Option<PathBuf>,
     #[command(flatten)]
     pub client: ClientArgs,
 }

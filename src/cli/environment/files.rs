@@ -11,67 +11,84 @@ use anyhow::Context as _;
 use tracing::warn;
 
 use super::super::trust::{Places, Root, java};
+use super::trusted::{Trusted, bundle_with, extra_with};
 use crate::config::{Environment, Settings};
-use crate::tls::Authority;
 
 /// Where files for clients are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct ClientFiles {
-    /// What the machine trusts, and the authority, in PEM.
+    /// What the machine and the user trust, and the authority, in PEM.
     pub(in crate::cli) bundle: PathBuf,
     /// The authority alone, in PEM.
     pub(in crate::cli) certificate: PathBuf,
+    /// The authority and what the user has added to what programs trust by themselves.
+    pub(in crate::cli) extra: PathBuf,
     /// Settings for wget, those of the user included.
     pub(in crate::cli) wgetrc: PathBuf,
     /// Settings for apt.
     pub(in crate::cli) apt: PathBuf,
+    /// Settings for Mercurial, which it reads behind those of the user.
+    pub(in crate::cli) hgrc: PathBuf,
+    /// A folder with settings for PHP, which it reads behind those of the system.
+    pub(in crate::cli) php: PathBuf,
     /// A PKCS #12 keystore with the bundle, where there is a JVM.
     pub(in crate::cli) keystore: Option<PathBuf>,
 }
 
-/// Makes the files, beside the authority.
+/// Makes the files in a folder.
 pub(super) fn make(
-    authority: &Authority,
+    trusted: &Trusted,
+    folder: &Path,
     settings: &Settings,
     environment: &Environment,
 ) -> anyhow::Result<ClientFiles> {
-    let certificate = authority.certificate_path();
-    let folder = certificate.parent().context("the authority is in no folder")?.join("clients");
-    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let php = folder.join("php");
+    fs::create_dir_all(&php).with_context(|| php.display().to_string())?;
     let files = ClientFiles {
         bundle: folder.join("bundle.pem"),
+        extra: folder.join("extra.pem"),
         wgetrc: folder.join("wgetrc"),
         apt: folder.join("apt.conf"),
-        keystore: keystore(authority, &folder, environment),
-        certificate,
+        hgrc: folder.join("hgrc"),
+        php,
+        keystore: keystore(&trusted.root, folder, environment),
+        certificate: trusted.root.file.clone(),
     };
-    write(&files.bundle, &bundle(authority, settings)?)?;
+    write(&files.bundle, &bundle_with(trusted, settings, environment)?)?;
+    write(&files.extra, &extra_with(trusted, environment))?;
     write(&files.wgetrc, &wgetrc(&files.bundle, &files.wgetrc, environment))?;
     write(&files.apt, &apt(&files.bundle))?;
+    write(&files.hgrc, &format!("[web]\ncacerts = {}\n", files.bundle.display()))?;
+    let prepended = files.php.join("larder.php");
+    write(&files.php.join("larder.ini"), &php_ini(&files.bundle, &prepended))?;
+    write(&prepended, PHP_PROXY)?;
     Ok(files)
 }
 
-/// What the machine trusts, what the configuration trusts, and the authority, in PEM.
-pub(in crate::cli) fn bundle(authority: &Authority, settings: &Settings) -> anyhow::Result<String> {
-    let found = rustls_native_certs::load_native_certs();
-    for error in found.errors {
-        warn!("{error}");
-    }
-    let mut trusted: Vec<Vec<u8>> = found.certs.iter().map(|certificate| certificate.to_vec()).collect();
-    if let Some(roots) = &settings.intercept.roots {
-        let read = || anyhow::Ok(pem::parse_many(fs::read(roots)?)?);
-        let parsed = read().with_context(|| roots.display().to_string())?;
-        trusted.extend(parsed.into_iter().map(pem::Pem::into_contents));
-    }
-    // It may be among them: it was installed, or this is a command of `larder run`.
-    trusted.retain(|certificate| certificate != authority.certificate().as_ref());
-    trusted.sort_unstable();
-    trusted.dedup();
-    let blocks = trusted.into_iter().map(|certificate| pem::Pem::new("CERTIFICATE", certificate));
-    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-    let text = pem::encode_many_config(&blocks.collect::<Vec<_>>(), config);
-    Ok(text + authority.pem())
+/// PHP's curl extension reads the proxy from variables, but what to trust from its settings alone.
+fn php_ini(bundle: &Path, prepended: &Path) -> String {
+    let (bundle, prepended) = (bundle.display(), prepended.display());
+    format!(
+        "curl.cainfo = \"{bundle}\"\nopenssl.cafile = \"{bundle}\"\nauto_prepend_file = \"{prepended}\"\n"
+    )
 }
+
+/// PHP's streams read no variable for the proxy, so that each script begins with this. It does what
+/// the file does that php.ini has for the beginning.
+const PHP_PROXY: &str = "<?php
+(static function () {
+    $proxy = getenv('LARDER_RUN');
+    if ($proxy) {
+        $proxy = preg_replace('#^http://#', 'tcp://', $proxy);
+        stream_context_set_default(['http' => ['proxy' => $proxy, 'request_fulluri' => true]]);
+    }
+})();
+$larder_ini = php_ini_loaded_file() ? @parse_ini_file(php_ini_loaded_file()) : [];
+if (!empty($larder_ini['auto_prepend_file'])) {
+    require $larder_ini['auto_prepend_file'];
+}
+unset($larder_ini);
+";
 
 /// wget knows no variable for a bundle, but one for the file that it reads instead of the user's.
 fn wgetrc(bundle: &Path, own: &Path, environment: &Environment) -> String {
@@ -87,8 +104,7 @@ pub(super) fn apt(bundle: &Path) -> String {
 }
 
 /// The keystore for this authority. Making one takes a second, so that it is done once.
-fn keystore(authority: &Authority, folder: &Path, environment: &Environment) -> Option<PathBuf> {
-    let root = Root::new(authority.root(), authority.certificate_path());
+fn keystore(root: &Root, folder: &Path, environment: &Environment) -> Option<PathBuf> {
     let path = folder.join(format!("{}.p12", root.label));
     if path.exists() {
         return Some(path);
@@ -96,7 +112,7 @@ fn keystore(authority: &Authority, folder: &Path, environment: &Environment) -> 
     // Several may find that there is none.
     let beside = path.with_extension(format!("{}.new", std::process::id()));
     let _left_behind = fs::remove_file(&beside);
-    let steps = java::copy_with(&Places::of(environment), &root, &beside)?;
+    let steps = java::copy_with(&Places::of(environment), root, &beside)?;
     let made = steps.iter().try_for_each(|step| step.take()).and_then(|()| Ok(fs::rename(&beside, &path)?));
     if let Err(error) = made {
         warn!("Java does not trust the authority: {error:#}");

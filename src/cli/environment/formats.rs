@@ -58,11 +58,11 @@ fn in_quotes(value: &str, quote: &str) -> String {
 /// A container has files of its own: those of the authority are mounted where they are outside.
 fn docker(variables: &Variables) -> Vec<String> {
     let mut options = vec!["--env-file FILE".to_owned()];
-    if variables.proxy.ip().is_loopback() {
+    if variables.proxy.is_loopback() {
         options.push("--network host".to_owned());
     }
-    let folder = variables.files.as_ref().and_then(|files| files.certificate.parent());
-    options.extend(folder.map(|folder| mount(&folder.join("clients"))));
+    let folder = variables.files.as_ref().and_then(|files| files.bundle.parent());
+    options.extend(folder.map(mount));
     options.extend(variables.files.as_ref().map(|files| mount(&files.certificate)));
     let mut lines = vec![format!("# docker run {}", options.join(" "))];
     lines.extend(variables.list().iter().map(|(name, value)| format!("{name}={value}")));
@@ -74,7 +74,7 @@ fn mount(path: &Path) -> String {
 }
 
 fn maven(variables: &Variables) -> Vec<String> {
-    let (host, port) = (variables.proxy.ip(), variables.proxy.port());
+    let (host, port) = (variables.proxy.host(), variables.proxy.port());
     let properties = variables.java_properties();
     let direct = properties.iter().find(|(name, _)| *name == "http.nonProxyHosts");
     let direct = direct.map(|(_, hosts)| hosts.as_str()).unwrap_or_default();
@@ -97,14 +97,14 @@ fn maven(variables: &Variables) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Environment;
 
     fn lines(no_proxy: &str, format: EnvFormat) -> Vec<String> {
         let variables = Variables {
-            scheme: crate::http::Scheme::Http,
             proxy: "127.0.0.1:3128".parse().expect("an address"),
             no_proxy: Some(no_proxy.to_owned()),
             files: None,
-            java_options: None,
+            environment: Environment::default(),
         };
         laid_out(&variables, format)
     }

@@ -1,10 +1,13 @@
 //! `larder env`: what tells programs to use the proxy, and to trust its authority.
 //!
 //! No two programs read the same variables: `variables.rs` has them in one table, `files.rs` makes
-//! the files that they name, `formats.rs` writes them down for shells and tools.
+//! the files that they name, `trusted.rs` reads the certificates that go into those, `formats.rs`
+//! writes the variables down for shells and tools.
 
 mod files;
 mod formats;
+mod proxy;
+mod trusted;
 mod variables;
 
 use std::net::SocketAddr;
@@ -21,9 +24,13 @@ use crate::config::{Environment, Settings};
 use crate::http::Scheme;
 use crate::tls::Authority;
 
-pub(super) use files::bundle;
 pub use formats::EnvFormat;
-pub(super) use variables::Variables;
+pub use proxy::ProxyAddress;
+pub(super) use trusted::{bundle, certificates, named_by_user, of_machine};
+pub(super) use variables::{MARK, NO_PROXY, Variables};
+
+use files::ClientFiles;
+use trusted::Trusted;
 
 /// `larder env`.
 pub fn env(args: &EnvArgs) -> anyhow::Result<ExitCode> {
@@ -31,6 +38,20 @@ pub fn env(args: &EnvArgs) -> anyhow::Result<ExitCode> {
         Ok(settings) => settings,
         Err(error) => return Ok(bad_config(&error)),
     };
+    let no_proxy = args.no_proxy.as_deref();
+    let variables = match &args.proxy {
+        Some(proxy) => elsewhere(proxy, args.ca.as_deref(), &settings, no_proxy)?,
+        None => of_running(&settings, no_proxy)?,
+    };
+    let is_for_jvm = matches!(args.format, EnvFormat::Maven | EnvFormat::Gradle);
+    if is_for_jvm && variables.proxy.scheme() == Scheme::Https {
+        anyhow::bail!("the JVM can't use a proxy within TLS: give larder a listener without https://, too");
+    }
+    print(&formats::laid_out(&variables, args.format))
+}
+
+/// What programs are told of the Larder that is running.
+fn of_running(settings: &Settings, no_proxy: Option<&str>) -> anyhow::Result<Variables> {
     let status = ask_status(&settings.cache_dir)?;
     // Without TLS every program can use it; within TLS, those that know such proxies.
     let (scheme, addresses, ca_dir) = match status.addresses.is_empty() {
@@ -38,15 +59,12 @@ pub fn env(args: &EnvArgs) -> anyhow::Result<ExitCode> {
         true => (Scheme::Https, &status.within_tls, &status.listener_ca_dir),
     };
     let ca_dir = ca_dir.as_ref().or(status.ca_dir.as_ref()).map(PathBuf::as_path);
-    let mut variables = variables(addresses, ca_dir, &settings, args.no_proxy.as_deref())?;
-    variables.scheme = scheme;
-    if scheme == Scheme::Https && matches!(args.format, EnvFormat::Maven | EnvFormat::Gradle) {
-        anyhow::bail!("the JVM can't use a proxy within TLS: give larder a listener without https://, too");
-    }
-    print(&formats::laid_out(&variables, args.format))
+    let mut variables = variables(addresses, ca_dir, settings, no_proxy)?;
+    variables.proxy = variables.proxy.spoken_to_in(scheme);
+    Ok(variables)
 }
 
-/// What programs are told of a proxy that listens there. With `ca_dir` it looks into HTTPS, and the
+/// What programs are told of a proxy that listens there. With `ca_dir` it intercepts HTTPS, and the
 /// files that this needs are made beside the authority.
 pub(super) fn variables(
     addresses: &[SocketAddr],
@@ -63,9 +81,37 @@ pub(super) fn variables(
         Some(folder) => {
             let authority = Authority::find(folder)?;
             let authority = authority.with_context(|| format!("no authority in {}", folder.display()))?;
-            Some(files::make(&authority, settings, &environment)?)
+            Some(files::make(&Trusted::of(&authority), &folder.join("clients"), settings, &environment)?)
         }
     };
+    told(ProxyAddress::try_from(proxy)?, files, environment, no_proxy)
+}
+
+/// The same of a Larder on another machine, whose certificate is in a file here.
+fn elsewhere(
+    proxy: &ProxyAddress,
+    certificate: Option<&Path>,
+    settings: &Settings,
+    no_proxy: Option<&str>,
+) -> anyhow::Result<Variables> {
+    let environment = Environment::of_process();
+    let files = match certificate {
+        None => None,
+        Some(file) => {
+            let trusted = Trusted::read(file)?;
+            let folder = settings.ca_dir.with_file_name("clients").join(&trusted.root.label);
+            Some(files::make(&trusted, &folder, settings, &environment)?)
+        }
+    };
+    told(proxy.clone(), files, environment, no_proxy)
+}
+
+fn told(
+    proxy: ProxyAddress,
+    files: Option<ClientFiles>,
+    environment: Environment,
+    no_proxy: Option<&str>,
+) -> anyhow::Result<Variables> {
     let no_proxy = no_proxy.map(str::to_owned).or_else(|| environment.no_proxy.clone());
-    Ok(Variables { scheme, proxy, no_proxy, files, java_options: environment.java_options })
+    Ok(Variables { proxy, no_proxy, files, environment })
 }

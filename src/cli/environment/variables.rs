@@ -1,26 +1,27 @@
 //! The variables, and who reads them.
 
-use std::net::SocketAddr;
-
 use super::super::trust::java::PASSWORD;
 use super::files::ClientFiles;
+use super::proxy::ProxyAddress;
+use crate::config::Environment;
 use crate::http::Scheme;
 
 /// Hosts that are asked directly where nobody has said which: this machine.
-const NO_PROXY: &str = "localhost,127.0.0.1,::1";
+pub(in crate::cli) const NO_PROXY: &str = "localhost,127.0.0.1,::1";
+
+/// Says to another `larder run`, and to the files of PHP, which proxy is Larder's.
+pub(in crate::cli) const MARK: &str = "LARDER_RUN";
 
 /// What programs are told.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Variables {
-    /// `https`: the connection to the proxy itself is within TLS.
-    pub(super) scheme: Scheme,
-    pub(super) proxy: SocketAddr,
+    pub(super) proxy: ProxyAddress,
     /// As given; `None`: this machine.
     pub(super) no_proxy: Option<String>,
     /// With interception.
     pub(super) files: Option<ClientFiles>,
-    /// What the JVM was told before.
-    pub(super) java_options: Option<String>,
+    /// What programs were told before.
+    pub(super) environment: Environment,
 }
 
 impl Variables {
@@ -29,7 +30,7 @@ impl Variables {
         let url = self.url();
         let mut list = Vec::new();
         // Programs differ in which case they read; curl reads `http_proxy` in lower case only.
-        for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
+        for name in PROXY {
             list.push((name, url.clone()));
         }
         for name in ["no_proxy", "NO_PROXY"] {
@@ -38,25 +39,48 @@ impl Variables {
         // Node 24, and 22 from 22.21 on, look at the variables above only with this.
         list.push(("NODE_USE_ENV_PROXY", "1".to_owned()));
         if let Some(files) = &self.files {
-            let (bundle, certificate) = (files.bundle.display(), files.certificate.display());
+            let bundle = files.bundle.display();
             for name in BUNDLE {
                 list.push((name, bundle.to_string()));
             }
-            for name in ["NODE_EXTRA_CA_CERTS", "DENO_CERT"] {
-                list.push((name, certificate.to_string()));
+            // Some programs can't use these at all, so that only who has set them is told another file.
+            for name in REPLACED.into_iter().filter(|name| self.environment.variable(name).is_some()) {
+                list.push((name, bundle.to_string()));
+            }
+            for name in ADDING {
+                list.push((name, files.extra.display().to_string()));
             }
             list.push(("WGETRC", files.wgetrc.display().to_string()));
             list.push(("APT_CONFIG", files.apt.display().to_string()));
+            list.push(("HGRCPATH", self.hgrc_path(files)));
+            // An empty path stands for the system's folder.
+            let before = self.environment.variable("PHP_INI_SCAN_DIR").unwrap_or_default();
+            let own = files.php.display().to_string();
+            let before = before.strip_suffix(&own).map_or(before, |rest| rest.trim_end_matches(':'));
+            list.push(("PHP_INI_SCAN_DIR", format!("{before}:{own}")));
         }
+        list.push((MARK, url));
         // The JVM knows no proxies within TLS.
-        if self.scheme == Scheme::Http {
+        if self.proxy.scheme() == Scheme::Http {
             list.push(("JAVA_TOOL_OPTIONS", self.java_tool_options()));
         }
         list
     }
 
     pub(super) fn url(&self) -> String {
-        format!("{}://{}", self.scheme.as_str(), self.proxy)
+        self.proxy.to_string()
+    }
+
+    /// What Mercurial has read so far, which names all of it or nothing, and its settings for the proxy.
+    fn hgrc_path(&self, files: &ClientFiles) -> String {
+        let own = files.hgrc.display().to_string();
+        let home = self.environment.home.as_ref().map(|home| home.display().to_string()).unwrap_or_default();
+        let config = self.environment.variable("XDG_CONFIG_HOME").map(str::to_owned);
+        let config = config.unwrap_or_else(|| format!("{home}/.config"));
+        let default = || format!("/etc/mercurial/hgrc:/etc/mercurial/hgrc.d:{home}/.hgrc:{config}/hg/hgrc");
+        let before = self.environment.variable("HGRCPATH").map_or_else(default, str::to_owned);
+        let parts = before.split(':').filter(|part| *part != own);
+        parts.chain([own.as_str()]).collect::<Vec<_>>().join(":")
     }
 
     pub(super) fn no_proxy(&self) -> &str {
@@ -65,7 +89,7 @@ impl Variables {
 
     /// The JVM's properties, each a name and its value.
     pub(super) fn java_properties(&self) -> Vec<(&'static str, String)> {
-        let (host, port) = (self.proxy.ip().to_string(), self.proxy.port().to_string());
+        let (host, port) = (self.proxy.host(), self.proxy.port().to_string());
         let mut properties = Vec::new();
         for [host_name, port_name] in
             [["http.proxyHost", "http.proxyPort"], ["https.proxyHost", "https.proxyPort"]]
@@ -95,7 +119,7 @@ impl Variables {
 
     fn java_tool_options(&self) -> String {
         // Behind what was there: the JVM takes the last one of a name.
-        let before = self.java_options.iter().cloned();
+        let before = self.environment.java_options.iter().cloned();
         let properties = self.java_properties();
         let options = properties.iter().map(|(name, value)| match value.contains([' ', '|', '*']) {
             true => format!("\"-D{name}={value}\""),
@@ -105,8 +129,28 @@ impl Variables {
     }
 }
 
+/// What names the proxy.
+const PROXY: [&str; 8] = [
+    "http_proxy",
+    "https_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    // Yarn from 2 on reads none of those.
+    "YARN_HTTP_PROXY",
+    "YARN_HTTPS_PROXY",
+];
+
+/// What names a file that is trusted besides what the program trusts by itself.
+pub(super) const ADDING: [&str; 2] = ["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
+
+/// As [`BUNDLE`], where the user has set it. With `AWS_CA_BUNDLE` rclone fails altogether, and what else
+/// reads it (aws, boto3) reads `REQUESTS_CA_BUNDLE` too.
+pub(super) const REPLACED: [&str; 1] = ["AWS_CA_BUNDLE"];
+
 /// What names a file with all that is trusted.
-const BUNDLE: [&str; 13] = [
+pub(super) const BUNDLE: [&str; 14] = [
     // OpenSSL, Python's ssl, Ruby, Go, rustls, uv.
     "SSL_CERT_FILE",
     "CURL_CA_BUNDLE",
@@ -115,13 +159,15 @@ const BUNDLE: [&str; 13] = [
     "CARGO_HTTP_CAINFO",
     "GIT_SSL_CAINFO",
     "NPM_CONFIG_CAFILE",
-    "AWS_CA_BUNDLE",
     "NIX_SSL_CERT_FILE",
     // Google's command line, and gRPC.
     "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
     "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
     "PERL_LWP_SSL_CA_FILE",
     "YARN_HTTPS_CA_FILE_PATH",
+    "BUNDLE_SSL_CA_CERT",
+    // Google's httplib2.
+    "HTTPLIB2_CA_CERTS",
 ];
 
 #[cfg(test)]
@@ -130,11 +176,10 @@ mod tests {
 
     fn variables(no_proxy: Option<&str>, files: Option<ClientFiles>) -> Variables {
         Variables {
-            scheme: Scheme::Http,
             proxy: "127.0.0.1:3128".parse().expect("an address"),
             no_proxy: no_proxy.map(str::to_owned),
             files,
-            java_options: Some("-Xmx1g".to_owned()),
+            environment: Environment { java_options: Some("-Xmx1g".to_owned()), ..Environment::default() },
         }
     }
 
@@ -143,8 +188,11 @@ mod tests {
         ClientFiles {
             bundle: path("bundle.pem"),
             certificate: "/ca/ca.pem".into(),
+            extra: path("extra.pem"),
             wgetrc: path("wgetrc"),
             apt: path("apt.conf"),
+            hgrc: path("hgrc"),
+            php: path("php"),
             keystore: Some(path("it.p12")),
         }
     }
@@ -161,7 +209,12 @@ mod tests {
             ("HTTPS_PROXY", "http://127.0.0.1:3128"),
             ("NO_PROXY", "a.example,.b.example,::1"),
             ("SSL_CERT_FILE", "/ca/clients/bundle.pem"),
-            ("NODE_EXTRA_CA_CERTS", "/ca/ca.pem"),
+            ("NODE_EXTRA_CA_CERTS", "/ca/clients/extra.pem"),
+            ("ALL_PROXY", "http://127.0.0.1:3128"),
+            ("YARN_HTTPS_PROXY", "http://127.0.0.1:3128"),
+            ("BUNDLE_SSL_CA_CERT", "/ca/clients/bundle.pem"),
+            ("PHP_INI_SCAN_DIR", ":/ca/clients/php"),
+            ("LARDER_RUN", "http://127.0.0.1:3128"),
             ("WGETRC", "/ca/clients/wgetrc"),
             (
                 "JAVA_TOOL_OPTIONS",
@@ -173,6 +226,28 @@ mod tests {
         ];
         for (name, expected) in cases {
             assert_eq!(value(&list, name), Some(expected), "{name}");
+        }
+        assert_eq!(value(&list, "AWS_CA_BUNDLE"), None, "rclone can't use it");
+    }
+
+    #[test]
+    fn what_was_set_before_stays_in_force() {
+        let mut variables = variables(None, Some(files()));
+        let set =
+            [("HGRCPATH", "/my/hgrc"), ("PHP_INI_SCAN_DIR", "/my/php"), ("AWS_CA_BUNDLE", "/my/ca.pem")];
+        variables.environment.variables = set.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let expected = [
+            ("HGRCPATH", "/my/hgrc:/ca/clients/hgrc"),
+            ("PHP_INI_SCAN_DIR", "/my/php:/ca/clients/php"),
+            ("AWS_CA_BUNDLE", "/ca/clients/bundle.pem"),
+        ];
+        for _nested in 0..2 {
+            let list = variables.list();
+            for (name, expected) in expected {
+                assert_eq!(value(&list, name), Some(expected), "{name}");
+            }
+            variables.environment.variables =
+                list.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         }
     }
 
