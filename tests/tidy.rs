@@ -7,6 +7,8 @@
 #![allow(clippy::indexing_slicing, clippy::string_slice, reason = "a panic is how a test fails")]
 #![allow(unreachable_pub, reason = "a test has no other crates to be reached from")]
 
+#[path = "tidy/documents.rs"]
+mod documents;
 #[path = "tidy/source.rs"]
 mod source;
 
@@ -70,6 +72,29 @@ fn every_configuration_key_is_documented() {
     assert!(!root("src/config").exists() || !known.is_empty(), "src/config has no list KNOWN_KEYS");
     let docs = fs::read_to_string(root("docs/configuration.md")).unwrap_or_default();
     refuse(undocumented(&known, &docs));
+}
+
+#[test]
+fn tables_are_rendered() {
+    let texts = texts();
+    let documents = texts.iter().filter(|text| text.path.ends_with(".md"));
+    refuse(documents.flat_map(|document| documents::broken_tables(&document.path, &document.text)));
+}
+
+#[test]
+fn a_broken_table_is_found() {
+    let cases = [
+        ("| a | b |\n|---|---|\n| 1 | 2 |\n", 0),
+        ("text\n| a | b |\n|:--|--:|\n| 1 \\| 2 | `x\\|y` |\n\ntext\n", 0),
+        ("| a | b |\n|---|---|\n| 1 | 2 |\n\n| 3 | 4 |\n", 1),
+        ("| a | b |\n|---|---|\n| 1 |\n| 1 | 2 | 3 |\n", 2),
+        ("| a | b |\n|---|\n| 1 | 2 |\n", 2),
+        ("```\n| not a table\n```\n", 0),
+    ];
+    for (text, expected) in cases {
+        let found = documents::broken_tables("x.md", text);
+        assert_eq!(found.len(), expected, "{text}: {found:?}");
+    }
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn table(reading: &Reading) -> String {
         ("Answered from the cache", "", number(reading.hits)),
         ("Asked of the origin", "", number(reading.forwarded)),
         ("Shared another’s fetch", "asked for while it was being fetched", number(reading.collapsed)),
-        ("Tunnels", "HTTPS that is not looked into", number(reading.tunnels)),
+        ("Tunnels", "HTTPS that is not decrypted, and switched connections", number(reading.tunnels)),
         ("Denied", "by a rule", number(reading.denied)),
         ("Failed", "no whole response for the client", number(reading.failed)),
         ("Sent to clients", "", Size(reading.bytes_to_clients).to_string()),
@@ -90,7 +90,7 @@ fn folders(reading: &Reading) -> String {
         let damaged = count(disk.damaged, "damaged records");
         let read_only = disk.read_only.as_ref().map(|why| format!("read-only: {why}"));
         let notes: Vec<String> = [read_only, failed, damaged].into_iter().flatten().collect();
-        (folder.clone(), notes.join("; "), format!("{} of {}", Size(disk.used_bytes), Size(disk.size)))
+        (tail_of(folder), notes.join("; "), format!("{} of {}", Size(disk.used_bytes), Size(disk.size)))
     });
     let left_out = reading.left_out.iter().map(|one| {
         (one.folder.display().to_string(), format!("left out at the start: {}", one.why), "–".to_owned())
@@ -101,6 +101,14 @@ fn folders(reading: &Reading) -> String {
     };
     let rows: String = used.chain(left_out).map(row).collect();
     if rows.is_empty() { rows } else { format!("<h2>On disk</h2>\n<table>\n{rows}</table>\n") }
+}
+
+/// The last two names of a path: whoever has several disks tells them apart by these.
+fn tail_of(folder: &str) -> String {
+    match folder.rmatch_indices('/').nth(1) {
+        Some((at, _)) if at > 0 => format!("…{}", folder.get(at..).unwrap_or_default()),
+        _ => folder.to_owned(),
+    }
 }
 
 /// `None` of nothing.

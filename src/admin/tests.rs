@@ -278,7 +278,7 @@ fn the_tier_on_disk_is_told_of_where_there_is_one() {
     }
     assert_eq!(with.matches("# TYPE larder_disk_used_bytes gauge").count(), 1, "{with}");
     for part in [
-        format!("<th scope=row>{here}</th><td>0 bytes of 8 MiB</td>"),
+        format!("larder-metrics-{}</th><td>0 bytes of 8 MiB</td>", std::process::id()),
         "/mnt/&quot;&lt;b&gt;&quot;<small>left out at the start: Input/output error</small>".to_owned(),
     ] {
         assert!(page.contains(&part), "{part}: {page}");

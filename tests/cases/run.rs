@@ -325,7 +325,7 @@ fn case_6_8_a_long_path_holds_a_control_socket() {
 }
 
 #[test]
-fn case_6_15_variables_for_a_larder_on_another_machine() {
+fn larder_env_for_a_larder_on_another_machine() {
     let user = User::new();
     let certificate = user.folder.write("other.pem", &Certificates::new().root_pem());
     let arguments = ["env", "--proxy", "http://larder.example:8080", "--ca", &certificate];

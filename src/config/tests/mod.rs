@@ -294,10 +294,42 @@ fn expected(message: &str) -> impl Iterator<Item = String> {
     names.split('`').skip(1).step_by(2).map(str::to_owned)
 }
 
+/// The keys of the tables of docs/configuration.md, each with its default.
+fn documented() -> Vec<(&'static str, &'static str)> {
+    let rows = include_str!("../../../docs/configuration.md").lines();
+    let row = |line: &'static str| {
+        let (key, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+        let (default, _) = rest.split_once(" | ")?;
+        let is_key =
+            key.contains('.') && key.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte));
+        is_key.then_some((key, default))
+    };
+    // Patterns have a table, too: a host reads like a key.
+    rows.filter_map(row).filter(|(key, _)| !key.ends_with(".example")).collect()
+}
+
 #[test]
-fn every_key_is_documented() {
-    let document = include_str!("../../../docs/configuration.md");
-    for key in KNOWN_KEYS.iter().chain(RULE_KEYS) {
-        assert!(document.contains(&format!("\n| `{key}` | ")), "{key}");
+fn every_key_is_documented_once_and_every_documented_key_is_there() {
+    let mut documented: Vec<&str> = documented().into_iter().map(|(key, _)| key).collect();
+    let mut known: Vec<&str> = KNOWN_KEYS.iter().chain(RULE_KEYS).copied().collect();
+    documented.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(documented, known);
+}
+
+#[test]
+fn documented_defaults_are_the_defaults() {
+    let mut compared = 0;
+    for (key, default) in documented() {
+        let (table, name) = key.rsplit_once('.').expect("a table");
+        // `none`, a path that depends on the user, or a sentence.
+        let Some(value) = default.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) else { continue };
+        if table == "cache.rule" || value.contains('`') {
+            continue;
+        }
+        let found = parse(Path::new("larder.toml"), &format!("[{table}]\n{name} = {value}\n"));
+        assert_eq!(found.expect("a value"), Config::default(), "{key} = {value}");
+        compared += 1;
     }
+    assert!(compared > 30, "{compared} defaults were found");
 }
