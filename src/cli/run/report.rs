@@ -86,7 +86,9 @@ mod tests {
 
     #[test]
     fn a_proxy_that_is_not_used_is_said() {
-        let cases: &[(&[(&str, &str)], Option<&str>)] = &[
+        // What is set, and what is said of it.
+        type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
+        let cases: &[Case<'_>] = &[
             (&[], None),
             (
                 &[("HTTPS_PROXY", "http://us:pw@proxy.corp.test:8080")],
