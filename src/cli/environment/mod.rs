@@ -75,7 +75,6 @@ pub(super) fn variables(
     let environment = Environment::of_process();
     let proxy = addresses.iter().find(|address| address.ip().is_loopback()).or(addresses.first());
     let proxy = proxy.copied().map(reachable).context("larder listens nowhere without TLS")?;
-    let scheme = Scheme::Http;
     let files = match ca_dir {
         None => None,
         Some(folder) => {
