@@ -300,8 +300,10 @@ fn documented() -> Vec<(&'static str, &'static str)> {
     let row = |line: &'static str| {
         let (key, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
         let (default, _) = rest.split_once(" | ")?;
-        let is_key =
-            key.contains('.') && key.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte));
+        let is_key = key.contains('.')
+            && key
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte));
         is_key.then_some((key, default))
     };
     // Patterns have a table, too: a host reads like a key.
