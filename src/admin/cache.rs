@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::control::ControlResponse;
-use crate::caching::Lifetime;
+use crate::caching::{HIDDEN, Lifetime};
 use crate::http::{Host, Method, Target, TargetUri, Timestamp};
 use crate::proxy::Shared;
 use crate::store::disk::set::LeftOut;
@@ -297,6 +297,8 @@ fn shown(shared: &Shared, stored: &Stored) -> Shown {
         Lifetime::Rule(_) => "rule",
         Lifetime::None => "none",
     };
+    let secrets = shared.store.secrets();
+    let value = |name: &[u8], value: &[u8]| if secrets.has(name) { HIDDEN.to_owned() } else { text(value) };
     let record = |lies: &Lies| ShownRecord {
         segment: lies.segment.clone(),
         at: lies.at,
@@ -306,11 +308,11 @@ fn shown(shared: &Shared, stored: &Stored) -> Shown {
     Shown {
         listed: listed(shared, stored),
         reason: text(&head.reason),
-        fields: head.fields.iter().map(|field| (text(field.name), text(field.value))).collect(),
+        fields: head.fields.iter().map(|line| (text(line.name), value(line.name, line.value))).collect(),
         selecting: parts
             .selecting
             .iter()
-            .map(|(name, value)| (text(name), value.as_deref().map(text)))
+            .map(|(name, selected)| (text(name), selected.as_deref().map(|selected| value(name, selected))))
             .collect(),
         origin: stored.origin,
         received: head.times.response_time.0,

@@ -13,6 +13,7 @@ use super::freshness::{
     DELTA_SECONDS_MAX, SET_BACK_SECONDS_MAX, corrected_initial_age, date_value, expired_before,
     explicit_lifetime, is_heuristically_cacheable, parse_date,
 };
+use super::secret::SecretFields;
 use super::stored_fields::{merge, storable_fields};
 use super::vary::{Compared, Selecting};
 use super::{CachePolicy, ETag, Ignorable, Lifetime, Targets, Times};
@@ -99,6 +100,15 @@ impl StoredHead {
         let selecting = std::mem::take(&mut parts.selecting);
         let selecting = selecting.into_iter().map(|(name, value)| Selecting::new(name, value)).collect();
         StoredHead::with_facts(parts, selecting)
+    }
+
+    /// The same with hashes in the place of the secret values that it was selected by: so it is written
+    /// down and shown. It is selected by the same requests.
+    #[must_use]
+    pub fn hiding(mut self, secrets: &SecretFields) -> StoredHead {
+        let selecting = std::mem::take(&mut self.selecting);
+        self.selecting = selecting.into_iter().map(|selecting| selecting.hiding(secrets)).collect();
+        self
     }
 
     /// What a store that outlives the process must write down.
@@ -304,8 +314,8 @@ impl StoredHead {
     pub(super) fn compared<'a>(&'a self, request: &'a Fields) -> impl Iterator<Item = Compared<'a>> {
         self.selecting.iter().map(|selecting| Compared {
             name: &selecting.name,
-            stored: selecting.value.as_deref(),
-            presented: selecting.presented(request),
+            stored: selecting.shown(),
+            presented: selecting.shown_of(request),
             matches: selecting.matches(request, self.content_language.as_deref()),
         })
     }

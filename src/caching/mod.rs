@@ -28,6 +28,7 @@ mod range;
 mod reuse;
 mod rules;
 mod search_params;
+mod secret;
 mod stored_fields;
 mod storing;
 mod targeted;
@@ -60,6 +61,7 @@ pub use rules::{
     PathPattern, Rule, RuleError, RuleName, RuleSet, StatusRange, Together, TypePattern,
 };
 pub use search_params::NoVarySearch;
+pub use secret::{HIDDEN, SecretFields};
 pub use storing::{may_keep, may_share_unstored, may_store, storable_request};
 pub use targeted::Targets;
 pub use unkeyed::{UnkeyedField, UnkeyedFields, has_unkeyed_fields};

@@ -10,11 +10,12 @@ use std::hash::{Hash as _, Hasher};
 
 use bytes::Bytes;
 
+use super::secret::{HIDDEN, SecretFields, is_hidden};
 use crate::http::grammar::{Members, Split, is_token, saturating_decimal, trim};
 use crate::http::{FieldName, Fields};
 
 /// One name of `Vary` and what the original request had under it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Selecting {
     id: FieldName,
     pub name: Bytes,
@@ -22,6 +23,8 @@ pub(super) struct Selecting {
     pub value: Option<Bytes>,
     normal: Option<Bytes>,
     is_unknown: bool,
+    /// The value is a secret, of which the hash is there, made with the key of these.
+    hidden: Option<SecretFields>,
 }
 
 /// A value that a stored response was selected by, beside the one that a request presents.
@@ -36,10 +39,11 @@ pub(super) struct Compared<'a> {
 impl Selecting {
     pub fn new(name: Bytes, value: Option<Bytes>) -> Selecting {
         let id = FieldName::of(&name);
-        let normal = value.as_ref().map(|value| normalise(id, value));
+        let hidden = value.as_deref().is_some_and(is_hidden).then(SecretFields::default);
+        let normal = value.as_ref().filter(|_| hidden.is_none()).map(|value| normalise(id, value));
         // What is not a field name may have been meant as any of them: it matches nothing.
         let is_unknown = !is_token(&name);
-        Selecting { id, name, value, normal, is_unknown }
+        Selecting { id, name, value, normal, is_unknown, hidden }
     }
 
     /// All names of `Vary`, which a later response has brought, with what is known of the original
@@ -58,6 +62,30 @@ impl Selecting {
     /// Whether nobody knows what the original request had under this name, so that nothing matches it.
     pub fn is_unknown(&self) -> bool {
         self.is_unknown
+    }
+
+    /// The same with the hash of the value in its place, if it is a secret.
+    pub fn hiding(self, secrets: &SecretFields) -> Selecting {
+        let Selecting { id, name, value, normal, is_unknown, hidden } = self;
+        if hidden.is_none() && secrets.has(&name) {
+            let value = normal.map(|normal| secrets.hash(&name, &normal));
+            return Selecting { id, name, value, normal: None, is_unknown, hidden: Some(secrets.clone()) };
+        }
+        Selecting { id, name, value, normal, is_unknown, hidden: hidden.map(|_without_key| secrets.clone()) }
+    }
+
+    /// The stored value, as it may be shown.
+    pub fn shown(&self) -> Option<&[u8]> {
+        if self.hidden.is_some() { Some(HIDDEN.as_bytes()) } else { self.value.as_deref() }
+    }
+
+    /// What a request presents, as it may be shown.
+    pub fn shown_of(&self, request: &Fields) -> Option<Bytes> {
+        let presented = self.presented(request);
+        match &self.hidden {
+            Some(_) => presented.map(|_secret| Bytes::from_static(HIDDEN.as_bytes())),
+            None => presented,
+        }
     }
 
     /// All names of `Vary` with their values in `request`.
@@ -96,6 +124,11 @@ impl Selecting {
             // a request, it can only match another request if it is also absent there."
             return lines.next().is_none();
         };
+        if let Some(secrets) = &self.hidden {
+            let presented = self.presented(request);
+            let hash = presented.map(|presented| secrets.hash(&self.name, &normalise(self.id, &presented)));
+            return hash.as_ref() == Some(value);
+        }
         if lines.next() == Some(&value[..]) && lines.next().is_none() {
             return true;
         }

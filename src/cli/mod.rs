@@ -6,6 +6,7 @@
 mod args;
 mod ca;
 mod cache;
+mod cache_folder;
 mod commands;
 mod control_client;
 mod diagnostics;

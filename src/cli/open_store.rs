@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::cache_folder::make_folder;
 use super::commands::in_units;
-use super::serve::make_folder;
 use crate::clock::Clock;
 use crate::config::{DiskSize, Settings};
 use crate::proxy::renderer;
@@ -53,7 +53,7 @@ pub(super) fn open_store(
         if !left_out.is_empty() {
             warn!("the cache is in memory alone");
         }
-        return Ok(Store::new(sizes, [k0, k1, seed]).without(left_out));
+        return Ok(Store::new(sizes, [k0, k1, seed]).hiding(&cache.secret_fields).without(left_out));
     }
     for disk in &disks {
         let (usage, folder) = (disk.usage(), disk.folder().display());
@@ -61,7 +61,8 @@ pub(super) fn open_store(
         info!("the disk tier in {folder} takes {size} at most; {} records are kept in it", usage.records);
         scrub(disk, cache.scrub_days);
     }
-    Ok(Store::with_disks(sizes, disks, renderer(instance), seed).without(left_out))
+    let render = renderer(instance);
+    Ok(Store::with_disks_hiding(sizes, disks, render, seed, &cache.secret_fields).without(left_out))
 }
 
 fn scrub(disk: &Disk, days: u16) {
@@ -84,6 +85,9 @@ fn folders(settings: &Settings, left_out: &mut Vec<LeftOut>) -> anyhow::Result<V
     for disk in &cache.disks {
         let folder = disk.dir.join("store");
         if let Err(error) = make_folder(&disk.dir) {
+            if error.is_unsafe() {
+                anyhow::bail!("{} can't be a part of the cache: {error}", disk.dir.display());
+            }
             warn!("{} can't be used: {error}; the cache does without it", disk.dir.display());
             left_out.push(LeftOut { folder: disk.dir.join("store"), why: error.to_string() });
             continue;

@@ -6,7 +6,6 @@
 use std::cell::RefCell;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use super::args::ServeArgs;
+use super::cache_folder::make_folder;
 use super::commands::{bad_config, in_units};
 use super::open_store::open_store;
 use super::open_tls::open_tls;
@@ -235,16 +235,6 @@ fn admitted(addresses: &[SocketAddr], settings: &Settings) -> String {
         Some(_) => "  clients as [access] clients says\n".to_owned(),
         None => "  clients of private networks are admitted; [access] clients changes that\n".to_owned(),
     }
-}
-
-pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    if folder.exists() && !folder.is_dir() {
-        return Err(io::Error::other("it is not a folder"));
-    }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)?;
-    Ok(())
 }
 
 /// The addresses that are never destinations: the proxy's and the admin pages'.

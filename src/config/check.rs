@@ -107,6 +107,7 @@ impl Config {
     fn check_cache(&self) -> Result<(), Finding> {
         let found = [
             ("cache.targeted", super::rules::check_targeted(&self.cache.targeted)),
+            ("cache.secret_fields", super::rules::check_field_names(&self.cache.secret_fields)),
             ("cache.rule", super::rules::check(&self.cache.rules)),
         ];
         let wrong = found.into_iter().find_map(|(key, result)| Some((key, result.err()?)));

@@ -237,6 +237,14 @@ pub(super) fn check_targeted(names: &[String]) -> Result<(), String> {
     Ok(())
 }
 
+/// What is wrong with a list of names of fields.
+pub(super) fn check_field_names(names: &[String]) -> Result<(), String> {
+    match names.iter().find(|name| !crate::http::grammar::is_token(name.as_bytes())) {
+        Some(name) => Err(format!("{name:?} is not the name of a field, which is written as X-Api-Key")),
+        None => Ok(()),
+    }
+}
+
 /// A value that is parsed where it stands, so that an error names its line.
 #[derive(Debug)]
 struct Parsed<T>(T);

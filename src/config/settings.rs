@@ -188,6 +188,9 @@ pub struct CacheSettings {
     /// Fields that origins build responses from, beside those that are known.
     #[serde(deserialize_with = "unkeyed_fields")]
     pub unkeyed_fields: Vec<UnkeyedField>,
+    /// Request fields whose values are never written or shown, beside those that never are.
+    #[serde(deserialize_with = "one_or_many")]
+    pub secret_fields: Vec<String>,
     pub no_vary_search: bool,
     pub offline: bool,
     /// `[[cache.rule]]`, in order.
@@ -207,6 +210,7 @@ impl Default for CacheSettings {
             set_cookie: SetCookie::Shared,
             targeted: vec!["Larder-Cache-Control".to_owned()],
             unkeyed_fields: Vec::new(),
+            secret_fields: Vec::new(),
             no_vary_search: true,
             offline: false,
             rules: Vec::new(),
@@ -307,6 +311,7 @@ pub const KNOWN_KEYS: &[&str] = &[
     "cache.set_cookie",
     "cache.targeted",
     "cache.unkeyed_fields",
+    "cache.secret_fields",
     "cache.no_vary_search",
     "cache.offline",
     "cache.rule",

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -43,11 +43,14 @@ impl RuntimeBlocks {
     /// reported and left out.
     pub fn load(cache_dir: &Path) -> Result<(RuntimeBlocks, Vec<Warning>), RuntimeError> {
         let path = cache_dir.join(FILE_NAME);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        let mut bytes = Vec::new();
+        let read =
+            open(OpenOptions::new().read(true), &path).and_then(|mut file| file.read_to_end(&mut bytes));
+        match read {
+            Ok(_octets) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(RuntimeError::File { path, error }),
-        };
+        }
         let mut patterns = BTreeSet::new();
         let mut warnings = Vec::new();
         for (line, number) in String::from_utf8_lossy(&bytes).lines().zip(1usize..) {
@@ -102,8 +105,8 @@ impl RuntimeBlocks {
         }
         let beside = self.path.with_extension("txt.new");
         // Who is blocked here is nobody else's business: 0600.
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        let mut options = OpenOptions::new();
+        let mut file = open(options.write(true).create(true).truncate(true).mode(0o600), &beside)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&beside, &self.path)?;
@@ -113,6 +116,15 @@ impl RuntimeBlocks {
             None => Ok(()),
         }
     }
+}
+
+/// Opens a file that is not a link: what is blocked is decided in this folder alone.
+fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    options.custom_flags(no_link).open(path).map_err(|error| {
+        let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+        if is_link { io::Error::other("it is a symbolic link, which is not followed") } else { error }
+    })
 }
 
 fn canonical(patterns: &[String]) -> Result<Vec<String>, RuntimeError> {

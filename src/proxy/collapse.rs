@@ -99,6 +99,8 @@ pub(super) struct Filling {
     /// Octets of content, when the head told.
     pub length: Option<u64>,
     pub fill: Arc<Fill>,
+    /// The cache key.
+    pub uri: TargetUri,
     /// What names its chunks on disk.
     pub id: ContentId,
     /// As in [`crate::store::Object::origin`].

@@ -1,12 +1,16 @@
 //! Delivering a response that is arriving: from a fill that it shares, or straight from the
 //! origin's connection.
 
+use std::sync::Arc;
+
 use super::collapse::Filling;
 use super::forward::Reply;
 use super::keep::Keeper;
 use super::origin_failure::{bad_content, incomplete, silent};
+use super::partial::{Asking, Completion};
 use super::record::Record;
 use super::render::{Framing, Tail, passed_head};
+use super::rules::target;
 use super::sender::{More, Sender};
 use super::waits::Silence;
 use super::{Client, Exchange, Interrupted, Next, Proxy, parts};
@@ -17,7 +21,22 @@ use crate::http::{
     WriteHalf,
 };
 use crate::origin::Connection;
-use crate::store::{Aborted, Arrived, FillReader};
+use crate::store::{Aborted, Arrived, FillReader, Object, StoredContent};
+
+impl Filling {
+    /// The response as it would be if all of it were on disk, where its length is known.
+    fn in_chunks(&self) -> Option<Object> {
+        Some(Object {
+            head: self.head.clone(),
+            rendered: self.rendered.clone(),
+            content: StoredContent::Chunks { length: self.length? },
+            origin: self.origin,
+            received: self.received,
+            generation: self.id.generation,
+            head_generation: self.id.generation,
+        })
+    }
+}
 
 /// Delivers the response that this request has brought.
 pub(super) async fn filling(
@@ -65,6 +84,9 @@ pub(super) async fn from_fill(
     head.extend_from_slice(&filling.rendered);
     Tail { framing, age, outcome: &outcome, keep_open }.write(&mut head);
     exchange.record.responds(filling.head.status, outcome, filling.head.fields.first(FieldName::ContentType));
+    let key = shared.store.key(&filling.uri);
+    let (proxy, request, scope) = (exchange.proxy, exchange.request, exchange.client.scope);
+    let asking = Asking { proxy, request, scope, uri: target(request, key) };
     let mut sender = exchange.sender(&mut head, framing);
     let mut pieces = Vec::new();
     // The task that fills has not run yet: what came with the head is there after one turn.
@@ -77,9 +99,12 @@ pub(super) async fn from_fill(
         let arrived =
             reader.next(&mut pieces).await.map_err(|aborted| filling.ended(&mut sender, aborted))?;
         if let Arrived::OnDisk { range, length } = arrived {
-            // This reader is behind: what it needs has left memory.
+            // This reader is behind: what it needs has left memory. When it has gone from the disk, too,
+            // the origin has it.
+            let object = filling.in_chunks().map(Arc::new);
+            let mut completion = object.as_ref().map(|object| Completion::new(asking, key, object));
             let parts = shared.store.chunks(filling.id, length, range);
-            parts::send(&mut sender, &parts, None).await?;
+            parts::send(&mut sender, &parts, completion.as_mut()).await?;
             continue;
         }
         let last = arrived == Arrived::Last;

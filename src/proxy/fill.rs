@@ -12,13 +12,14 @@ use super::partial::Asking;
 use super::record::tell;
 use super::rules::target;
 use super::{Proxy, Shared, deliver, update};
-use crate::caching::StoredHead;
+use crate::caching::{ByteRange, StoredHead, is_same_representation};
 use crate::clock::TimedOut;
 use crate::error::Failure;
 use crate::http::{BodyLength, Content, ContentError, Fields, Method, Persistence, Request};
 use crate::policy::ListenerScope;
 use crate::store::{
-    Aborted, Beside, ContentId, FillWriter, Finished, Generation, Key, Object, Span, Spans, StoredContent,
+    Aborted, Beside, ContentId, FillWriter, Finished, Generation, Key, Object, Part, Span, Spans,
+    StoredContent,
 };
 
 /// How often a fill goes on where an origin has dropped it; arbitrary.
@@ -28,7 +29,7 @@ const RESUMES_MAX: usize = 3;
 const WORTH_KEEPING: u64 = 4;
 /// How long a fill waits for the disk, before it gives it up. Arbitrary: long beside a disk that
 /// is busy, short beside the patience of clients.
-const DISK_PATIENCE: Duration = Duration::from_secs(1);
+const DISK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a fill ended early; for the diagnostics.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +91,7 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
         rendered,
         length,
         fill: writer.fill().clone(),
+        uri: key.uri.detached(),
         id: ContentId { key: key.hash, generation: asked.seq() },
         origin: reply.connection.peer,
         received: reply.response.version,
@@ -207,12 +209,20 @@ async fn store(
 ) {
     let content = match filled {
         Ok(Finished::Kept(pieces)) => StoredContent::new(pieces),
-        Ok(Finished::Passed) => return tell(id, "store", "not stored: too-large"),
-        Ok(Finished::Chunks(length)) => {
-            if filling.fill.settled().await < length {
-                return tell(id, "store", "not stored: disk-queue");
-            }
+        Ok(Finished::Chunks(length)) if filling.fill.settled().await >= length => {
             StoredContent::Chunks { length }
+        }
+        Ok(Finished::Chunks(length) | Finished::Passed(length)) => {
+            let on_disk = filling.fill.settled().await;
+            let Some(content) = of_use(asking, filling, length, on_disk) else {
+                tell(id, "store", "not stored: too-large");
+                return remove_replaced(asking, key, filling, asked).await;
+            };
+            if has_more(asking, key, filling, on_disk).await {
+                return tell(id, "store", "not stored: more of it is there");
+            }
+            tell(id, "store", format_args!("{on_disk} octets of {length} came to the disk"));
+            content
         }
         Err(error) => {
             let is_strong = filling.head.etag().is_some_and(|tag| !tag.is_weak());
@@ -228,18 +238,54 @@ async fn store(
                 return insert(asking, key, filling, content, asked);
             }
             let on_disk = filling.fill.settled().await;
-            // What is there is of use once the rest can be asked for.
-            match filling.length.filter(|_| is_strong && on_disk > 0 && filling.head.status == 200) {
-                Some(length) => {
-                    tell(id, "store", format_args!("{error}: {on_disk} octets of {length} are stored"));
-                    StoredContent::Chunks { length }
-                }
-                None => return tell(id, "store", format_args!("not stored: {error}")),
+            let content = filling.length.and_then(|length| of_use(asking, filling, length, on_disk));
+            let Some(content) = content else {
+                return tell(id, "store", format_args!("not stored: {error}"));
+            };
+            if has_more(asking, key, filling, on_disk).await {
+                return tell(id, "store", format_args!("{error}: more than that is stored"));
             }
+            tell(id, "store", format_args!("{error}: {on_disk} octets of {} are stored", content.length()));
+            content
         }
     };
     tell(id, "store", format_args!("stored, {} octets of content", content.length()));
     insert(asking, key, filling, content, asked);
+}
+
+/// What is on disk of a content, from its first octet on, if it is of use: when the rest can be asked for.
+fn of_use(asking: &Asking<'_>, filling: &Filling, length: u64, on_disk: u64) -> Option<StoredContent> {
+    let is_strong = filling.head.etag().is_some_and(|tag| !tag.is_weak());
+    let is_whole = filling.head.status == 200 && asking.request.method == Method::Get;
+    (is_strong && is_whole && on_disk > 0).then_some(StoredContent::Chunks { length })
+}
+
+/// Whether more than `on_disk` octets are stored of the same representation: a try that has failed
+/// earlier does not cost what an earlier one has brought.
+async fn has_more(asking: &Asking<'_>, key: Key<'_>, filling: &Filling, on_disk: u64) -> bool {
+    let store = &asking.proxy.shared.store;
+    let is_same = |other: &&Arc<Object>| {
+        other.head.selects(&asking.request.fields)
+            && is_same_representation(&other.head, &filling.head)
+            && Some(other.content.length()) == filling.length
+    };
+    let Some(stored) = store.look_up(key).await else { return false };
+    let Some(other) = stored.iter().find(is_same) else { return false };
+    let Some(last) = other.content.length().checked_sub(1) else { return false };
+    let parts = store.parts(key, other, ByteRange { first: 0, last });
+    let there = parts.iter().filter(|part| !matches!(part, Part::Missing(_)));
+    there.map(Part::length).sum::<u64>() >= on_disk
+}
+
+/// Removes what a response that could not be stored replaces: it is older.
+async fn remove_replaced(asking: &Asking<'_>, key: Key<'_>, filling: &Filling, asked: Generation) {
+    let store = &asking.proxy.shared.store;
+    for other in store.look_up(key).await.iter().flat_map(|stored| stored.iter()) {
+        let is_older = other.generation < asked.seq() && other.head.selects(&asking.request.fields);
+        if is_older && !is_same_representation(&other.head, &filling.head) {
+            store.remove(key, other).await;
+        }
+    }
 }
 
 fn insert(asking: &Asking<'_>, key: Key<'_>, filling: &Filling, content: StoredContent, asked: Generation) {

@@ -13,9 +13,11 @@ use super::origin_failure::proxy_credentials_wanted;
 use super::sender::{More, Sender};
 use super::update::Update;
 use super::{Interrupted, Proxy, deliver};
-use crate::caching::{ByteRange, NoPart, NotStored, StoredHead, Times, is_part, part_of_whole, range_fields};
+use crate::caching::{
+    ByteRange, ETag, NoPart, NotStored, StoredHead, Times, is_part, part_of_whole, range_fields,
+};
 use crate::error::Failure;
-use crate::http::{Content, Fields, Persistence, Request, TargetUri};
+use crate::http::{Content, FieldName, Fields, Persistence, Request, TargetUri};
 use crate::origin::Connection;
 use crate::policy::ListenerScope;
 use crate::store::{CHUNK_LENGTH, Generation, Key, Object, Refill};
@@ -27,10 +29,23 @@ pub(super) enum Unsupplied {
     NoValidator,
     #[error("{0}")]
     Changed(#[from] NoPart),
+    #[error("the origin sends all of it instead")]
+    Whole,
     #[error("there is no memory for it")]
     NoMemory,
     #[error("the origin failed: {0}")]
     Failed(String),
+}
+
+impl Unsupplied {
+    /// Whether the origin has said that what is stored is not its response any more, or nothing can
+    /// complete it. Any other failure may have passed at the next request.
+    pub(super) fn is_final(&self) -> bool {
+        match self {
+            Unsupplied::NoValidator | Unsupplied::Changed(_) => true,
+            Unsupplied::Whole | Unsupplied::NoMemory | Unsupplied::Failed(_) => false,
+        }
+    }
 }
 
 /// Who asks an origin for a part of a response: in the name of a client, but not before its eyes.
@@ -59,6 +74,13 @@ impl Asking<'_> {
         let extra = Extra { validation, upgrade: None };
         let head = request_head(&self.proxy.shared, self.request, self.uri, &extra);
         let reply = self.ask(&head).await?;
+        if is_passing(reply.response.status) {
+            return Err(Unsupplied::Failed(format!("it answered {}", reply.response.status)));
+        }
+        let tag = reply.response.fields.only(FieldName::ETag).and_then(ETag::parse);
+        if reply.response.status == 200 && tag.as_ref() == stored.etag() {
+            return Err(Unsupplied::Whole);
+        }
         is_part(stored, &reply.response, first, last, length)?;
         Ok(reply)
     }
@@ -98,6 +120,11 @@ impl Asking<'_> {
         }
         Err(Unsupplied::Failed("no final response".to_owned()))
     }
+}
+
+/// Whether a status says nothing of the response that was asked for, but of the origin at present.
+fn is_passing(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..=599)
 }
 
 /// The completion of one stored response while it is sent.

@@ -74,7 +74,9 @@ pub(super) async fn deliver(
         }
         Err(unsupplied) => {
             exchange.record.note("reuse", format_args!("it has gaps that stay: {unsupplied}"));
-            proxy.shared.store.remove(key, object).await;
+            if unsupplied.is_final() {
+                proxy.shared.store.remove(key, object).await;
+            }
             Ok(None)
         }
     }
@@ -114,8 +116,8 @@ async fn send(
         // Known before anything is sent: whether the rest can be had.
         if let Err(unsupplied) = completion.ask(missing).await {
             exchange.record.note("reuse", format_args!("it has gaps that stay: {unsupplied}"));
-            // Offline, the rest may be had another time.
-            if !shared.is_offline() {
+            // Offline, or from an origin that fails, the rest may be had another time.
+            if unsupplied.is_final() {
                 shared.store.remove(key, object).await;
             }
             exchange.client.scratch = head;
@@ -142,6 +144,11 @@ async fn send(
         parts::send(&mut sender, &parts, Some(&mut completion)).await
     };
     exchange.client.scratch = head;
+    // Nothing was sent yet: the origin can be asked for all of it.
+    if let Err(Interrupted::Failed(failure)) = &sent {
+        exchange.record.note("reuse", format_args!("what is stored can't be sent: {failure}"));
+        return Ok(None);
+    }
     sent.map(|()| Some(if keep_open { Next::KeepOpen } else { Next::Close }))
 }
 

@@ -48,6 +48,8 @@ struct State {
     /// Octets queued for the disk, and those that are there: from the first one on, without a gap.
     queued: u64,
     on_disk: u64,
+    /// The disk has failed: nothing more comes to be there.
+    is_lost: bool,
     end: End,
     /// Where each reader goes on; `None` is a free place.
     readers: Vec<Option<Position>>,
@@ -89,8 +91,9 @@ pub enum Finished {
     Kept(Vec<Bytes>),
     /// Content of so many octets is on its way to disk; [`Fill::settled`] says what arrives.
     Chunks(u64),
-    /// It was too large, and has only passed.
-    Passed,
+    /// Content of so many octets has only passed, from some moment on; [`Fill::settled`] says what of
+    /// it came to the disk before.
+    Passed(u64),
 }
 
 /// What a reader gets next.
@@ -146,7 +149,7 @@ impl Fill {
             let drained = self.drained.notified();
             {
                 let state = self.lock();
-                if state.on_disk >= state.queued || state.keeping != Keeping::Disk {
+                if state.on_disk >= state.queued || state.is_lost {
                     return state.on_disk;
                 }
             }
@@ -160,7 +163,7 @@ impl Fill {
         if is_there {
             state.on_disk = state.on_disk.max(end);
         } else {
-            state.keeping = Keeping::Nothing;
+            (state.keeping, state.is_lost) = (Keeping::Nothing, true);
         }
         state.drop_taken();
         drop(state);

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use bytes::{Buf as _, Bytes};
 
 use super::{Object, StoredContent};
-use crate::caching::{StoredHead, StoredParts, Targets, Times};
+use crate::caching::{SecretFields, StoredHead, StoredParts, Targets, Times};
 use crate::http::grammar::is_token;
 use crate::http::{Authority, Fields, Host, Method, Scheme, TargetUri, Timestamp, Version};
 
@@ -45,9 +45,9 @@ pub struct Decoded {
 
 /// The head of a META record: the key of the record that it belongs to stands in front, so that
 /// reclaim keeps it for as long as that one, and then a head like the others.
-pub fn encode_freshened(uri: &TargetUri, object: &Object, owner: u128) -> Bytes {
+pub fn encode_freshened(uri: &TargetUri, object: &Object, owner: u128, secrets: &SecretFields) -> Bytes {
     let mut out = owner.to_le_bytes().to_vec();
-    out.extend_from_slice(&encode(uri, object));
+    out.extend_from_slice(&encode(uri, object, secrets));
     Bytes::from(out)
 }
 
@@ -56,9 +56,9 @@ pub fn decode_freshened(octets: &Bytes) -> Option<Decoded> {
     (octets.len() >= size_of::<u128>()).then(|| decode(&octets.slice(size_of::<u128>()..)))?
 }
 
-/// The head of an OBJECT or HEAD record.
-pub fn encode(uri: &TargetUri, object: &Object) -> Bytes {
-    let parts = object.head.to_parts();
+/// The head of an OBJECT or HEAD record, in which no value is of `secrets`.
+pub fn encode(uri: &TargetUri, object: &Object, secrets: &SecretFields) -> Bytes {
+    let parts = object.head.clone().hiding(secrets).to_parts();
     let mut out = Vec::with_capacity(256 + parts.fields.memory_bytes());
     encode_uri(&mut out, uri);
     if parts.method != Method::Get {
@@ -333,13 +333,13 @@ mod tests {
             let targets: &[&str] = if uri.authority.port == 81 { &[] } else { &["CDN-Cache-Control", "X"] };
             let parts = StoredParts { targets: Targets::new(targets), ..object.head.to_parts() };
             object.head = StoredHead::from_parts(parts);
-            let read = decode(&encode(&uri, &object)).expect("whole");
+            let read = decode(&encode(&uri, &object, &SecretFields::default())).expect("whole");
             assert_eq!((&read.uri, read.origin), (&uri, object.origin));
             assert_eq!((read.length, read.received), (5, Version::Http10));
             // All that a head is made of: the rest follows from it.
             let all = |head: &StoredHead| format!("{head:?}");
             assert_eq!(all(&read.head), all(&object.head));
-            let freshened = encode_freshened(&uri, &object, 3);
+            let freshened = encode_freshened(&uri, &object, 3, &SecretFields::default());
             assert_eq!(all(&decode_freshened(&freshened).expect("whole").head), all(&object.head));
             assert_eq!(freshened.get(..16), Some(&3u128.to_le_bytes()[..]));
             assert_eq!(decode_uri(&encode_uri_only(&uri)), Some(uri.clone()));
@@ -355,14 +355,15 @@ mod tests {
         let span = |first, octets| Span { first, octets: Bytes::from_static(octets) };
         let spans = Spans::of([span(2, b"cd"), span(u64::MAX - 9, b"x")]);
         let content = StoredContent::Partial { spans, length: u64::MAX };
-        let read = decode(&encode(&uri, &Object { content, ..object(&uri) })).expect("whole");
+        let read = decode(&encode(&uri, &Object { content, ..object(&uri) }, &SecretFields::default()))
+            .expect("whole");
         assert_eq!((read.length, read.spans), (u64::MAX, vec![(2, 2), (u64::MAX - 9, 1)]));
     }
 
     #[test]
     fn a_method_that_is_none_is_no_head() {
         let uri = uri("http://a.example/");
-        let whole = encode(&uri, &object(&uri)).to_vec();
+        let whole = encode(&uri, &object(&uri), &SecretFields::default()).to_vec();
         for (method, is_head) in [("POST", true), ("M-SEARCH", true), ("", false), ("PO ST", false)] {
             let mut octets = whole.clone();
             put(&mut octets, tag::METHOD, &[method.as_bytes()]);
@@ -377,7 +378,7 @@ mod tests {
     #[test]
     fn damage_never_panics_and_cut_heads_are_none() {
         let uri = uri("http://a.example/b?c");
-        let whole = encode(&uri, &object(&uri)).to_vec();
+        let whole = encode(&uri, &object(&uri), &SecretFields::default()).to_vec();
         for end in 0..whole.len() {
             let cut = Bytes::copy_from_slice(&whole[..end]);
             let read = decode(&cut);

@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -19,7 +20,7 @@ use super::key::Derived;
 use super::on_disk::OnDisk;
 use super::purging::tags;
 use super::{CHUNK_LENGTH, Key, Object, Store, StoredContent};
-use crate::caching::{ByteRange, StoredHead};
+use crate::caching::{ByteRange, SecretFields, StoredHead};
 use crate::http::{TargetUri, Version};
 
 /// A stored response without its content.
@@ -63,7 +64,8 @@ impl Store {
         let mut first = First { limit, total: 0, stored: BTreeMap::new() };
         self.tiers.memory.for_each(|uri, variants, uses| {
             if wanted(uri) {
-                variants.iter().for_each(|object| first.add(in_memory(uri, object, uses)));
+                let shown = |object: &Arc<Object>| in_memory(uri, object, uses, &self.secrets);
+                variants.iter().for_each(|object| first.add(shown(object)));
             }
         });
         for kind in [Kind::Object, Kind::Head] {
@@ -114,7 +116,7 @@ impl Store {
         let key = self.key(uri);
         let mut all = Vec::new();
         if let Some((variants, uses)) = self.tiers.memory.peek(key) {
-            all.extend(variants.iter().map(|object| in_memory(uri, object, uses)));
+            all.extend(variants.iter().map(|object| in_memory(uri, object, uses, &self.secrets)));
         }
         let Some(tier) = self.tiers.tier(key.hash) else { return all };
         for stored in &mut all {
@@ -189,14 +191,14 @@ impl First {
     }
 }
 
-fn has(variants: &[std::sync::Arc<Object>], generation: u64) -> bool {
+fn has(variants: &[Arc<Object>], generation: u64) -> bool {
     variants.iter().any(|object| object.generation == generation)
 }
 
-fn in_memory(uri: &TargetUri, object: &Object, uses: u64) -> Stored {
+fn in_memory(uri: &TargetUri, object: &Object, uses: u64, secrets: &SecretFields) -> Stored {
     Stored {
         uri: uri.clone(),
-        head: object.head.clone(),
+        head: object.head.clone().hiding(secrets),
         length: object.content.length(),
         origin: object.origin,
         received: object.received,

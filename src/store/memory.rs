@@ -42,6 +42,7 @@ pub struct Memory {
     budget: Budget,
     stored: AtomicU64,
     filling: AtomicU64,
+    promised: AtomicU64,
     objects: AtomicU64,
     evictions: AtomicU64,
     random: AtomicU64,
@@ -137,6 +138,7 @@ impl Memory {
             budget: Budget::unlimited(),
             stored: AtomicU64::new(0),
             filling: AtomicU64::new(0),
+            promised: AtomicU64::new(0),
             objects: AtomicU64::new(0),
             evictions: AtomicU64::new(0),
             random: AtomicU64::new(seed | 1),
@@ -293,6 +295,26 @@ impl Memory {
         }
         self.evict_to_fit();
         true
+    }
+
+    /// Promises `bytes` to a fill that is to be kept in memory. False when all fills that are kept there
+    /// would not fit beside each other. Nothing is evicted before content comes.
+    pub(super) fn promise(&self, bytes: u64) -> bool {
+        let is_there = self.promised.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.limit;
+        if !is_there {
+            self.withdraw(bytes);
+        }
+        is_there
+    }
+
+    /// Takes a promise back: the fill has ended.
+    pub(super) fn withdraw(&self, bytes: u64) {
+        self.promised.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether fills have taken more than there is.
+    pub(super) fn is_short(&self) -> bool {
+        self.filling.load(Ordering::Relaxed) > self.limit
     }
 
     /// Gives back what a fill took.

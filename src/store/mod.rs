@@ -55,7 +55,7 @@ use on_disk::OnDisk;
 use tiers::Tiers;
 
 use crate::budget::Budget;
-use crate::caching::{ByteRange, StoredHead};
+use crate::caching::{ByteRange, SecretFields, StoredHead};
 use crate::http::TargetUri;
 
 /// Sizes of a store, in octets, and whose memory it takes.
@@ -85,6 +85,7 @@ pub struct Store {
     hash_key: HashKey,
     object_on_disk_max: Option<u64>,
     left_out: Arc<[LeftOut]>,
+    secrets: SecretFields,
 }
 
 impl Store {
@@ -97,14 +98,25 @@ impl Store {
         let order = std::array::from_fn(|_| std::sync::Mutex::default());
         let tiers = Tiers { memory, disks: Vec::new(), clock, purges_of_memory: Purges::new(), order };
         let object_on_disk_max = settings.object_on_disk_max;
-        let left_out = Arc::default();
-        Store { tiers: Arc::new(tiers), hash_key: HashKey([k0, k1]), object_on_disk_max, left_out }
+        let (left_out, secrets) = (Arc::default(), SecretFields::new(NO_NAMES, [k0, k1]));
+        Store { tiers: Arc::new(tiers), hash_key: HashKey([k0, k1]), object_on_disk_max, left_out, secrets }
     }
 
     /// A store whose second tier is these disks, at least one, which were opened as one set.
     /// `render` makes what [`Object::rendered`] holds of a head that was read from disk; `seed` seeds
     /// eviction.
     pub fn with_disks(settings: StoreSettings, disks: Vec<Disk>, render: Arc<Render>, seed: u64) -> Store {
+        Store::with_disks_hiding(settings, disks, render, seed, NO_NAMES)
+    }
+
+    /// The same, where the values of request fields with these names are secrets, too.
+    pub fn with_disks_hiding(
+        settings: StoreSettings,
+        disks: Vec<Disk>,
+        render: Arc<Render>,
+        seed: u64,
+        secret_fields: &[String],
+    ) -> Store {
         let hash_key = HashKey(disks.first().map(Disk::hash_key).unwrap_or_default());
         let memory =
             Arc::new(Memory::new(settings.memory, settings.object_max, seed).within(&settings.budget));
@@ -112,7 +124,8 @@ impl Store {
         if let Some((first, latest)) = disks.first().zip(disks.iter().map(Disk::next_seq).max()) {
             first.advance_clock(latest + 1);
         }
-        let on_disk = |disk| OnDisk { disk, hash_key, render: render.clone() };
+        let secrets = SecretFields::new(secret_fields, hash_key.0);
+        let on_disk = |disk| OnDisk { disk, hash_key, render: render.clone(), secrets: secrets.clone() };
         let order = std::array::from_fn(|_| std::sync::Mutex::default());
         let tiers = Arc::new(Tiers {
             memory,
@@ -123,7 +136,7 @@ impl Store {
         });
         tiers.catch_evicted();
         let (object_on_disk_max, left_out) = (settings.object_on_disk_max, Arc::default());
-        Store { tiers, hash_key, object_on_disk_max, left_out }
+        Store { tiers, hash_key, object_on_disk_max, left_out, secrets }
     }
 
     /// The same, which does without these folders.
@@ -277,6 +290,17 @@ impl Store {
         }
     }
 
+    /// Of memory alone, where the values of request fields with these names are secrets, too.
+    #[must_use]
+    pub fn hiding(self, secret_fields: &[String]) -> Store {
+        Store { secrets: SecretFields::new(secret_fields, self.hash_key.0), ..self }
+    }
+
+    /// Which request fields have secret values: they are never shown.
+    pub fn secrets(&self) -> &SecretFields {
+        &self.secrets
+    }
+
     /// The disks of the second tier, if there are any.
     pub fn disks(&self) -> impl ExactSizeIterator<Item = &Disk> {
         self.tiers.disks.iter().map(|tier| &tier.disk)
@@ -340,6 +364,9 @@ impl Generation {
         self.seq
     }
 }
+
+/// No request fields are secret beside those that always are.
+const NO_NAMES: &[String] = &[];
 
 /// Variants of one key; more would make each look-up slow.
 const VARIANTS_MAX: usize = 16;

@@ -23,7 +23,7 @@ use super::key::{Derived, HashKey, Key};
 use super::object::{Object, Part, StoredContent};
 use super::purging::concerns;
 use super::spans::{Span, Spans};
-use crate::caching::{ByteRange, StoredHead};
+use crate::caching::{ByteRange, SecretFields, StoredHead};
 use crate::http::Version;
 
 /// Octets of a chunk; the last one of a content may be shorter.
@@ -48,6 +48,7 @@ pub(super) struct OnDisk {
     pub disk: Disk,
     pub hash_key: HashKey,
     pub render: Arc<Render>,
+    pub secrets: SecretFields,
 }
 
 impl std::fmt::Debug for OnDisk {
@@ -136,6 +137,8 @@ impl OnDisk {
             decoded.head = freshened.head;
             decoded.received = freshened.received;
         }
+        // What is hidden in it is compared with this store's secret.
+        decoded.head = decoded.head.hiding(&self.secrets);
         Some(decoded).filter(|decoded| !is_purged(decoded))
     }
 
@@ -149,7 +152,7 @@ impl OnDisk {
             }
             StoredContent::Chunks { .. } => (Kind::Head, Vec::new()),
         };
-        let head = heads::encode(key.uri, object);
+        let head = heads::encode(key.uri, object, &self.secrets);
         let record_key = self.record_key(key.hash, object);
         self.disk.append(self.record(record_key, kind, object.generation, head, body))?;
         if object.head.varies() { self.append_variants(key, generations).map(|_queued| ()) } else { Ok(()) }
@@ -203,7 +206,7 @@ impl OnDisk {
 
     /// Queues the freshened head of an object whose content stays as it is.
     pub fn append_freshened(&self, key: Key<'_>, object: &Object) -> Result<(), Refused> {
-        let head = heads::encode_freshened(key.uri, object, self.record_key(key.hash, object));
+        let head = heads::encode_freshened(key.uri, object, self.record_key(key.hash, object), &self.secrets);
         let meta = self.hash_key.derived(key.hash, object.generation, Derived::Meta);
         self.disk.append(self.record(meta, Kind::Meta, object.generation, head, Vec::new())).map(|_queued| ())
     }

@@ -1,7 +1,7 @@
 //! Group 1, S8, S14, S20: no client harms the others. What one is answered with is stored for all only
 //! where the cache key has all that shaped it; and what changes a stored response has to know it.
 
-use crate::support::{Answer, Client, Gate, World, eventually, request};
+use crate::support::{Answer, Client, Folder, Gate, Origin, Process, World, eventually, larder, request};
 
 const FRESH: &str = "max-age=60";
 
@@ -264,4 +264,63 @@ fn case_1_10_a_prefix_that_one_client_chose_is_not_shared() {
     assert_eq!(world.get("/").text(), "<a href=/>");
     assert!(world.get_with("/", &[("X-Forwarded-Prefix", "/p")]).is_hit());
     eventually("both were asked for", || world.origin.request_count() == 2);
+}
+
+/// The octets of all files below a folder.
+fn octets_below(folder: &std::path::Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        match entry.path() {
+            path if path.is_dir() => all.extend(octets_below(&path)),
+            path if path.is_file() => all.extend(std::fs::read(path).unwrap()),
+            _ => {}
+        }
+    }
+    all
+}
+
+fn has(octets: &[u8], text: &str) -> bool {
+    octets.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn case_s21_secret_selecting_fields_are_neither_written_nor_shown() {
+    let (folder, origin) = (Folder::new(), Origin::start());
+    let names = ["X-Api-Key", "X-Session-Id", "X-Auth-Token", "X-CSRF-Token", "X-Tenant"];
+    for (number, name) in names.iter().enumerate() {
+        let answer = |body: &str| Answer::cached("max-age=600").field("Vary", name).body(body);
+        let path = format!("/{number}");
+        origin.on_path(&path, answer("one")).on_path(&path, answer("two")).on_path(&path, answer("none"));
+    }
+    let config = folder.write("larder.toml", "[cache]\nsecret_fields = [\"X-Tenant\"]\ndisk = \"64MiB\"\n");
+    let (one, two) = ("hunter2-correct-horse", "battery-staple-9000");
+    let mut process = Process::start_in(&folder, &["--config", &config]);
+    for restarted in [false, true] {
+        for (number, name) in names.iter().enumerate() {
+            let url = origin.url(&format!("/{number}"));
+            let get = |value: &str| process.client().get_with(&url, &[(name, value)]);
+            for (value, body) in [(one, "one"), (two, "two")] {
+                assert_eq!(get(value).text(), body, "{name}");
+                // One that follows the fetch under way is no hit.
+                eventually("it is a hit", || get(value).is_hit());
+                assert_eq!(get(value).text(), body, "{name}");
+            }
+            // Its absence is one of its values.
+            assert_eq!(process.client().get(&url).text(), "none", "{name}");
+            let header = format!("{name}: {one}");
+            for arguments in [&["explain", "--header", &header, &url][..], &["cache", "show", &url]] {
+                let said = larder(&folder, arguments, &[]);
+                let said = format!("{}{}", said.out, said.err);
+                assert!(said.contains("(hidden)") && !said.contains(one) && !said.contains(two), "{said}");
+            }
+            let explained = larder(&folder, &["explain", "--header", &header, &url], &[]).out;
+            assert!(explained.contains("a hit"), "{explained}");
+        }
+        process.signal(rustix::process::Signal::TERM);
+        process.wait();
+        let written = octets_below(&folder.path("cache"));
+        assert!(has(&written, "max-age=600") && !has(&written, one) && !has(&written, two));
+        process = Process::start_in(&folder, &["--config", &config]);
+        assert_eq!(origin.request_count(), names.len() * 3, "restarted: {restarted}");
+    }
 }

@@ -17,9 +17,9 @@ use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::admin::control::{RunningStatus, SOCKET_NAME};
+use crate::cli::cache_folder::make_folder;
 use crate::cli::control_client::ask_status;
 use crate::cli::environment::{named_by_user, of_machine};
-use crate::cli::serve::make_folder;
 use crate::config::{Environment, Folders, Settings};
 
 /// Held by each `larder run` of a folder.

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::fs::{DirBuilder, File as SystemFile, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -87,7 +87,8 @@ pub trait File: Send + Sync + Debug {
     fn set_length(&self, length: u64) -> io::Result<()>;
 }
 
-/// The file system of the machine.
+/// The file system of the machine. A link in the place of a file is not followed, and a file of another
+/// user is not used: nobody else decides what is stored.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemFiles;
 
@@ -104,7 +105,8 @@ impl Files for SystemFiles {
 
     fn lock(&self, path: &Path, text: &str) -> io::Result<Box<dyn Lock>> {
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = open_own(&mut options, path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         file.set_len(0)?;
         File::write_all_at(&file, text.as_bytes(), 0)?;
@@ -117,18 +119,18 @@ impl Files for SystemFiles {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(SystemFile::open(path)?))
+        Ok(Arc::new(open_own(OpenOptions::new().read(true), path)?))
     }
 
     #[cfg(target_os = "linux")]
     fn open_past_cache(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let direct = rustix::fs::OFlags::DIRECT.bits().cast_signed();
+        let direct = rustix::fs::OFlags::DIRECT.union(rustix::fs::OFlags::NOFOLLOW).bits().cast_signed();
         let file = OpenOptions::new().read(true).custom_flags(direct).open(path)?;
         Ok(Arc::new(super::direct::Direct::of(file)?))
     }
 
     fn open_to_write(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(OpenOptions::new().read(true).write(true).open(path)?))
+        Ok(Arc::new(open_own(OpenOptions::new().read(true).write(true), path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -148,6 +150,26 @@ impl Files for SystemFiles {
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         SystemFile::open(folder)?.sync_all()
     }
+}
+
+/// Opens a file that is not a link, and belongs to whom its folder belongs to.
+#[expect(clippy::disallowed_methods, reason = "this is the store's way to files")]
+fn open_own(options: &mut OpenOptions, path: &Path) -> io::Result<SystemFile> {
+    let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let file = options.custom_flags(no_link).open(path).map_err(|error| {
+        let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+        if is_link { io::Error::other(format!("{} is a symbolic link", path.display())) } else { error }
+    })?;
+    let owner = file.metadata()?.uid();
+    // Whose the folder is was looked at when it was taken.
+    let folder = path.parent().map(std::fs::metadata).transpose()?;
+    if folder.is_some_and(|folder| folder.uid() != owner) {
+        return Err(io::Error::other(format!(
+            "{} belongs to user {owner}, and its folder does not",
+            path.display()
+        )));
+    }
+    Ok(file)
 }
 
 impl File for SystemFile {

@@ -58,7 +58,7 @@ async fn beyond_the_budget_it_passes_within_a_window() {
         assert!(writer.fill().lock().held <= WINDOW + 128 * 1024);
     }
     assert!(writer.fill().reader().is_none(), "too late to join");
-    assert!(matches!(writer.finish(Fields::default()), Finished::Passed));
+    assert!(matches!(writer.finish(Fields::default()), Finished::Passed(_)));
     assert_eq!(reading.await.expect("no panic").map(|all| all.len()), Ok(64 * 128 * 1024));
 }
 

@@ -17,8 +17,10 @@ use crate::store::sync::{Arc, Mutex, Notify};
 /// Sizes of the buffers that content is gathered in, in octets.
 const CHUNK_MIN: usize = 16 * 1024;
 const CHUNK_MAX: usize = 1024 * 1024;
-/// Octets that may wait to be written to disk: arbitrary, a few chunks for each fill.
+/// Octets that may wait to be written to disk: arbitrary, a few chunks for each fill. Where fills have
+/// taken all memory, each goes on when all that it has queued is written.
 const UNWRITTEN_MAX: u64 = 4 * CHUNK_LENGTH;
+const UNWRITTEN_MAX_SHORT: u64 = 1;
 
 /// Where chunks of content go that is too large for memory.
 pub trait Chunks: Send + Sync + std::fmt::Debug {
@@ -47,6 +49,8 @@ pub struct FillWriter {
     chunk_size: usize,
     /// Octets of memory taken from the budget.
     reserved: u64,
+    /// Octets that memory has promised to keep.
+    promised: u64,
     /// Octets still to come, when the head told.
     expected: Option<u64>,
     written: u64,
@@ -70,6 +74,11 @@ impl FillWriter {
                 None => return Err("too-large"),
             }
         }
+        // Clients are told at once that it is stored.
+        let promised = expected.filter(|_| keeping == Keeping::Memory).unwrap_or(0);
+        if !memory.promise(promised) {
+            return Err("memory");
+        }
         let state = State {
             pieces: VecDeque::new(),
             first: Position::default(),
@@ -77,6 +86,7 @@ impl FillWriter {
             keeping,
             queued: 0,
             on_disk: 0,
+            is_lost: false,
             end: End::Open,
             readers: Vec::new(),
         };
@@ -90,6 +100,7 @@ impl FillWriter {
             chunk: BytesMut::new(),
             chunk_size: CHUNK_MIN,
             reserved: 0,
+            promised,
             expected,
             written: 0,
         })
@@ -139,7 +150,7 @@ impl FillWriter {
                 }
                 let has_room = match state.keeping {
                     Keeping::Memory => return Ok(()),
-                    Keeping::Disk => state.queued - state.on_disk < UNWRITTEN_MAX,
+                    Keeping::Disk => !self.is_ahead_of_disk(&state),
                     Keeping::Nothing => state.held <= WINDOW,
                 };
                 if has_room {
@@ -158,7 +169,12 @@ impl FillWriter {
     /// Whether [`FillWriter::room`] waits for the disk, and not for readers.
     pub fn waits_for_disk(&self) -> bool {
         let state = self.fill.lock();
-        state.keeping == Keeping::Disk && state.queued - state.on_disk >= UNWRITTEN_MAX
+        state.keeping == Keeping::Disk && self.is_ahead_of_disk(&state)
+    }
+
+    fn is_ahead_of_disk(&self, state: &State) -> bool {
+        let unwritten_max = if self.memory.is_short() { UNWRITTEN_MAX_SHORT } else { UNWRITTEN_MAX };
+        state.queued - state.on_disk >= unwritten_max
     }
 
     /// Gives the disk up, which has been behind for too long: what follows only passes.
@@ -199,7 +215,7 @@ impl FillWriter {
         match keeping {
             Keeping::Memory => Finished::Kept(compact(pieces, self.written, reserved)),
             Keeping::Disk => Finished::Chunks(self.written),
-            Keeping::Nothing => Finished::Passed,
+            Keeping::Nothing => Finished::Passed(self.written),
         }
     }
 
@@ -265,6 +281,8 @@ impl FillWriter {
         let is_queued =
             number.is_ok_and(|number| chunks.is_some_and(|chunks| chunks.append(number, body, done)));
         if !is_queued {
+            // Nothing of it comes to the disk: what is there ends before it.
+            self.fill.lock().queued -= length;
             self.stop_keeping();
         }
     }
@@ -290,11 +308,13 @@ impl FillWriter {
 
     /// Takes memory from the budget, for as long as the content is kept.
     fn take(&mut self, octets: u64) {
-        if self.fill.lock().keeping == Keeping::Nothing {
+        let keeping = self.fill.lock().keeping;
+        if keeping == Keeping::Nothing {
             return;
         }
         self.reserved += octets;
-        if !self.memory.reserve(octets) {
+        // What goes to disk waits for it, and takes little meanwhile.
+        if !self.memory.reserve(octets) && keeping == Keeping::Memory {
             self.stop_keeping();
         }
     }
@@ -323,6 +343,7 @@ impl FillWriter {
 impl Drop for FillWriter {
     fn drop(&mut self) {
         self.memory.release(self.reserved);
+        self.memory.withdraw(self.promised);
         let mut state = self.fill.lock();
         if matches!(state.end, End::Open) {
             state.end = End::Aborted;
