@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::budget::Spent;
+
 /// Whose fault a failure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -118,10 +120,22 @@ impl Failure {
         self
     }
 
+    /// Whether the proxy has too little of something now: asking again later makes sense.
+    pub fn is_shortage(&self) -> bool {
+        self.fault == Fault::Proxy && self.status == 503
+    }
+
     /// Names the rule that decided.
     pub fn with_rule(mut self, rule: impl Into<String>) -> Failure {
         self.rule = Some(rule.into());
         self
+    }
+}
+
+impl From<Spent> for Failure {
+    fn from(spent: Spent) -> Failure {
+        let public = "The proxy has no memory left for this";
+        Failure::new(ErrorType::ProxyInternalError, Fault::Proxy, 503, public).with_internal(spent)
     }
 }
 

@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::status::{Reading, VERSION};
+use super::status::{PlaceReading, Reading, VERSION};
 use crate::store::disk::DiskUsage;
 
 /// The reading as OpenMetrics text.
@@ -32,6 +32,7 @@ impl Collector for Reading {
         let mut out = Out(&mut encoder);
         self.encode_process(&mut out)?;
         self.encode_requests(&mut out)?;
+        self.encode_limits(&mut out)?;
         self.encode_store(&mut out)?;
         self.encode_disks(&mut out)?;
         self.encode_rules(&mut out)?;
@@ -76,6 +77,33 @@ impl Reading {
         out.counter("client_sent", Some(&Unit::Bytes), help, self.bytes_to_clients)?;
         let help = "Bytes received from origins for requests that have ended, tunnels among them.";
         out.counter("origin_received", Some(&Unit::Bytes), help, self.bytes_from_origins)
+    }
+
+    fn encode_limits(&self, out: &mut Out<'_, '_>) -> fmt::Result {
+        let used: Vec<_> = self.memory.iter().map(|&(name, used, _)| (name, used)).collect();
+        let help = "Bytes of memory that are taken, by use.";
+        out.gauges("memory", Some(&Unit::Bytes), help, "use", &used)?;
+        let help = "Bytes of memory that all uses together may take.";
+        out.gauge("memory_limit", Some(&Unit::Bytes), help, self.budget_bytes_max)?;
+        let refused: Vec<_> = self.memory.iter().map(|&(name, _, refused)| (name, refused)).collect();
+        let help = "How often work was refused because memory was spent, by what the memory was for.";
+        out.counters("memory_refusals", None, help, "use", &refused)?;
+        let help = "Slow readers that were cut off because memory was short.";
+        out.counter("slow_readers_cut", None, help, self.readers_cut)?;
+        let of = |number: fn(&PlaceReading) -> u64| -> Vec<(&str, u64)> {
+            self.places.iter().map(|place| (place.name, number(place))).collect()
+        };
+        let help = "Places that are taken, by what they are for.";
+        out.gauges("places_used", None, help, "of", &of(|place| place.used))?;
+        out.gauges(
+            "places_limit",
+            None,
+            "Places there are, by what they are for.",
+            "of",
+            &of(|place| place.max),
+        )?;
+        let help = "How often there was no place, because all were taken or one peer had its share.";
+        out.counters("places_refused", None, help, "of", &of(|place| place.refused))
     }
 
     fn encode_store(&self, out: &mut Out<'_, '_>) -> fmt::Result {

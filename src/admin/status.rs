@@ -3,14 +3,16 @@
 //! Invariant: a reading changes nothing and waits for nothing but short locks. Its numbers are
 //! read one after the other while requests go on, so that they need not add up to the last one.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::budget::{Places, Use};
 use crate::caching::RuleName;
 use crate::http::Timestamp;
 use crate::log::LogCounters;
 use crate::proxy::Shared;
-use crate::server::Listen;
+use crate::server::{Listen, ServerPlaces};
 use crate::store::Usage;
 use crate::store::disk::set::LeftOut;
 use crate::store::disk::{Disk, DiskUsage};
@@ -23,7 +25,7 @@ pub struct Status {
     shared: Arc<Shared>,
     listening: Vec<Listen>,
     memory_bytes_max: u64,
-    connections: Box<dyn Fn() -> usize + Send + Sync>,
+    places: ServerPlaces,
     started: Timestamp,
     draining: AtomicBool,
 }
@@ -54,20 +56,40 @@ pub(super) struct Reading {
     /// How often each rule for caching made the difference.
     pub(super) rules: Vec<(RuleName, u64)>,
     pub(super) is_offline: bool,
+    /// Bytes that all memory may take, and each use: taken, and how often refused.
+    pub(super) budget_bytes_max: u64,
+    pub(super) memory: Vec<(&'static str, u64, u64)>,
+    pub(super) readers_cut: u64,
+    pub(super) places: Vec<PlaceReading>,
+}
+
+/// Places of one kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlaceReading {
+    pub(super) name: &'static str,
+    pub(super) used: u64,
+    pub(super) max: u64,
+    pub(super) refused: u64,
+}
+
+impl PlaceReading {
+    fn of<K: Eq + Hash + Clone>(name: &'static str, places: &Places<K>) -> PlaceReading {
+        let refused = places.refusals().iter().map(|(_, count)| count).sum();
+        PlaceReading { name, used: places.used() as u64, max: places.max() as u64, refused }
+    }
 }
 
 impl Status {
-    /// Starts to watch. `listening` is where clients of the proxy connect, `connections` counts
-    /// those that are open, and `memory_bytes_max` is what the store may take.
+    /// Starts to watch. `listening` is where clients of the proxy connect, `places` are those that the
+    /// server gives, and `memory_bytes_max` is what the store may take.
     pub fn new(
         shared: Arc<Shared>,
         listening: Vec<Listen>,
         memory_bytes_max: u64,
-        connections: impl Fn() -> usize + Send + Sync + 'static,
+        places: ServerPlaces,
     ) -> Status {
         let started = shared.clock.now();
-        let connections = Box::new(connections);
-        Status { shared, listening, memory_bytes_max, connections, started, draining: AtomicBool::new(false) }
+        Status { shared, listening, memory_bytes_max, places, started, draining: AtomicBool::new(false) }
     }
 
     /// From now on `/readyz` says that nobody should be sent here.
@@ -105,7 +127,7 @@ impl Status {
             tunnels: read(&counters.tunnels),
             bytes_to_clients: read(&counters.bytes_to_clients),
             bytes_from_origins: read(&counters.bytes_from_origins),
-            connections: (self.connections)() as u64,
+            connections: self.places.connections.used() as u64,
             store: self.shared.store.usage(),
             disks: self.shared.store.disks().map(folder_of).collect(),
             left_out: self.shared.store.left_out().to_vec(),
@@ -113,7 +135,27 @@ impl Status {
             log: self.shared.log.counters(),
             rules: self.shared.rules.counts(),
             is_offline: self.shared.is_offline(),
+            budget_bytes_max: self.shared.budget.limit(),
+            memory: self.memory(),
+            readers_cut: self.shared.budget.readers().cuts(),
+            places: self.places(),
         }
+    }
+
+    fn memory(&self) -> Vec<(&'static str, u64, u64)> {
+        let budget = &self.shared.budget;
+        Use::ALL.map(|purpose| (purpose.as_str(), budget.used(purpose), budget.refusals(purpose))).to_vec()
+    }
+
+    fn places(&self) -> Vec<PlaceReading> {
+        let ServerPlaces { connections, streams, lending, .. } = &self.places;
+        vec![
+            PlaceReading::of("connections", connections),
+            PlaceReading::of("streams", streams),
+            PlaceReading::of("exchanges", &lending.exchanges),
+            PlaceReading::of("origin_connections", &lending.connections),
+            PlaceReading::of("unread_fills", &self.shared.unread_fills),
+        ]
     }
 }
 

@@ -1,6 +1,6 @@
 //! The admin pages over real sockets.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,13 +8,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{AdminError, Status, bind_admin};
+use crate::budget::{Budget, Place, Places};
 use crate::caching::CachePolicy;
 use crate::clock::Clock;
 use crate::http::Timestamp;
 use crate::log::{AccessLog, Format, LogSettings, Target};
+use crate::origin::{Lending, OriginLimits};
 use crate::policy::{Config, Policy};
 use crate::proxy::{Limits, Parts, Shared};
-use crate::server::Listen;
+use crate::server::{Listen, ServerPlaces};
 use crate::store::{Store, StoreSettings};
 
 const ON_ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -43,12 +45,27 @@ fn shared_with(store: Store) -> Arc<Shared> {
     }))
 }
 
+/// The places of a server, and so many connections that it has.
+fn places(connections: usize) -> (ServerPlaces, Vec<Place<IpAddr>>) {
+    let places = ServerPlaces {
+        connections: Places::new(100, 100),
+        streams: Places::new(1, 1),
+        refusals: Places::new(1, 1),
+        lending: Lending::new(&OriginLimits::default(), &Budget::unlimited()),
+    };
+    let client = ON_ANY_PORT.ip();
+    let taken = (0..connections).map(|_| places.connections.take(&client).expect("enough of them"));
+    let taken = taken.collect();
+    (places, taken)
+}
+
 /// Admin pages of a proxy on `proxy`, and where they are.
 async fn serving<T>(proxy: &str, story: impl AsyncFnOnce(SocketAddr, Arc<Shared>, Arc<Status>) -> T) -> T {
     let local = tokio::task::LocalSet::new();
     let shared = shared();
     let proxy = Listen::http(proxy.parse().expect("an address"));
-    let status = Arc::new(Status::new(shared.clone(), vec![proxy], 1 << 20, || 3));
+    let (places, _connections) = places(3);
+    let status = Arc::new(Status::new(shared.clone(), vec![proxy], 1 << 20, places));
     let listener = bind_admin(ON_ANY_PORT).expect("a free port");
     let address = listener.address();
     local.spawn_local(listener.serve(status.clone()));
@@ -250,7 +267,7 @@ async fn a_port_in_use_is_said() {
 #[expect(clippy::disallowed_methods, reason = "the test's own folder")]
 fn the_tier_on_disk_is_told_of_where_there_is_one() {
     use crate::store::disk::{Disk, DiskSettings, files::SystemFiles, set::LeftOut};
-    let reading = |shared| Status::new(shared, Vec::new(), 1 << 20, || 0).read();
+    let reading = |shared| Status::new(shared, Vec::new(), 1 << 20, places(0).0).read();
     let without = super::metrics::text(reading(shared())).expect("text");
     assert!(!without.contains("larder_disk_"), "{without}");
     assert!(!super::page::html(&reading(shared()), &[]).contains("On disk"));

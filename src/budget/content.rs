@@ -13,25 +13,34 @@ use super::{Budget, Share, Spent, Use};
 
 /// The charge for one content. Its pieces hold it, and whoever made it.
 #[derive(Debug)]
-pub struct Charge(Mutex<Share>);
+pub struct Charge {
+    budget: Budget,
+    share: Mutex<Share>,
+}
 
 impl Charge {
     /// For nothing yet.
     pub fn new(budget: &Budget, purpose: Use) -> Arc<Charge> {
-        Arc::new(Charge(Mutex::new(budget.count(purpose, 0))))
+        Arc::new(Charge { budget: budget.clone(), share: Mutex::new(budget.count(purpose, 0)) })
     }
 
     /// Takes memory for content that is going to be covered.
     pub fn take(&self, bytes: u64) -> Result<(), Spent> {
-        self.lock().grow(bytes)
+        // Not under the lock: making room may drop other content, and tell others.
+        let purpose = self.lock().purpose();
+        let more = self.budget.take(purpose, bytes)?;
+        self.lock().merge(more);
+        Ok(())
     }
 
     /// As [`Charge::take`], for what is there already.
     pub fn count(&self, bytes: u64) {
-        self.lock().count(bytes);
+        let mut share = self.lock();
+        let more = self.budget.count(share.purpose(), bytes);
+        share.merge(more);
     }
 
-    /// Gives back what was taken and not covered.
+    /// Gives back what was taken and is not covered.
     pub fn give_back(&self, bytes: u64) {
         self.lock().shrink(bytes);
     }
@@ -53,9 +62,12 @@ impl Charge {
 
     fn lock(&self) -> MutexGuard<'_, Share> {
         // Two numbers that are changed together without a panic between them.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.share.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What a piece of covered content takes beside its octets: the piece, its cover, and a place in a list.
+pub const PIECE_COST: u64 = 160;
 
 struct Covered {
     octets: Bytes,
@@ -71,6 +83,6 @@ impl AsRef<[u8]> for Covered {
 
 impl Drop for Covered {
     fn drop(&mut self) {
-        self.charge.give_back(self.bytes);
+        self.charge.lock().shrink(self.bytes);
     }
 }

@@ -19,7 +19,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-pub use content::Charge;
+pub use content::{Charge, PIECE_COST};
 pub use places::{Full, Place, Places, client_of};
 pub use readers::{Reading, SlowReaders};
 
@@ -163,6 +163,11 @@ impl Budget {
         Share { budget: self.clone(), purpose, bytes }
     }
 
+    /// Whether more is taken than may be: what was only counted is not refused.
+    pub fn is_over(&self) -> bool {
+        self.total() > self.0.limit
+    }
+
     /// Whether the next bytes would hardly fit: a thirty-second part of the limit is left.
     pub fn is_short(&self) -> bool {
         self.total() >= self.0.limit - self.0.limit / 32
@@ -214,6 +219,9 @@ impl Budget {
     }
 
     fn give_back(&self, purpose: Use, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
         self.counter(purpose).fetch_sub(bytes, Ordering::Relaxed);
         self.0.total.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -253,6 +261,11 @@ pub struct Share {
 }
 
 impl Share {
+    /// What it is for.
+    pub fn purpose(&self) -> Use {
+        self.purpose
+    }
+
     /// Bytes that it is of.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -283,10 +296,10 @@ impl Share {
         }
     }
 
-    /// Counts so many bytes more that are there already.
-    pub fn count(&mut self, more: u64) {
-        self.budget.add(self.purpose, more);
-        self.bytes += more;
+    /// Takes over what another share of the same budget is of.
+    pub fn merge(&mut self, mut other: Share) {
+        other.becomes(self.purpose);
+        self.bytes += std::mem::take(&mut other.bytes);
     }
 
     /// From now on it is for something else. The total stays the same.

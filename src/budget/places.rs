@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Places<K: Eq + Hash> {
     max: usize,
     per_taker_max: usize,
+    sharing: Sharing,
     used: Mutex<Used<K>>,
     refused: [AtomicU64; 2],
 }
@@ -26,6 +27,15 @@ pub struct Places<K: Eq + Hash> {
 struct Used<K> {
     total: usize,
     by_taker: HashMap<K, usize>,
+}
+
+/// How much of what is there one taker may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    /// As much as is still free.
+    Dynamic,
+    /// Its number.
+    Fixed,
 }
 
 /// One place; dropping it frees it.
@@ -44,11 +54,30 @@ pub enum Full {
     Share,
 }
 
+impl std::fmt::Display for Full {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Full::Total => "all",
+            Full::Share => "this one's share",
+        })
+    }
+}
+
 impl<K: Eq + Hash + Clone> Places<K> {
     /// `max` places, of which one taker may have its share, and `per_taker_max` at the most.
     pub fn new(max: usize, per_taker_max: usize) -> Arc<Places<K>> {
+        Places::sharing(max, per_taker_max, Sharing::Dynamic)
+    }
+
+    /// The same, without a share: each may have its number. For takers that are no peers' own, as an
+    /// origin, which one client could fill for all others.
+    pub fn fixed(max: usize, per_taker_max: usize) -> Arc<Places<K>> {
+        Places::sharing(max, per_taker_max, Sharing::Fixed)
+    }
+
+    fn sharing(max: usize, per_taker_max: usize, sharing: Sharing) -> Arc<Places<K>> {
         let used = Mutex::new(Used { total: 0, by_taker: HashMap::new() });
-        Arc::new(Places { max, per_taker_max, used, refused: Default::default() })
+        Arc::new(Places { max, per_taker_max, sharing, used, refused: Default::default() })
     }
 
     /// Places there are.
@@ -68,7 +97,7 @@ impl<K: Eq + Hash + Clone> Places<K> {
 
     /// A place for `taker`.
     pub fn take(self: &Arc<Places<K>>, taker: &K) -> Result<Place<K>, Full> {
-        let taken = self.lock().take(taker, self.max, self.per_taker_max);
+        let taken = self.lock().take(taker, self);
         match taken {
             Ok(()) => Ok(Place { places: self.clone(), taker: taker.clone() }),
             Err(full) => {
@@ -95,13 +124,13 @@ impl<K: Eq + Hash> Places<K> {
 }
 
 impl<K: Eq + Hash + Clone> Used<K> {
-    fn take(&mut self, taker: &K, max: usize, per_taker_max: usize) -> Result<(), Full> {
-        let free = max.saturating_sub(self.total);
+    fn take(&mut self, taker: &K, of: &Places<K>) -> Result<(), Full> {
+        let free = of.max.saturating_sub(self.total);
         if free == 0 {
             return Err(Full::Total);
         }
         let own = self.by_taker.get(taker).copied().unwrap_or_default();
-        if own >= per_taker_max || own >= free {
+        if own >= of.per_taker_max || of.sharing == Sharing::Dynamic && own >= free {
             return Err(Full::Share);
         }
         self.by_taker.insert(taker.clone(), own + 1);

@@ -20,8 +20,8 @@ fn a_share_is_given_back() {
     assert_eq!((budget.used(Use::Fields), budget.used(Use::Pinned), budget.total()), (0, 10, 10));
     share.shrink(11);
     assert_eq!(budget.total(), 0);
-    share.count(1000);
-    assert!(budget.is_short());
+    share.merge(budget.count(Use::Fills, 1000));
+    assert_eq!((budget.used(Use::Pinned), budget.is_short(), budget.is_over()), (1000, true, true));
     drop(share);
     assert_eq!((budget.total(), budget.used(Use::Pinned)), (0, 0));
 }

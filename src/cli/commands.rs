@@ -9,18 +9,21 @@ use crate::policy::{Pattern, Policy};
 
 use super::args::{ClientArgs, PatternArgs, ServeArgs};
 use super::control_client::ask;
+use super::fit::fit;
 
 /// `larder check`: whether the configuration can be used, and what it comes to.
 pub fn check(args: &ServeArgs) -> anyhow::Result<ExitCode> {
-    let settings = match args.load() {
+    let mut settings = match args.load() {
         Ok(settings) => settings,
         Err(error) => return Ok(bad_config(&error)),
     };
+    let (_budget, too_large) = fit(&mut settings);
     let (policy, warnings) = match Policy::build(&settings.access, settings.lists.clone(), &[]) {
         Ok(built) => built,
         Err(error) => return Ok(bad_config(&error)),
     };
-    for warning in warnings {
+    let warnings = warnings.iter().map(ToString::to_string);
+    for warning in too_large.into_iter().chain(warnings) {
         writeln!(io::stderr(), "larder: {warning}")?;
     }
     print(&summary(&settings, &policy))

@@ -12,6 +12,7 @@ mod control_client;
 mod diagnostics;
 mod environment;
 mod explain;
+mod fit;
 mod open_store;
 mod open_tls;
 mod run;

@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::cache_folder::make_folder;
 use super::commands::in_units;
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{DiskSize, Settings};
 use crate::proxy::renderer;
@@ -24,9 +25,10 @@ const SEGMENT_SIZE_MIN: u64 = 4 << 20;
 /// What a disk is cut into, at the least: the oldest of them goes as a whole.
 const SEGMENTS_MIN: u64 = 16;
 
-/// The store; `random` gives a new store its secret, each new folder its number, and eviction its seed.
+/// The store, whose memory is of `budget`; `random` gives a new store its secret, each new folder its number, and eviction its seed.
 pub(super) fn open_store(
     settings: &Settings,
+    budget: Budget,
     instance: u32,
     mut random: impl FnMut() -> anyhow::Result<[u64; 2]>,
 ) -> anyhow::Result<Store> {
@@ -34,12 +36,8 @@ pub(super) fn open_store(
     let mut left_out = Vec::new();
     let folders = folders(settings, &mut left_out)?;
     let object_max = cache.max_object.unwrap_or(cache.memory / 4).min(cache.memory);
-    let sizes = StoreSettings {
-        memory: cache.memory,
-        object_max,
-        object_on_disk_max: cache.max_object,
-        ..StoreSettings::default()
-    };
+    let sizes =
+        StoreSettings { memory: cache.memory, object_max, object_on_disk_max: cache.max_object, budget };
     let [k0, k1] = random()?;
     let [seed, _] = random()?;
     let numbers = folders.iter().map(|_| random()).collect::<anyhow::Result<Vec<_>>>()?;

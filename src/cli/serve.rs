@@ -19,11 +19,13 @@ use tracing::{error, info, warn};
 use super::args::ServeArgs;
 use super::cache_folder::make_folder;
 use super::commands::{bad_config, in_units};
+use super::fit::fit;
 use super::open_store::open_store;
 use super::open_tls::open_tls;
 use super::running::{Running, answer};
 use crate::admin::control::{SOCKET_NAME, bind_control, serve_control};
 use crate::admin::{AdminListener, Status, bind_admin};
+use crate::budget::Budget;
 use crate::caching::{CachePolicy, SetCookie, Targets};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
@@ -31,36 +33,35 @@ use crate::http::{ChunkLimits, FIELDS_MAX, HeadLimits, RESPONSE_FIELDS_MAX, Sche
 use crate::log::{AccessLog, Format, LogSettings, Target};
 use crate::origin::{NameFiles, OriginLimits, PoolLimits, Resolver};
 use crate::policy::{ListenerScope, Policy, RuntimeBlocks};
-use crate::proxy::{Limits, Parts, Shared};
+use crate::proxy::{Limits, Parts, Rates, Shared};
 use crate::server::{Listen, Server, ServerLimits, bind, raise_descriptor_limit};
+use crate::store::Store;
+use crate::store::disk::Disk;
 
 /// The access log of a Larder that `larder run` has started; some thirty thousand requests.
 const RUN_LOG_BYTES_MAX: u64 = 16 << 20;
 
 /// Serves until SIGTERM or SIGINT.
 pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
-    let settings = match args.load() {
+    let mut settings = match args.load() {
         Ok(settings) => settings,
         Err(error) => return Ok(bad_config(&error)),
     };
     super::diagnostics::begin(settings.log.level.as_str());
+    let (budget, too_large) = fit(&mut settings);
+    too_large.iter().for_each(|warning| warn!("{warning}"));
     let folder = &settings.cache_dir;
     make_folder(folder).with_context(|| format!("the cache folder {} can't be used", folder.display()))?;
-    let (blocks, mut warnings) = RuntimeBlocks::load(folder)?;
-    let policy = match Policy::build(&settings.access, settings.lists.clone(), &blocks.patterns()) {
-        Ok((policy, more)) => {
-            warnings.extend(more);
-            policy
-        }
+    let (blocks, warnings) = RuntimeBlocks::load(folder)?;
+    let built = Policy::build(&settings.access, settings.lists.clone(), &blocks.patterns());
+    let (policy, more) = match built {
+        Ok(built) => built,
         Err(error) => return Ok(bad_config(&error)),
     };
-    warnings.iter().for_each(|warning| warn!("{warning}"));
+    warnings.iter().chain(&more).for_each(|warning| warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anything listens: who sees it listen may tell it to stop.
-    let signals = {
-        let _on_the_runtime = runtime.enter();
-        Signals::new()?
-    };
+    let signals = runtime.block_on(async { Signals::new() })?;
     let descriptors = raise_descriptor_limit();
     let bound = bind(&settings.server.listen, workers(&settings))?;
     let admin = bind_admin_pages(&settings)?;
@@ -70,13 +71,15 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let instance = random::<1>()?[0] as u32;
     let clock = Clock::system();
     let tls = open_tls(&settings, &clock)?;
+    let store = open_store(&settings, Budget::new(budget), instance, random)?;
+    let descriptors = Descriptors::of(descriptors, &store);
     let parts = Parts {
         clock,
-        store: open_store(&settings, instance, random)?,
+        store,
         policy,
         cache_policy: cache_policy(&settings),
         log,
-        limits: limits(&settings),
+        limits: limits(&settings, &descriptors),
         instance,
         own,
         origin_tls: tls.origins,
@@ -90,7 +93,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         // Before the first client: who else uses this folder?
         let control = bind_control(&folder.join(SOCKET_NAME))?;
         let resolver = resolver();
-        let server = Server::start(bound, &shared, server_limits(&settings, descriptors), &resolver)?;
+        let server = Server::start(bound, &shared, server_limits(&settings, &descriptors), &resolver)?;
         welcome(&server, admin.as_ref(), &settings);
         let status = Arc::new(status(&server, &shared, &settings));
         let admin = serve_admin_pages(admin, status.clone());
@@ -253,7 +256,7 @@ fn bind_admin_pages(settings: &Settings) -> anyhow::Result<Option<AdminListener>
 
 fn status(server: &Server, shared: &Arc<Shared>, settings: &Settings) -> Status {
     let listening = server.listening().to_vec();
-    Status::new(shared.clone(), listening, settings.cache.memory, server.connection_count())
+    Status::new(shared.clone(), listening, settings.cache.memory, server.places().clone())
 }
 
 /// Serves the admin pages, if there are any, until the task is aborted.
@@ -310,7 +313,7 @@ pub(super) fn apply_live(shared: &Shared, cache: &config::CacheSettings) {
     shared.set_offline(cache.offline);
 }
 
-fn limits(settings: &Settings) -> Limits {
+fn limits(settings: &Settings, descriptors: &Descriptors) -> Limits {
     let size = |octets: u64| usize::try_from(octets).unwrap_or(usize::MAX);
     let of = &settings.limits;
     Limits {
@@ -332,23 +335,62 @@ fn limits(settings: &Settings) -> Limits {
         response: settings.server.origin_timeout,
         handshake: settings.server.header_timeout,
         tunnel_idle: settings.server.tunnel_idle_timeout,
+        tunnel_time: Some(settings.server.tunnel_time).filter(|time| !time.is_zero()),
+        rates: Rates {
+            request: of.request_rate,
+            response: of.response_rate,
+            reading: of.reading_rate,
+            behind: of.behind_max,
+            stream: of.stream_behind_max,
+        },
+        unread_fills: settings.server.unread_fills_max,
+        unread_fill: settings.server.unread_fill_time,
+        pipes: descriptors.pipes.min(Limits::default().pipes),
     }
 }
 
-fn server_limits(settings: &Settings, descriptors: u64) -> ServerLimits {
-    // A client may need a connection to an origin; some descriptors are Larder's own.
-    let by_descriptors = usize::try_from(descriptors.saturating_sub(64) / 2).unwrap_or(usize::MAX);
+/// How many descriptors each use may take. What is admitted has its own reserved: a client may need an
+/// origin, and a tunnel two pipes.
+struct Descriptors {
+    connections: usize,
+    origins: usize,
+    /// Of two descriptors each.
+    pipes: usize,
+}
+
+impl Descriptors {
+    /// Of `all` that the process may have, without Larder's own: the store's files, listeners, logs, and
+    /// connections that are told that there is no place for them.
+    fn of(all: u64, store: &Store) -> Descriptors {
+        let files = |disk: &Disk| disk.settings().size / disk.settings().segment_size + 16;
+        let own = 96 + store.disks().map(files).sum::<u64>();
+        let left = usize::try_from(all.saturating_sub(own)).unwrap_or(usize::MAX).max(16);
+        let part = left / 16 * 7;
+        Descriptors { connections: part, origins: part, pipes: (left - 2 * part) / 2 }
+    }
+}
+
+fn server_limits(settings: &Settings, descriptors: &Descriptors) -> ServerLimits {
     let server = &settings.server;
+    let connections_max = server.origin_connections_max.min(descriptors.origins);
+    let idle_max = (connections_max / 4 / workers(settings)).max(1);
+    let pool = PoolLimits::default();
     ServerLimits {
-        connections_max: server.connections_max.min(by_descriptors),
+        connections_max: server.connections_max.min(descriptors.connections),
         connections_per_client_max: server.connections_per_client_max,
+        streams_max: server.streams_max,
+        streams_per_client_max: server.streams_per_client_max,
         header_timeout: server.header_timeout,
         idle_timeout: server.idle_timeout,
         origin: OriginLimits {
             dns_timeout: server.dns_timeout,
             connect_timeout: server.connect_timeout,
             tls_timeout: OriginLimits::default().tls_timeout,
-            pool: PoolLimits::default(),
+            exchanges_max: server.exchanges_max.min(descriptors.origins),
+            exchanges_per_client_max: server.exchanges_per_client_max,
+            connections_max,
+            connections_per_origin_max: server.origin_connections_per_origin_max,
+            pool: PoolLimits { total: pool.total.min(idle_max), ..pool },
         },
     }
 }

@@ -61,11 +61,18 @@ impl Config {
         if server.workers > 1024 {
             return refuse("server.workers", "at most 1024");
         }
-        if server.connections_max == 0 {
-            return refuse("server.connections_max", "at least 1");
-        }
-        if server.connections_per_client_max == 0 {
-            return refuse("server.connections_per_client_max", "at least 1");
+        let numbers = [
+            ("server.connections_max", server.connections_max),
+            ("server.connections_per_client_max", server.connections_per_client_max),
+            ("server.streams_max", server.streams_max),
+            ("server.streams_per_client_max", server.streams_per_client_max),
+            ("server.exchanges_max", server.exchanges_max),
+            ("server.exchanges_per_client_max", server.exchanges_per_client_max),
+            ("server.origin_connections_max", server.origin_connections_max),
+            ("server.origin_connections_per_origin_max", server.origin_connections_per_origin_max),
+        ];
+        if let Some((key, _)) = numbers.into_iter().find(|(_, number)| *number == 0) {
+            return refuse(key, "at least 1");
         }
         let waits = [
             ("server.header_timeout", server.header_timeout),
@@ -74,6 +81,8 @@ impl Config {
             ("server.connect_timeout", server.connect_timeout),
             ("server.origin_timeout", server.origin_timeout),
             ("server.tunnel_idle_timeout", server.tunnel_idle_timeout),
+            ("limits.behind_max", self.limits.behind_max),
+            ("limits.stream_behind_max", self.limits.stream_behind_max),
         ];
         match waits.into_iter().find(|(_, wait)| wait.is_zero()) {
             Some((key, _)) => refuse(key, "longer than 0"),

@@ -138,7 +138,9 @@ fn suggestion(key: &str) -> Option<String> {
 
 /// A key of this name that belongs to another table.
 fn other_table(name: &str) -> Option<String> {
-    let (table, name) = known_keys().find(|(_, known)| *known == name)?;
+    let named = known_keys().filter(|(_, known)| *known == name);
+    // Who says only `memory` means the cache.
+    let (table, name) = named.min_by_key(|(table, _)| *table == "limits")?;
     Some(match (table, name) {
         // Tables of an array have a heading each, and a name for all.
         ("cache", "rule") => "[[cache.rule]]".to_owned(),

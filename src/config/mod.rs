@@ -22,7 +22,8 @@ pub use settings::{
     ServerSettings, Settings, TlsSettings,
 };
 pub use values::{
-    AccessLog, Admin, DEFAULT_PORT, DiskSize, ValueError, parse_duration, parse_listen, parse_size,
+    AccessLog, Admin, DEFAULT_PORT, DiskSize, MemorySize, ValueError, parse_duration, parse_listen,
+    parse_size,
 };
 
 /// The exit code for a configuration that can't be used (`EX_CONFIG` of sysexits.h).

@@ -19,7 +19,7 @@ use crate::tls::{NameConstraints, Pin};
 use super::intercept::{name_constraints, pins};
 use super::rules::{rules, unkeyed_fields};
 use super::values::{DEFAULT_ADMIN_PORT, DEFAULT_PORT, duration, listen, size, some_size};
-use super::{AccessLog, Admin, BlockPage, DiskSize, LogFormat, LogLevel, SetCookie, Unreadable};
+use super::{AccessLog, Admin, BlockPage, DiskSize, LogFormat, LogLevel, MemorySize, SetCookie, Unreadable};
 
 /// The file as typed: any table and any key may be missing.
 #[derive(Clone, Debug, PartialEq, Default, Deserialize)]
@@ -80,6 +80,17 @@ pub struct ServerSettings {
     pub workers: usize,
     pub connections_max: usize,
     pub connections_per_client_max: usize,
+    pub streams_max: usize,
+    pub streams_per_client_max: usize,
+    /// Exchanges that ask an origin.
+    pub exchanges_max: usize,
+    pub exchanges_per_client_max: usize,
+    pub origin_connections_max: usize,
+    pub origin_connections_per_origin_max: usize,
+    /// Responses that are brought into the cache while nobody reads them.
+    pub unread_fills_max: usize,
+    #[serde(deserialize_with = "duration")]
+    pub unread_fill_time: Duration,
     /// From the first byte of a request's head, or the handshake before it, to the last.
     #[serde(deserialize_with = "duration")]
     pub header_timeout: Duration,
@@ -95,6 +106,9 @@ pub struct ServerSettings {
     pub origin_timeout: Duration,
     #[serde(deserialize_with = "duration")]
     pub tunnel_idle_timeout: Duration,
+    /// How long a tunnel may be open in all; 0: as long as it likes.
+    #[serde(deserialize_with = "duration")]
+    pub tunnel_time: Duration,
     /// How long a stopping Larder lets requests finish.
     #[serde(deserialize_with = "duration")]
     pub drain: Duration,
@@ -109,21 +123,32 @@ impl Default for ServerSettings {
             workers: 0,
             connections_max: 16_384,
             connections_per_client_max: 4_096,
+            streams_max: 16_384,
+            streams_per_client_max: 2_048,
+            exchanges_max: 16_384,
+            exchanges_per_client_max: 4_096,
+            origin_connections_max: 16_384,
+            origin_connections_per_origin_max: 4_096,
+            unread_fills_max: 64,
+            unread_fill_time: Duration::from_secs(30),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             dns_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             origin_timeout: Duration::from_secs(60),
             tunnel_idle_timeout: Duration::from_secs(600),
+            tunnel_time: Duration::ZERO,
             drain: Duration::from_secs(30),
         }
     }
 }
 
-/// `[limits]`: how large the parts of a message may be, in bytes where nothing else is said.
+/// `[limits]`: memory for everything, and how large the parts of a message may be, in bytes where nothing
+/// else is said.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitSettings {
+    pub memory: MemorySize,
     #[serde(deserialize_with = "size")]
     pub head: u64,
     #[serde(deserialize_with = "size")]
@@ -145,11 +170,25 @@ pub struct LimitSettings {
     pub chunk_extensions: u64,
     /// Interim (1xx) responses before a final one.
     pub interim: usize,
+    /// Least rates in bytes per second; 0: none.
+    #[serde(deserialize_with = "size")]
+    pub request_rate: u64,
+    #[serde(deserialize_with = "size")]
+    pub response_rate: u64,
+    #[serde(deserialize_with = "size")]
+    pub reading_rate: u64,
+    /// How far behind them a peer may be.
+    #[serde(deserialize_with = "duration")]
+    pub behind_max: Duration,
+    /// The same for content of unknown length.
+    #[serde(deserialize_with = "duration")]
+    pub stream_behind_max: Duration,
 }
 
 impl Default for LimitSettings {
     fn default() -> LimitSettings {
         LimitSettings {
+            memory: MemorySize::Auto,
             head: 64 << 10,
             line: 16 << 10,
             uri: 8 << 10,
@@ -160,6 +199,11 @@ impl Default for LimitSettings {
             trailers: 8 << 10,
             chunk_extensions: 4 << 10,
             interim: 16,
+            request_rate: 100,
+            response_rate: 100,
+            reading_rate: 100,
+            behind_max: Duration::from_secs(120),
+            stream_behind_max: Duration::from_secs(86_400),
         }
     }
 }
@@ -285,13 +329,23 @@ pub const KNOWN_KEYS: &[&str] = &[
     "server.workers",
     "server.connections_max",
     "server.connections_per_client_max",
+    "server.streams_max",
+    "server.streams_per_client_max",
+    "server.exchanges_max",
+    "server.exchanges_per_client_max",
+    "server.origin_connections_max",
+    "server.origin_connections_per_origin_max",
+    "server.unread_fills_max",
+    "server.unread_fill_time",
     "server.header_timeout",
     "server.idle_timeout",
     "server.dns_timeout",
     "server.connect_timeout",
     "server.origin_timeout",
     "server.tunnel_idle_timeout",
+    "server.tunnel_time",
     "server.drain",
+    "limits.memory",
     "limits.head",
     "limits.line",
     "limits.uri",
@@ -302,6 +356,11 @@ pub const KNOWN_KEYS: &[&str] = &[
     "limits.trailers",
     "limits.chunk_extensions",
     "limits.interim",
+    "limits.request_rate",
+    "limits.response_rate",
+    "limits.reading_rate",
+    "limits.behind_max",
+    "limits.stream_behind_max",
     "cache.memory",
     "cache.disk",
     "cache.disks",

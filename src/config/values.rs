@@ -43,6 +43,14 @@ pub enum DiskSize {
     Percent(u8),
 }
 
+/// How much memory all of Larder may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemorySize {
+    /// The cache, and about a gigabyte beside it, as far as the machine has that.
+    Auto,
+    Bytes(u64),
+}
+
 /// Where the access log goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessLog {
@@ -183,6 +191,17 @@ impl FromStr for DiskSize {
     }
 }
 
+impl FromStr for MemorySize {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<MemorySize, ValueError> {
+        match text.trim() {
+            "auto" => Ok(MemorySize::Auto),
+            size => parse_size(size).map(MemorySize::Bytes),
+        }
+    }
+}
+
 impl FromStr for AccessLog {
     type Err = ValueError;
 
@@ -271,6 +290,12 @@ impl<'de> Deserialize<'de> for DiskSize {
 
 impl<'de> Deserialize<'de> for AccessLog {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<AccessLog, D::Error> {
+        scalar(deserializer, str::parse)
+    }
+}
+
+impl<'de> Deserialize<'de> for MemorySize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MemorySize, D::Error> {
         scalar(deserializer, str::parse)
     }
 }

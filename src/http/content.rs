@@ -5,6 +5,8 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::budget::{Budget, Share, Use};
+
 use super::chunked::{Chunk, ChunkError, ChunkLimits, ChunkedDecoder};
 use super::head::{RequestLine, check_start, parse_request, parse_response};
 use super::lenient::{Reading, parse_lenient_response};
@@ -20,6 +22,8 @@ pub struct Reader<R = ReadHalf> {
     room: usize,
     /// Octets of a head that was found and refused.
     refused: usize,
+    /// For what the buffer has beyond its first room.
+    growth: Option<Share>,
 }
 
 /// Room for a first read, in octets: a head and a small body come with one system call.
@@ -96,7 +100,14 @@ impl Source for tokio::net::tcp::OwnedReadHalf {}
 impl<R: Source> Reader<R> {
     /// Reads from `io`.
     pub fn new(io: R) -> Reader<R> {
-        Reader { io, buffer: BytesMut::new(), room: ROOM_MIN, refused: 0 }
+        Reader { io, buffer: BytesMut::new(), room: ROOM_MIN, refused: 0, growth: None }
+    }
+
+    /// Has the buffer grow within this budget only: without memory it stays small, which is slower.
+    pub fn charge_to(&mut self, budget: &Budget) {
+        if self.growth.is_none() {
+            self.growth = Some(budget.count(Use::Buffers, 0));
+        }
     }
 
     /// What is read from.
@@ -194,6 +205,9 @@ impl<R: Source> Reader<R> {
     /// small one is kept, because the next message is likely to come soon.
     pub fn rest(&mut self) {
         self.room = ROOM_MIN;
+        if let Some(share) = &mut self.growth {
+            share.shrink(u64::MAX);
+        }
         if self.buffer.is_empty() && self.buffer.capacity() > 2 * ROOM_MIN {
             self.buffer = BytesMut::new();
         }
@@ -211,11 +225,22 @@ impl<R: Source> Reader<R> {
         }
     }
 
+    fn grow(&mut self, room: usize) {
+        // What was read is held by who sends it on while the next is read.
+        let wanted = 2 * (room - ROOM_MIN) as u64;
+        let is_there = self.growth.as_mut().is_none_or(|share| share.resize(wanted).is_ok());
+        if is_there {
+            self.room = room;
+        }
+    }
+
     async fn fill(&mut self) -> io::Result<usize> {
         self.buffer.reserve(self.room);
         let room = self.buffer.capacity() - self.buffer.len();
         let length = self.io.read_buf(&mut self.buffer).await?;
-        self.room = if length == room { (room * 2).min(ROOM_MAX) } else { self.room };
+        if length == room && self.room < ROOM_MAX {
+            self.grow((room * 2).min(ROOM_MAX));
+        }
         Ok(length)
     }
 }

@@ -181,7 +181,7 @@ fn first_of<'a>(slices: &'a [IoSlice<'_>]) -> &'a [u8] {
 #[derive(Debug)]
 pub struct Resumed {
     early: Bytes,
-    stream: Stream,
+    pub(super) stream: Stream,
 }
 
 impl Resumed {
@@ -237,7 +237,7 @@ impl AsyncWrite for Resumed {
 /// A connection within TLS, as everybody who reads or writes it holds it.
 #[derive(Debug)]
 pub struct Tls {
-    stream: RefCell<TlsStream<Resumed>>,
+    pub(super) stream: RefCell<TlsStream<Resumed>>,
     /// The peer shall see that what it got is not whole.
     is_cut: Cell<bool>,
     watch: Option<Watch>,

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::SendRequest;
 
+use super::lending::Opened;
 use super::{AddressJudge, Connection, OriginKey, PoolLimits};
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
@@ -93,8 +94,7 @@ impl Sessions {
     pub(super) async fn establish(
         &self,
         key: OriginKey,
-        stream: Stream,
-        peer: SocketAddr,
+        (stream, peer, opened): (Stream, SocketAddr, Opened),
         clock: &Clock,
     ) -> Result<Connection, Failure> {
         let mut builder = h2::client::Builder::new();
@@ -131,6 +131,7 @@ impl Sessions {
                 (Ok(()), None) => {}
             }
             has_ended.set(true);
+            drop(opened);
         });
         let stream = session.stream(None);
         self.by_origin.borrow_mut().entry(key).or_default().push(session);
@@ -188,6 +189,8 @@ impl Session {
             writer: WriteHalf::Http2(Box::new(writer)),
             peer: self.peer,
             idle,
+            loan: None,
+            _opened: None,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod dial;
 mod dns;
 mod http2;
+mod lending;
 mod name_files;
 mod pool;
 mod resolve;
@@ -21,14 +22,17 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use dial::Candidates;
+pub use lending::Lending;
 pub use name_files::NameFiles;
 pub use pool::PoolLimits;
 pub use resolve::{Resolver, System};
 
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::error::Failure;
 use crate::http::{Authority, Host, Reader, Scheme, Stream, TargetUri, WriteHalf};
 use crate::tls::{Alpn, OriginTls};
+use lending::{Loan, Opened};
 
 /// Limits on reaching an origin.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +43,14 @@ pub struct OriginLimits {
     pub connect_timeout: Duration,
     /// For the TLS handshake on a new connection; default 10 s.
     pub tls_timeout: Duration,
+    /// Exchanges that ask an origin at once; default 16,384, less where descriptors are short.
+    pub exchanges_max: usize,
+    /// Of them, those of one client; default 4,096.
+    pub exchanges_per_client_max: usize,
+    /// Connections, in use and idle; default 16,384, less where descriptors are short.
+    pub connections_max: usize,
+    /// Of them, those to one origin; default 4,096.
+    pub connections_per_origin_max: usize,
     /// For idle connections.
     pub pool: PoolLimits,
 }
@@ -49,6 +61,10 @@ impl Default for OriginLimits {
             dns_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             tls_timeout: Duration::from_secs(10),
+            exchanges_max: 16_384,
+            exchanges_per_client_max: 4_096,
+            connections_max: 16_384,
+            connections_per_origin_max: 4_096,
             pool: PoolLimits::default(),
         }
     }
@@ -62,12 +78,22 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// How long it lay idle in the pool; `None` for a new one.
     pub idle: Option<Duration>,
+    // Boxed: connections are moved about, and these lie still.
+    loan: Option<Box<Loan>>,
+    _opened: Option<Box<Opened>>,
 }
 
 impl Connection {
-    fn new(stream: Stream, peer: SocketAddr) -> Connection {
+    fn new(stream: Stream, peer: SocketAddr, opened: Opened) -> Connection {
         let (reader, writer) = stream.into_split();
-        Connection { reader: Reader::new(reader), writer, peer, idle: None }
+        let (reader, opened) = (Reader::new(reader), Some(Box::new(opened)));
+        Connection { reader, writer, peer, idle: None, loan: None, _opened: opened }
+    }
+
+    fn lent(self, loan: Loan, budget: &Budget) -> Connection {
+        let mut lent = Connection { loan: Some(Box::new(loan)), ..self };
+        lent.reader.charge_to(budget);
+        lent
     }
 
     /// Whether it is one stream of a connection that others use, too: HTTP/2.
@@ -81,8 +107,11 @@ impl Connection {
     }
 }
 
-/// What says whether an address may be dialled.
+/// Who asks, and what says whether an address may be dialled.
 pub trait AddressJudge {
+    /// The client that a connection is for.
+    fn client(&self) -> IpAddr;
+
     /// `Err` tells the client why not.
     fn judge(&self, address: SocketAddr) -> Result<(), Failure>;
 
@@ -98,6 +127,8 @@ pub struct Origins {
     limits: OriginLimits,
     /// What TLS with origins trusts; without it there is none.
     tls: Option<Arc<OriginTls>>,
+    lending: Lending,
+    budget: Budget,
     pool: RefCell<pool::Pool>,
     http2: http2::Sessions,
 }
@@ -109,12 +140,15 @@ impl Origins {
         resolver: Resolver,
         limits: OriginLimits,
         tls: Option<Arc<OriginTls>>,
+        (lending, budget): (Lending, Budget),
     ) -> Origins {
         Origins {
             clock,
             resolver,
             limits,
             tls,
+            lending,
+            budget,
             pool: RefCell::new(pool::Pool::new(limits.pool)),
             http2: http2::Sessions::default(),
         }
@@ -122,6 +156,17 @@ impl Origins {
 
     /// An idle connection to this URI's origin that is at most `idle_max` old and still open.
     pub fn idle_connection(
+        &self,
+        uri: &TargetUri,
+        judge: &impl AddressJudge,
+        idle_max: Duration,
+    ) -> Result<Option<Connection>, Failure> {
+        let loan = self.lending.lend(judge.client())?;
+        let found = self.take_idle(uri, judge, idle_max);
+        Ok(found.map(|connection| connection.lent(loan, &self.budget)))
+    }
+
+    fn take_idle(
         &self,
         uri: &TargetUri,
         judge: &impl AddressJudge,
@@ -145,22 +190,27 @@ impl Origins {
 
     /// A new connection to this URI's origin, by TLS where the scheme says so.
     pub async fn connect(&self, uri: &TargetUri, judge: &impl AddressJudge) -> Result<Connection, Failure> {
+        let loan = self.lending.lend(judge.client())?;
+        Ok(self.connect_any(uri, judge).await?.lent(loan, &self.budget))
+    }
+
+    async fn connect_any(&self, uri: &TargetUri, judge: &impl AddressJudge) -> Result<Connection, Failure> {
         match uri.scheme {
-            Scheme::Http => self.connect_tunnel(&uri.authority, judge).await,
+            Scheme::Http => self.connect_plain(&uri.authority, judge).await,
             Scheme::Https => {
                 let key = key(uri);
                 if let Some(stream) = self.http2.take(&key, judge, JUST_USED, self.clock.monotonic_ms()) {
                     return Ok(stream);
                 }
                 let alpn = if self.http2.wants_http1(&key) { Alpn::Http1 } else { Alpn::Http2 };
-                let (stream, peer) = self.connect_tls(&uri.authority, judge, alpn).await?;
+                let (stream, peer, opened) = self.connect_tls(&uri.authority, judge, alpn).await?;
                 if stream.protocol() != b"h2" {
-                    return Ok(Connection::new(stream, peer));
+                    return Ok(Connection::new(stream, peer, opened));
                 }
                 // Another request may have made one meanwhile.
                 match self.http2.take(&key, judge, JUST_USED, self.clock.monotonic_ms()) {
                     Some(stream) => Ok(stream),
-                    None => self.http2.establish(key, stream, peer, &self.clock).await,
+                    None => self.http2.establish(key, (stream, peer, opened), &self.clock).await,
                 }
             }
         }
@@ -172,13 +222,15 @@ impl Origins {
         uri: &TargetUri,
         judge: &impl AddressJudge,
     ) -> Result<Connection, Failure> {
-        match uri.scheme {
-            Scheme::Http => self.connect_tunnel(&uri.authority, judge).await,
+        let loan = self.lending.lend(judge.client())?;
+        let connection = match uri.scheme {
+            Scheme::Http => self.connect_plain(&uri.authority, judge).await?,
             Scheme::Https => {
-                let (stream, peer) = self.connect_tls(&uri.authority, judge, Alpn::Http1).await?;
-                Ok(Connection::new(stream, peer))
+                let (stream, peer, opened) = self.connect_tls(&uri.authority, judge, Alpn::Http1).await?;
+                Connection::new(stream, peer, opened)
             }
-        }
+        };
+        Ok(connection.lent(loan, &self.budget))
     }
 
     async fn connect_tls(
@@ -186,14 +238,15 @@ impl Origins {
         authority: &Authority,
         judge: &impl AddressJudge,
         alpn: Alpn,
-    ) -> Result<(Stream, SocketAddr), Failure> {
+    ) -> Result<(Stream, SocketAddr, Opened), Failure> {
         // Known before anything is dialled.
         let tls = self.tls.as_ref().ok_or_else(tls::unavailable)?;
-        let (stream, peer) = self.dial(authority, judge).await?;
+        let (stream, peer, mut opened) = self.dial((Scheme::Https, authority), judge).await?;
+        self.lending.begin_tls(&mut opened)?;
         let shaking_hands = tls::handshake(tls, authority, stream, alpn);
         let shaken = self.clock.timeout(self.limits.tls_timeout, shaking_hands).await;
         let stream = shaken.unwrap_or_else(|_timed_out| Err(tls::timeout()))?;
-        Ok((stream, peer))
+        Ok((stream, peer, opened))
     }
 
     /// A new connection to this host and port, for octets as they are.
@@ -202,8 +255,17 @@ impl Origins {
         authority: &Authority,
         judge: &impl AddressJudge,
     ) -> Result<Connection, Failure> {
-        let (stream, peer) = self.dial(authority, judge).await?;
-        Ok(Connection::new(Stream::Tcp(stream), peer))
+        let loan = self.lending.lend(judge.client())?;
+        Ok(self.connect_plain(authority, judge).await?.lent(loan, &self.budget))
+    }
+
+    async fn connect_plain(
+        &self,
+        authority: &Authority,
+        judge: &impl AddressJudge,
+    ) -> Result<Connection, Failure> {
+        let (stream, peer, opened) = self.dial((Scheme::Http, authority), judge).await?;
+        Ok(Connection::new(Stream::Tcp(stream), peer, opened))
     }
 
     /// A new connection to this host and port within TLS, for octets of another protocol than HTTP, of
@@ -215,11 +277,13 @@ impl Origins {
         offered: &[Vec<u8>],
     ) -> Result<Connection, Failure> {
         let tls = self.tls.as_ref().ok_or_else(tls::unavailable)?;
-        let (stream, peer) = self.dial(authority, judge).await?;
+        let loan = self.lending.lend(judge.client())?;
+        let (stream, peer, mut opened) = self.dial((Scheme::Https, authority), judge).await?;
+        self.lending.begin_tls(&mut opened)?;
         let shaking_hands = tls::handshake_offering(tls, authority, stream, offered);
         let shaken = self.clock.timeout(self.limits.tls_timeout, shaking_hands).await;
         let stream = shaken.unwrap_or_else(|_timed_out| Err(tls::timeout()))?;
-        Ok(Connection::new(stream, peer))
+        Ok(Connection::new(stream, peer, opened).lent(loan, &self.budget))
     }
 
     /// Keeps a connection for the next request to this URI's origin, which says that it keeps it for
@@ -227,6 +291,7 @@ impl Origins {
     pub fn keep(&self, uri: &TargetUri, mut connection: Connection, open_max: Option<Duration>) {
         // A stream of HTTP/2 is used once; its connection is shared.
         if connection.reader.buffered().is_empty() && !connection.is_shared() {
+            connection.loan = None;
             connection.reader.rest();
             let idle = pool::Idle::new(connection, self.clock.monotonic_ms(), open_max);
             self.pool.borrow_mut().put(uri, idle);
@@ -248,11 +313,19 @@ impl Origins {
 
     async fn dial(
         &self,
-        authority: &Authority,
+        (scheme, authority): (Scheme, &Authority),
         judge: &impl AddressJudge,
-    ) -> Result<(TcpStream, SocketAddr), Failure> {
+    ) -> Result<(TcpStream, SocketAddr, Opened), Failure> {
+        let key = (scheme, authority.clone());
+        let opened = self.lending.open(&key).or_else(|_full| {
+            // Idle ones are worth less than this one.
+            self.close_all_idle();
+            self.lending.open(&key).map_err(|full| self.lending.refused(full))
+        })?;
         let candidates = self.candidates(authority, judge).await?;
-        dial::first_to_connect(&self.clock, candidates, self.limits.connect_timeout).await
+        let limit = self.limits.connect_timeout;
+        let (stream, peer) = dial::first_to_connect(&self.clock, candidates, limit).await?;
+        Ok((stream, peer, opened))
     }
 
     /// The addresses of a host that may be dialled, as far as they are known now; there is at least one.
@@ -322,7 +395,7 @@ fn judge_all(
 
 /// What the pool sorts connections by. With the scheme and the host it says by whose name a
 /// certificate was judged.
-type OriginKey = (Scheme, Authority);
+pub type OriginKey = (Scheme, Authority);
 
 fn key(uri: &TargetUri) -> OriginKey {
     (uri.scheme, uri.authority.clone())

@@ -9,6 +9,7 @@
 //! The request is Larder's own: a GET with the client's fields, but without its conditions, its
 //! range and its cache directives.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::collapse::{Failed, Keeping, Lead, Place, lead, under_way};
@@ -39,6 +40,7 @@ struct Validation {
     id: u64,
     proxy: Proxy,
     scope: ListenerScope,
+    client: IpAddr,
     uri: TargetUri,
     request: Request,
     object: Arc<Object>,
@@ -62,6 +64,7 @@ pub(super) fn validate(exchange: &Exchange<'_>, key: Key<'_>, object: &Arc<Objec
         id: exchange.record.id(),
         proxy: proxy.clone(),
         scope: exchange.client.scope,
+        client: exchange.client.peer.ip(),
         uri: key.uri.clone(),
         request: own_request(exchange.request),
         object: object.clone(),
@@ -101,7 +104,8 @@ pub(super) async fn answer_in_time(
     validate(exchange, key, &object);
     let place = place(exchange, key, &object);
     let Some(following) = under_way(shared, place) else { return Ok(Followed::Alone) };
-    if shared.clock.timeout(after, following.flight.course()).await.is_ok() {
+    let waiting = shared.clock.timeout(after, following.flight.course());
+    if exchange.unless_gone(waiting).await?.is_ok() {
         return follow(exchange, key, &following, plan).await;
     }
     exchange.record.note("reuse", "the origin is slow; the stale response is served");
@@ -143,10 +147,10 @@ impl Validation {
     }
 
     async fn ask(&self, extra: &Extra) -> Result<Reply, String> {
-        let Validation { proxy, scope, uri, request, .. } = self;
+        let Validation { proxy, scope, client, uri, request, .. } = self;
         let uri = target(request, proxy.shared.store.key(uri));
         let head = request_head(&proxy.shared, request, uri, extra);
-        let asking = Asking { proxy, scope: *scope, request, uri };
+        let asking = Asking { proxy, scope: *scope, client: *client, request, uri };
         asking.ask(&head).await.map_err(|error| error.to_string())
     }
 
@@ -180,7 +184,7 @@ impl Validation {
 
     /// A full response: it takes the stored one's place, or at least ends its use.
     async fn replace(self, reply: Reply) -> Result<&'static str, String> {
-        let Validation { id, proxy, scope, uri, request, object, lead, asked } = self;
+        let Validation { id, proxy, scope, client, uri, request, object, lead, asked } = self;
         let shared = &proxy.shared;
         let key = shared.store.key(&uri);
         let status = reply.response.status;
@@ -212,6 +216,7 @@ impl Validation {
             key,
             request: &request,
             scope,
+            client,
             head,
             reply,
             lead: Some(lead),

@@ -5,11 +5,15 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::inside::Inside;
+use crate::budget::{Budget, Share, Spent, Use};
 use crate::http::{
     ConnectionOptions, Fields, GivenUp, Http2Reader, Http2Writer, ReadHalf, Reader, Request, Stream, Version,
     WriteHalf,
 };
 use crate::policy::ListenerScope;
+
+/// Memory of a connection within TLS: two records each way, and its keys.
+const TLS_BYTES: u64 = 64 * 1024;
 
 /// A client's connection.
 #[derive(Debug)]
@@ -29,6 +33,10 @@ pub struct Client {
     began_ms: Option<u64>,
     /// Tells when nobody waits for the exchange under way any more.
     given_up: Option<GivenUp>,
+    /// For TLS and for what buffers grow by; without it nothing is charged.
+    budget: Option<Budget>,
+    /// Of TLS within a tunnel.
+    tls: Option<Share>,
     /// Where heads are put together; kept between requests for its memory.
     pub(super) scratch: Vec<u8>,
 }
@@ -65,6 +73,8 @@ impl Client {
             has_read_content: false,
             began_ms: None,
             given_up: None,
+            budget: None,
+            tls: None,
             scratch,
         }
     }
@@ -79,6 +89,12 @@ impl Client {
         self.began_ms.unwrap_or(now_ms)
     }
 
+    /// Has what grows with this connection charged to a budget.
+    pub fn charge_to(&mut self, budget: &Budget) {
+        self.reader.charge_to(budget);
+        self.budget = Some(budget.clone());
+    }
+
     /// One request of a connection with HTTP/2, which this client is.
     pub fn of_stream(&self, reader: Http2Reader, writer: Http2Writer) -> Client {
         self.stream(ReadHalf::Http2(Box::new(reader)), writer)
@@ -90,8 +106,12 @@ impl Client {
     }
 
     fn stream(&self, reader: ReadHalf, writer: Http2Writer) -> Client {
+        let mut reader = Reader::new(reader);
+        if let Some(budget) = &self.budget {
+            reader.charge_to(budget);
+        }
         Client {
-            reader: Reader::new(reader),
+            reader,
             writer: WriteHalf::Http2(Box::new(writer)),
             peer: self.peer,
             scope: self.scope,
@@ -100,6 +120,8 @@ impl Client {
             has_read_content: false,
             began_ms: None,
             given_up: None,
+            budget: self.budget.clone(),
+            tls: None,
             scratch: Vec::new(),
         }
     }
@@ -150,6 +172,14 @@ impl Client {
         }
     }
 
+    /// Takes the memory of TLS, before it begins.
+    pub(super) fn begin_tls(&mut self) -> Result<(), Spent> {
+        if let Some(budget) = &self.budget {
+            self.tls = Some(budget.take(Use::Tls, TLS_BYTES)?);
+        }
+        Ok(())
+    }
+
     /// Takes the connection away, with what was read too far: for a handshake. `None` when it was
     /// taken before.
     pub fn take_stream(&mut self) -> Option<(Bytes, Stream)> {
@@ -163,6 +193,9 @@ impl Client {
     pub(super) fn put_stream(&mut self, stream: Stream) {
         let (reader, writer) = stream.into_split();
         self.reader = Reader::new(reader);
+        if let Some(budget) = &self.budget {
+            self.reader.charge_to(budget);
+        }
         self.writer = writer;
     }
 

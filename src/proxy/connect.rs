@@ -68,7 +68,9 @@ pub(super) async fn connect(
     }
     tunnel::establish(exchange).await?;
     match hear(exchange, &tunnel, ahead).await? {
-        Heard::Begun(opening, ahead) => serve_opening(exchange, tunnel, opening, ahead).await,
+        Heard::Begun(opening, ahead) => {
+            serve_opening(exchange, tunnel, opening, ahead.map(|ahead| *ahead)).await
+        }
         Heard::Ended(next) => Ok(next),
     }
 }
@@ -76,7 +78,7 @@ pub(super) async fn connect(
 /// What came of waiting for the client's first octets.
 pub(super) enum Heard {
     /// With the connection that was made meanwhile.
-    Begun(Opening, Option<Connection>),
+    Begun(Opening, Option<Box<Connection>>),
     /// The tunnel is over.
     Ended(Next),
 }
@@ -162,7 +164,7 @@ pub(super) async fn hear_beside(
     undecided: Undecided,
 ) -> Result<Heard, Interrupted> {
     match beside(exchange, &mut connection, undecided).await? {
-        Beginning::Opened(opening) => Ok(Heard::Begun(opening, Some(connection))),
+        Beginning::Opened(opening) => Ok(Heard::Begun(opening, Some(Box::new(connection)))),
         Beginning::Silent => Err(timed_out()),
         Beginning::Broken(error) => Ok(Heard::Ended(tunnel::break_off(exchange, connection, &error))),
     }

@@ -7,6 +7,7 @@ use super::collapse::Filling;
 use super::forward::Reply;
 use super::keep::Keeper;
 use super::origin_failure::{bad_content, incomplete, silent};
+use super::pace::Pace;
 use super::partial::{Asking, Completion};
 use super::record::Record;
 use super::render::{Framing, Tail, passed_head};
@@ -86,7 +87,8 @@ pub(super) async fn from_fill(
     exchange.record.responds(filling.head.status, outcome, filling.head.fields.first(FieldName::ContentType));
     let key = shared.store.key(&filling.uri);
     let (proxy, request, scope) = (exchange.proxy, exchange.request, exchange.client.scope);
-    let asking = Asking { proxy, request, scope, uri: target(request, key) };
+    let client = exchange.client.peer.ip();
+    let asking = Asking { proxy, request, scope, client, uri: target(request, key) };
     let mut sender = exchange.sender(&mut head, framing);
     let mut pieces = Vec::new();
     // The task that fills has not run yet: what came with the head is there after one turn.
@@ -96,8 +98,8 @@ pub(super) async fn from_fill(
     }
     loop {
         let before = pieces.len();
-        let arrived =
-            reader.next(&mut pieces).await.map_err(|aborted| filling.ended(&mut sender, aborted))?;
+        let arrived = sender.unless_gone(reader.next(&mut pieces)).await?;
+        let arrived = arrived.map_err(|aborted| filling.ended(&mut sender, aborted))?;
         if let Arrived::OnDisk { range, length } = arrived {
             // This reader is behind: what it needs has left memory. When it has gone from the disk, too,
             // the origin has it.
@@ -172,17 +174,19 @@ pub(super) async fn pass_content(
     Tail { framing, age: None, outcome: &outcome, keep_open }.write(head);
     record.responds(response.status, outcome, response.fields.first(FieldName::ContentType));
     let mut content = Content::new(response.length, &shared.limits.chunks);
-    let (clock, idle) = (&shared.clock, silence.limit);
-    let mut sender = Sender { writer, clock, idle, front: head, framing, record };
+    let (idle, pace) = (silence.limit, Pace::of_reader(shared, silence.limit));
+    let mut sender = Sender { writer, shared, idle, pace, front: head, framing, record };
     // Content that came with the head leaves with it; content that has yet to come must not
     // hold the head back.
     if !content.is_done() && reader.buffered().is_empty() {
         sender.flush_front().await?;
     }
+    let mut pace = Pace::of_response(shared, response.length, silence.limit);
     let mut pieces = Vec::new();
     while !content.is_done() {
-        let next = content.next(reader, &mut pieces);
-        match silence.within(next).await {
+        let next = silence.within(content.next(reader, &mut pieces));
+        let (next, waited_ms) = Pace::timed(&shared.clock, sender.unless_gone(next)).await;
+        match next? {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(sender.failed(bad_content(&error))),
             Err(timed_out) => return Err(sender.failed(silent(timed_out))),
@@ -190,6 +194,7 @@ pub(super) async fn pass_content(
         let arrived = pieces.iter().map(|piece| piece.len() as u64).sum();
         sender.record.received_from_origin(arrived);
         silence.moves(arrived);
+        pace.moved(waited_ms, arrived).map_err(|slow| sender.broken(slow))?;
         if let Some(keeper) = &mut keeper {
             keeper.push(&pieces);
         }

@@ -4,31 +4,34 @@ use std::sync::Arc;
 
 use super::admit::{Admitted, admit};
 use super::collapse::{Place, Role, join};
-use super::fetch::{Plan, fetch};
+use super::fetch::Plan;
 use super::follow::{Followed, follow};
 use super::offline::OFFLINE;
 use super::record::{Record, STALE_WHILE_REVALIDATE};
 use super::{
-    Client, Exchange, Interrupted, Next, Proxy, Shared, background, connect, local, refuse, searches, stored,
-    upload,
+    Client, Exchange, Interrupted, Next, Proxy, Shared, background, connect, fetch, local, refuse, searches,
+    stored, upload,
 };
+use crate::budget::{Share, Spent, Use};
 use crate::caching::{
     Decision, ForwardReason, Handled, Outcome, RuleName, StoredHead, cacheable_request, wants_stored_only,
 };
 use crate::error::{ErrorType, Failure, Fault};
-use crate::http::Request;
+use crate::http::{Request, Version};
 use crate::origin::AddressJudge as _;
 use crate::store::{Key, Object};
 
 /// Answers one request, and logs what became of it.
 pub async fn exchange(proxy: &Proxy, client: &mut Client, mut request: Request) -> Next {
     let located = client.inside.as_ref().map_or(Ok(()), |inside| inside.locate(&mut request));
+    // Kept until the exchange is over, as the fields are.
+    let fields = charge_fields(&proxy.shared, &request);
     let record = Record::begin(&proxy.shared, client, &request);
     client.has_read_content = false;
     let given_up = client.is_given_up();
     let mut told = Told { shared: &proxy.shared, request: &request, record, ended: false };
     let mut exchange = Exchange { proxy, client, request: &request, record: &mut told.record };
-    let ended = match located {
+    let ended = match located.and(fields.as_ref().map(drop).map_err(|spent| Failure::from(*spent))) {
         Ok(()) => tokio::select! {
             biased;
             ended = story(&mut exchange) => ended,
@@ -45,6 +48,17 @@ pub async fn exchange(proxy: &Proxy, client: &mut Client, mut request: Request) 
     told.ended = true;
     next
 }
+
+/// Memory for the fields of a request, where they are more than the first buffer of a connection.
+fn charge_fields(shared: &Shared, request: &Request) -> Result<Option<Share>, Spent> {
+    let is_stream = request.version == Version::Http2;
+    let bytes = request.fields.memory_bytes() as u64;
+    let is_charged = is_stream || bytes > FIELDS_FREE;
+    is_charged.then(|| shared.budget.take(Use::Fields, bytes)).transpose()
+}
+
+/// Bytes of fields that a connection's own charge is for.
+const FIELDS_FREE: u64 = 4096;
 
 /// Logs an exchange when it is over, and also when it is cut off at a shutdown.
 struct Told<'a> {
@@ -81,10 +95,10 @@ async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
             return Err(nothing_stored().into());
         }
         return match is_upload {
-            true => upload::exchange(exchange, key, reason).await,
+            true => Box::pin(upload::exchange(exchange, key, reason)).await,
             false => {
                 let reason = told_reason(exchange, key, reason).await;
-                fetch(exchange, key, Plan::forward(reason)).await
+                ask_origin(exchange, key, Plan::forward(reason)).await
             }
         };
     }
@@ -92,7 +106,7 @@ async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
         if wants_stored_only(exchange.request) {
             return Err(nothing_stored().into());
         }
-        return fetch(exchange, key, Plan::forward(ForwardReason::Bypass).by(Some(rule))).await;
+        return ask_origin(exchange, key, Plan::forward(ForwardReason::Bypass).by(Some(rule))).await;
     }
     turns(exchange, key).await
 }
@@ -111,15 +125,15 @@ async fn turns(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Next, Interr
             Looked::Forward(plan) => plan,
         };
         if turn == TURNS_MAX || !plan.may_collapse(&exchange.proxy.shared, exchange.request) {
-            return fetch(exchange, key, plan).await;
+            return ask_origin(exchange, key, plan).await;
         }
         let followed = if let Some(patience) = plan.patience(exchange) {
             background::answer_in_time(exchange, key, &mut plan, patience).await?
         } else {
             let place = Place { key, selection: plan.selection.or(selection) };
             match join(&exchange.proxy.shared, place, passed.as_ref()) {
-                Role::Alone => return fetch(exchange, key, plan).await,
-                Role::Lead(lead) => return fetch(exchange, key, plan.leading(lead)).await,
+                Role::Alone => return ask_origin(exchange, key, plan).await,
+                Role::Lead(lead) => return ask_origin(exchange, key, plan.leading(lead)).await,
                 Role::Follow(following) => {
                     exchange.record.note("collapse", "waits for the exchange that is under way");
                     let followed = follow(exchange, key, &following, &mut plan).await?;
@@ -133,9 +147,18 @@ async fn turns(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Next, Interr
             Followed::Delivered(next) => return Ok(next),
             Followed::LookAgain => {}
             Followed::OtherVariant(other) => selection = other,
-            Followed::Alone => return fetch(exchange, key, plan).await,
+            Followed::Alone => return ask_origin(exchange, key, plan).await,
         }
     }
+}
+
+/// As [`fetch::fetch`], in a box: a hit needs none of its state.
+fn ask_origin<'a>(
+    exchange: &'a mut Exchange<'_>,
+    key: Key<'a>,
+    plan: Plan,
+) -> impl Future<Output = Result<Next, Interrupted>> {
+    Box::pin(fetch::fetch(exchange, key, plan))
 }
 
 enum Looked {

@@ -134,12 +134,13 @@ pub(super) async fn fetch(
             Err(interrupted) => return Err(interrupted),
         };
         let Some(object) = plan.validating.take() else {
-            return after_reply(exchange, key, plan, reply).await;
+            return Box::pin(after_reply(exchange, key, plan, reply)).await;
         };
         plan.asked_about = Some(object.clone());
         match validated(&object.head, &reply, extra.validation.is_empty()) {
             Validated::Unmodified => {
-                if let Some(next) = freshen(exchange, key, &mut plan, &object, reply).await? {
+                let freshened = Box::pin(freshen(exchange, key, &mut plan, &object, reply)).await?;
+                if let Some(next) = freshened {
                     return Ok(next);
                 }
             }
@@ -155,7 +156,7 @@ pub(super) async fn fetch(
                         return Ok(next);
                     }
                 }
-                return after_reply(exchange, key, plan, reply).await;
+                return Box::pin(after_reply(exchange, key, plan, reply)).await;
             }
             Validated::OfAnother => {
                 exchange.record.note("reuse", "the 304 is for another representation; asks anew")
@@ -356,8 +357,8 @@ async fn after_reply(
         exchange.record.note("store", format_args!("stores {} with {lifetime:?}", key.uri));
     }
     let (request, scope, lead) = (exchange.request, exchange.client.scope, plan.lead);
-    let id = exchange.record.id();
-    let start = fill::Start { id, key, request, scope, head, reply, lead, keeping, writer, asked };
+    let (id, client) = (exchange.record.id(), exchange.client.peer.ip());
+    let start = fill::Start { id, key, request, scope, client, head, reply, lead, keeping, writer, asked };
     let filling = fill::start(exchange.proxy, start);
     let reader = filling.fill.reader().ok_or_else(deliver::ended_early)?;
     match plan.asked_about {

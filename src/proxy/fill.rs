@@ -2,16 +2,19 @@
 //!
 //! The fill runs in a task of its own, so that no client's pace or departure is the fill's.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::collapse::{Filling, Keeping, Lead};
 use super::forward::Reply;
 use super::origin_failure::{bad_content, incomplete, silent};
+use super::pace::{Pace, TooSlow};
 use super::partial::Asking;
 use super::record::tell;
 use super::rules::target;
 use super::{Proxy, Shared, deliver, update};
+use crate::budget::{Place, client_of};
 use crate::caching::{ByteRange, StoredHead, is_same_representation};
 use crate::clock::TimedOut;
 use crate::error::Failure;
@@ -38,6 +41,10 @@ enum FillError {
     Content(#[from] ContentError),
     #[error("nobody reads it any more")]
     Unread(#[from] Aborted),
+    #[error("nobody reads it any more, and too many others are finished for nobody")]
+    TooMany,
+    #[error("the origin was {0}")]
+    Slow(#[from] TooSlow),
     #[error("the origin was silent for too long")]
     Silent(#[from] TimedOut),
 }
@@ -47,7 +54,7 @@ impl FillError {
     fn failure(&self) -> Failure {
         match self {
             FillError::Content(error) => bad_content(error),
-            FillError::Unread(aborted) => incomplete(aborted),
+            FillError::Unread(_) | FillError::TooMany | FillError::Slow(_) => incomplete(self),
             FillError::Silent(timed_out) => silent(*timed_out),
         }
     }
@@ -63,6 +70,8 @@ pub(super) struct Start<'a> {
     pub request: &'a Request,
     /// Of the listener that it came by.
     pub scope: ListenerScope,
+    /// The client that it is brought for.
+    pub client: IpAddr,
     pub head: StoredHead,
     pub reply: Reply,
     pub lead: Option<Lead>,
@@ -83,7 +92,7 @@ pub(super) fn known_length(length: BodyLength) -> Option<u64> {
 
 /// Starts to bring a reply into the store.
 pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
-    let Start { id, key, request, scope, head, reply, mut lead, keeping, writer, asked } = start;
+    let Start { id, key, request, scope, client, head, reply, mut lead, keeping, writer, asked } = start;
     let length = known_length(reply.response.length);
     let rendered = super::render::stored_head(&proxy.shared.pseudonym, &head, reply.response.version);
     let filling = Arc::new(Filling {
@@ -106,7 +115,7 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
     proxy.fills.set(proxy.fills.get() + 1);
     tokio::task::spawn_local(async move {
         let key = proxy.shared.store.key(&uri);
-        let asking = Asking { proxy: &proxy, scope, request: &request, uri: target(&request, key) };
+        let asking = Asking { proxy: &proxy, scope, client, request: &request, uri: target(&request, key) };
         let filled = Source { id, asking, filling: &of_task, reply, resumes: 0 }.run(writer).await;
         match keeping {
             Keeping::Stored => store(&asking, key, id, &of_task, filled, asked).await,
@@ -117,6 +126,20 @@ pub(super) fn start(proxy: &Proxy, start: Start<'_>) -> Arc<Filling> {
         proxy.fills.set(proxy.fills.get() - 1);
     });
     filling
+}
+
+/// A fill that nobody reads.
+struct Alone {
+    _place: Place<IpAddr>,
+    since_ms: u64,
+}
+
+impl Alone {
+    /// How long it may still go on.
+    fn left(&self, shared: &Shared) -> Duration {
+        let spent = shared.clock.monotonic_ms().saturating_sub(self.since_ms);
+        shared.limits.unread_fill.saturating_sub(Duration::from_millis(spent))
+    }
 }
 
 /// Where the content comes from.
@@ -149,18 +172,35 @@ impl Source<'_> {
     async fn fill(&mut self, writer: &mut FillWriter) -> Result<Fields, FillError> {
         let shared = &self.asking.proxy.shared;
         let mut content = Content::new(self.reply.response.length, &shared.limits.chunks);
-        let mut pieces = Vec::new();
+        let (mut pieces, mut alone) = (Vec::new(), None);
+        let mut pace = Pace::of_response(shared, self.reply.response.length, self.reply.idle);
         while !content.is_done() {
+            self.goes_on(writer, &mut alone)?;
+            let patience = alone.as_ref().map_or(self.reply.idle, |alone| alone.left(shared));
             let next = content.next(&mut self.reply.connection.reader, &mut pieces);
-            let next = shared.clock.timeout(self.reply.idle, next).await;
+            let next = Pace::timed(&shared.clock, shared.clock.timeout(patience, next));
+            let (next, waited_ms) = tokio::select! {
+                biased;
+                next = next => next,
+                // What it is for has gone: the next turn decides.
+                () = writer.unread(), if alone.is_none() => continue,
+            };
             if let Err(error) = next.map_err(FillError::from).and_then(|read| Ok(read?)) {
+                if alone.is_some() {
+                    return Err(error);
+                }
                 self.resume(writer, error).await?;
                 // They come again: what goes on begins behind what was pushed.
                 pieces.clear();
                 content = Content::new(self.reply.response.length, &shared.limits.chunks);
             }
+            pace.moved(waited_ms, pieces.iter().map(|piece| piece.len() as u64).sum())?;
             writer.push(&pieces);
             pieces.clear();
+            if writer.is_cramped() {
+                // What was read at once would all be held.
+                self.reply.connection.reader.rest();
+            }
             // Readers that take nothing for the whole idle time have held the others long enough.
             loop {
                 let waits_for_disk = writer.waits_for_disk();
@@ -173,6 +213,27 @@ impl Source<'_> {
             }
         }
         Ok(content.trailers().clone())
+    }
+
+    /// Decides whether a fill without readers goes on: one that is worth it, in one of a few places and
+    /// for a short time.
+    fn goes_on(&self, writer: &FillWriter, alone: &mut Option<Alone>) -> Result<(), FillError> {
+        if writer.has_readers() {
+            *alone = None;
+            return Ok(());
+        }
+        let shared = &self.asking.proxy.shared;
+        match alone {
+            Some(alone) if alone.left(shared).is_zero() => Err(FillError::Unread(Aborted)),
+            Some(_) => Ok(()),
+            None if !writer.is_worth_finishing() => Err(FillError::Unread(Aborted)),
+            None => {
+                let client = client_of(self.asking.client);
+                let place = shared.unread_fills.take(&client).map_err(|_full| FillError::TooMany)?;
+                *alone = Some(Alone { _place: place, since_ms: shared.clock.monotonic_ms() });
+                Ok(())
+            }
+        }
     }
 
     /// Asks the origin for the rest, after `error`: which remains the reason if it can't be had.
@@ -208,7 +269,7 @@ async fn store(
     asked: Generation,
 ) {
     let content = match filled {
-        Ok(Finished::Kept(pieces)) => StoredContent::new(pieces),
+        Ok(Finished::Kept(content)) => content,
         Ok(Finished::Chunks(length)) if filling.fill.settled().await >= length => {
             StoredContent::Chunks { length }
         }

@@ -33,7 +33,8 @@ pub(super) async fn follow(
     plan: &mut Plan,
 ) -> Result<Followed, Interrupted> {
     let shared = &exchange.proxy.shared;
-    match shared.clock.timeout(exchange.waits().response, following.flight.course()).await {
+    let waiting = shared.clock.timeout(exchange.waits().response, following.flight.course());
+    match exchange.unless_gone(waiting).await? {
         Ok(Course::Filling(filling)) => follow_fill(exchange, &filling, following.joined, plan).await,
         Ok(Course::Validated(object)) => validated(exchange, key, &object, plan).await,
         Ok(Course::Failed(failed)) => after_failure(exchange, key, &failed, plan).await,

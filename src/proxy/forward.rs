@@ -2,7 +2,7 @@
 //! that comes back.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use super::origin_failure::{
     malformed, malformed_head, no_answer, no_response_in_time, proxy_credentials_wanted, too_many_interim,
     truncated_head, unasked_switch,
 };
+use super::presence::unless_gone;
 use super::record::Record;
 use super::render::interim_head;
 use super::waits::Waits;
@@ -44,9 +45,14 @@ pub(super) const JUST_USED: Duration = Duration::from_secs(2);
 pub(super) struct Judge<'a> {
     pub shared: &'a Shared,
     pub scope: ListenerScope,
+    pub client: IpAddr,
 }
 
 impl AddressJudge for Judge<'_> {
+    fn client(&self) -> IpAddr {
+        self.client
+    }
+
     fn judge(&self, address: SocketAddr) -> Result<(), Failure> {
         let own = &self.shared.own;
         let policy = self.shared.policy.load();
@@ -154,12 +160,13 @@ pub(super) async fn ask(
     let is_idempotent = exchange.request.method.is_idempotent();
     // What can't be sent twice goes over a connection that is hardly about to be closed.
     let idle_max = if is_idempotent { Duration::MAX } else { JUST_USED };
-    let mut idle = exchange.proxy.origins.idle_connection(uri, &exchange.judge(), idle_max);
+    let (origins, judge) = (&exchange.proxy.origins, exchange.judge());
+    let mut idle = origins.idle_connection(uri, &judge, idle_max)?;
     let (mut unprocessed, mut closed) = (0, 0);
     loop {
         let mut connection = match idle.take() {
             Some(connection) => connection,
-            None => exchange.proxy.origins.connect(uri, &exchange.judge()).await?,
+            None => exchange.unless_gone(Box::pin(origins.connect(uri, &judge))).await??,
         };
         exchange.record.asks(&connection);
         let error = match send_and_wait(exchange, &mut connection, uri, head).await {
@@ -225,15 +232,10 @@ async fn send_and_wait(
     // Interim responses are forwarded (RFC 9110 §15.2) until a final one comes.
     let mut seen = 0;
     loop {
-        let response = match response_head(
-            exchange.proxy,
-            &mut connection.reader,
-            (uri, &exchange.request.method),
-            waits,
-            exchange.record,
-        )
-        .await
-        {
+        let (clock, asked) = (&exchange.proxy.shared.clock, (uri, &exchange.request.method));
+        let head = response_head(exchange.proxy, &mut connection.reader, asked, waits, exchange.record);
+        let head = unless_gone(clock, &mut exchange.client.writer, head).await;
+        let response = match head.map_err(Unanswered::Interrupted)? {
             Ok(response) => response,
             Err(HeadFailure::NoOctet(error)) if seen == 0 => return Err(Unanswered::Stale(error)),
             Err(failure) => return Err(Unanswered::Interrupted(failure.into_failure().into())),

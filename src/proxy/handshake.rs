@@ -32,6 +32,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Ends TLS on a client's connection, with what was read of it already.
 pub(super) async fn shake_hands(client: &mut Client, config: Arc<ServerConfig>) -> io::Result<Agreed> {
+    client.begin_tls().map_err(|spent| io::Error::new(io::ErrorKind::OutOfMemory, spent))?;
     let taken = client.take_stream();
     let (early, stream) = taken.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
     let stream = Stream::tls(TlsAcceptor::from(config).accept(Resumed::new(early, stream)).await?);

@@ -28,8 +28,10 @@ mod opening;
 mod origin_failure;
 mod outgoing;
 mod own_pages;
+mod pace;
 mod partial;
 mod parts;
+mod presence;
 mod recent;
 mod record;
 mod refuse;
@@ -47,13 +49,14 @@ mod waits;
 mod within_tls;
 
 use std::cell::Cell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
 
 pub use client::{Client, Next};
 pub use exchange::exchange;
@@ -61,6 +64,7 @@ pub use handshake::greet;
 pub use interception::{BlockedHost, Exceptions, Intercepted, Interception};
 use record::Record;
 
+pub use pace::Rates;
 pub use recent::{Recalled, Recent};
 pub use record::Counters;
 pub use refuse::{escape, refuse_connection, refuse_head};
@@ -68,7 +72,7 @@ pub use rules::Rules;
 pub use searches::Searches;
 pub use unreadable::Unreadable;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Places};
 use crate::caching::CachePolicy;
 use crate::clock::Clock;
 use crate::error::Failure;
@@ -108,6 +112,12 @@ pub struct Shared {
     offline: AtomicBool,
     pub recent: Recent,
     flights: collapse::Flights,
+    /// Of fills that go on without a reader, by the client that each was begun for.
+    pub unread_fills: Arc<Places<IpAddr>>,
+    /// Pipes that there may still be.
+    pipes: Arc<Semaphore>,
+    /// When the log said last that requests are refused.
+    shortage_told_ms: AtomicU64,
     requests: AtomicU64,
 }
 
@@ -129,6 +139,15 @@ pub struct Limits {
     pub handshake: Duration,
     /// Silence in both directions of a tunnel; default 10 min.
     pub tunnel_idle: Duration,
+    /// How long a tunnel may be open in all; default: as long as it likes.
+    pub tunnel_time: Option<Duration>,
+    pub rates: Rates,
+    /// Fills that go on without a reader; default 64.
+    pub unread_fills: usize,
+    /// How long each of them may; default 30 s.
+    pub unread_fill: Duration,
+    /// Pipes for tunnels and files; default 1,024, less where descriptors are short.
+    pub pipes: usize,
 }
 
 impl Default for Limits {
@@ -142,6 +161,11 @@ impl Default for Limits {
             response: Duration::from_secs(120),
             handshake: Duration::from_secs(10),
             tunnel_idle: Duration::from_secs(600),
+            tunnel_time: None,
+            rates: Rates::default(),
+            unread_fills: 64,
+            unread_fill: Duration::from_secs(30),
+            pipes: 1024,
         }
     }
 }
@@ -196,6 +220,9 @@ impl Shared {
             offline: AtomicBool::new(false),
             recent: Recent::default(),
             flights: collapse::Flights::default(),
+            unread_fills: Places::new(parts.limits.unread_fills, parts.limits.unread_fills),
+            shortage_told_ms: AtomicU64::new(0),
+            pipes: Arc::new(Semaphore::new(parts.limits.pipes)),
             requests: AtomicU64::new(u64::from(parts.instance) << 32),
         }
     }
@@ -231,10 +258,11 @@ struct Exchange<'a> {
     record: &'a mut Record,
 }
 
-impl Exchange<'_> {
+impl<'a> Exchange<'a> {
     /// What says whether an address may be dialled for this exchange's client.
-    fn judge(&self) -> forward::Judge<'_> {
-        forward::Judge { shared: &self.proxy.shared, scope: self.client.scope }
+    fn judge(&self) -> forward::Judge<'a> {
+        let client = self.client.peer.ip();
+        forward::Judge { shared: &self.proxy.shared, scope: self.client.scope, client }
     }
 }
 

@@ -4,8 +4,11 @@
 //! here: such an origin says what it has not processed (RFC 9113 §8.7), and that is sent again. With
 //! HTTP/1 nobody knows, so that nothing is kept.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
+use super::pace::Pace;
 use super::waits::Silence;
 use super::{Interrupted, Proxy};
 use crate::error::{ErrorType, Failure, Fault};
@@ -29,6 +32,7 @@ pub(super) struct Outgoing<'a> {
     request: &'a Request,
     head: &'a [u8],
     content: Content,
+    pace: Pace,
     /// Octets of content that were read.
     total: u64,
     /// All of these, as long as they are few.
@@ -39,9 +43,11 @@ pub(super) struct Outgoing<'a> {
 
 impl<'a> Outgoing<'a> {
     /// With this head, and nothing sent.
-    pub(super) fn new(proxy: &Proxy, request: &'a Request, head: &'a [u8]) -> Outgoing<'a> {
-        let content = Content::new(request.length, &proxy.shared.limits.chunks);
-        Outgoing { request, head, content, total: 0, kept: Vec::new(), is_gone: false }
+    pub(super) fn new(proxy: &Proxy, request: &'a Request, head: &'a [u8], idle: Duration) -> Outgoing<'a> {
+        let shared = &proxy.shared;
+        let pace = Pace::of_request(shared, request.length, idle);
+        let content = Content::new(request.length, &shared.limits.chunks);
+        Outgoing { request, head, content, pace, total: 0, kept: Vec::new(), is_gone: false }
     }
 
     /// Whether what has left can be sent again.
@@ -87,7 +93,9 @@ impl<'a> Outgoing<'a> {
         pieces: &mut Vec<Bytes>,
         silence: Silence<'_>,
     ) -> Result<(), UploadError> {
-        match silence.within(self.content.next(reader, pieces)).await {
+        let reading = silence.within(self.content.next(reader, pieces));
+        let (read, waited_ms) = Pace::timed(silence.clock, reading).await;
+        match read {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(UploadError::Client(content_failure(error))),
             Err(_timed_out) => return Err(UploadError::Client(upload_timeout().into())),
@@ -95,6 +103,8 @@ impl<'a> Outgoing<'a> {
         let octets = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
         self.total += octets;
         silence.moves(octets);
+        let in_time = self.pace.moved(waited_ms, octets);
+        in_time.map_err(|slow| UploadError::Client(upload_timeout().with_internal(slow).into()))?;
         if self.total > KEPT || !writer.frames_content() {
             self.is_gone = true;
             self.kept = Vec::new();

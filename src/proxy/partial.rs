@@ -4,12 +4,14 @@
 //! Invariant: octets of two exchanges are put together only under one strong entity tag
 //! (RFC 9110 §15.3.7.3), and where the origin says that they belong.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::forward::{Extra, JUST_USED, Judge, Reply, request_head};
 use super::origin_failure::proxy_credentials_wanted;
+use super::pace::Pace;
 use super::sender::{More, Sender};
 use super::update::Update;
 use super::{Interrupted, Proxy, deliver};
@@ -54,6 +56,8 @@ pub(super) struct Asking<'a> {
     pub proxy: &'a Proxy,
     /// Of the listener that the client came by.
     pub scope: ListenerScope,
+    /// The client.
+    pub client: IpAddr,
     pub request: &'a Request,
     pub uri: &'a TargetUri,
 }
@@ -89,9 +93,10 @@ impl Asking<'_> {
     pub(super) async fn ask(&self, head: &[u8]) -> Result<Reply, Unsupplied> {
         let Proxy { shared, origins, .. } = self.proxy;
         shared.online().map_err(|offline| Unsupplied::Failed(offline.to_string()))?;
-        let judge = Judge { shared, scope: self.scope };
+        let judge = Judge { shared, scope: self.scope, client: self.client };
         let request_time = shared.clock.now();
         let idle = origins.idle_connection(self.uri, &judge, JUST_USED);
+        let idle = idle.map_err(|failure: Failure| Unsupplied::Failed(failure.to_string()))?;
         let mut connection = match idle {
             Some(connection) => connection,
             None => {
@@ -197,17 +202,22 @@ impl<'a> Completion<'a> {
     ) -> Result<(), Interrupted> {
         let is_asked = self.ahead.as_ref().is_some_and(|ahead| ahead.range.first <= range.first);
         if !is_asked {
-            self.ask(range).await.map_err(|error| sender.broken(error))?;
+            let asked = sender.unless_gone(Box::pin(self.ask(range))).await?;
+            asked.map_err(|error| sender.broken(error))?;
         }
         let Some(Ahead { range: asked, reply, mut refill }) = self.ahead.take() else { return Ok(()) };
         let Reply { response, mut connection, .. } = reply;
         let shared = &self.asking.proxy.shared;
         let mut content = Content::new(response.length, &shared.limits.chunks);
         let mut octets = Octets { at: asked.first, end: asked.last + 1 };
+        let mut pace = Pace::of_response(shared, response.length, shared.limits.idle);
         while !content.is_done() {
-            let arrived = arrive(self.asking.proxy, &mut connection, &mut content, &mut octets).await;
-            let arrived = arrived.map_err(|error| sender.broken(error))?;
-            sender.record.received_from_origin(arrived.iter().map(|(_, piece)| piece.len() as u64).sum());
+            let arrived = Box::pin(arrive(self.asking.proxy, &mut connection, &mut content, &mut octets));
+            let (arrived, waited_ms) = Pace::timed(&shared.clock, sender.unless_gone(arrived)).await;
+            let arrived = arrived?.map_err(|error| sender.broken(error))?;
+            let count = arrived.iter().map(|(_, piece)| piece.len() as u64).sum();
+            sender.record.received_from_origin(count);
+            pace.moved(waited_ms, count).map_err(|slow| sender.broken(slow))?;
             let mut pieces = Vec::new();
             for (at, piece) in arrived {
                 pieces.extend(within(range, at, &piece));

@@ -5,13 +5,15 @@
 //! checked yet, is read on a thread that may wait, one part ahead of what is being sent.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::partial::Completion;
 use super::render::Framing;
-use super::sender::{More, Sender};
+use super::sender::{More, Patience, Sender};
 use super::splice::Pipe;
 use super::{Interrupted, splice};
 use crate::caching::ByteRange;
@@ -117,16 +119,16 @@ impl Sender<'_> {
             chunk_size_line(self.front, extent.length());
         }
         self.flush_front().await?;
-        let mut moving = Moving { extent, sent: 0, more, pipe };
+        let mut moving = Moving { extent, sent: 0, more, pipe, pipes: &self.shared.pipes };
         while moving.sent < extent.length() {
-            match self.clock.timeout(self.idle, moving.some(self.writer)).await {
-                Ok(Ok(0)) => return Err(self.broken("a file on disk has become shorter")),
-                Ok(Ok(octets)) => {
+            // What is in a file takes no memory; through TLS or HTTP/2 it is copied in parts.
+            let patience = Patience { shared: self.shared, idle: self.idle, held: COPIED_AT_ONCE };
+            match patience.wait(&mut self.pace, moving.some(self.writer), |octets| *octets).await? {
+                0 => return Err(self.broken("a file on disk has become shorter")),
+                octets => {
                     self.record.sent(octets);
                     moving.sent += octets;
                 }
-                Ok(Err(error)) => return Err(Interrupted::ClientGone(error)),
-                Err(_timed_out) => return Err(Interrupted::ClientGone(io::ErrorKind::TimedOut.into())),
             }
         }
         if is_chunked {
@@ -137,6 +139,9 @@ impl Sender<'_> {
     }
 }
 
+/// Octets of a file that go through memory at a time.
+const COPIED_AT_ONCE: u64 = 128 * 1024;
+
 /// An extent on its way to a socket.
 struct Moving<'a> {
     extent: &'a Extent,
@@ -144,6 +149,8 @@ struct Moving<'a> {
     sent: u64,
     more: More,
     pipe: &'a mut Option<Pipe>,
+    /// Those that there may be.
+    pipes: &'a Arc<Semaphore>,
 }
 
 impl Moving<'_> {
@@ -151,7 +158,7 @@ impl Moving<'_> {
     async fn some(&mut self, writer: &mut WriteHalf) -> io::Result<u64> {
         if let Some(to) = writer.tcp().filter(|_| splice::AVAILABLE && self.extent.descriptor().is_some()) {
             if self.pipe.is_none() {
-                *self.pipe = Pipe::new().ok();
+                *self.pipe = Pipe::new(self.pipes).ok();
             }
             if let Some(pipe) = self.pipe {
                 let from = (self.extent.at() + self.sent, self.extent.length() - self.sent);
@@ -163,7 +170,6 @@ impl Moving<'_> {
 
     /// The same through memory.
     async fn copied(&self, writer: &mut WriteHalf) -> io::Result<u64> {
-        const COPIED_AT_ONCE: u64 = 128 * 1024;
         let (extent, sent) = (self.extent.clone(), self.sent);
         let read = spawn_blocking(move || extent.read(sent, COPIED_AT_ONCE)).await;
         let octets: Bytes = read.map_err(io::Error::other)??;

@@ -205,6 +205,9 @@ impl Record {
 
     /// The client went away.
     pub(super) fn client_gone(&mut self, error: &std::io::Error) -> Next {
+        if error.kind() == std::io::ErrorKind::OutOfMemory {
+            self.detail = Some("cut off: memory is short, and this client took too little".to_owned());
+        }
         let timed_out = error.kind() == std::io::ErrorKind::TimedOut;
         self.ending = if timed_out { Ending::TimedOut } else { Ending::Aborted };
         self.note("client", format_args!("gone: {error}"));

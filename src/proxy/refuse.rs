@@ -2,14 +2,15 @@
 //! and the name of the rule, as HTML, problem+json or text. Internal detail goes to the log.
 
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 
 use super::own_pages::STYLE;
 use super::record::Record;
 use super::render::via;
-use super::{Client, Exchange, Interrupted, Next, Proxy, local};
+use super::{Client, Exchange, Interrupted, Next, Proxy, Shared, local};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::grammar::{Members, Split};
-use crate::http::write::{field, status_line};
+use crate::http::write::{field, field_line, status_line};
 use crate::http::{
     BodyLength, FieldName, Fields, HeadError, Method, Request, Target, Version, reason_phrase,
 };
@@ -25,6 +26,10 @@ pub(super) async fn refuse(exchange: &mut Exchange<'_>, failure: Failure) -> Nex
     field(&mut head, FieldName::Date, exchange.proxy.shared.clock.now().to_http_date());
     field(&mut head, FieldName::CacheControl, "no-store");
     field(&mut head, FieldName::ProxyStatus, proxy_status(&failure));
+    if failure.is_shortage() {
+        field_line(&mut head, b"Retry-After", RETRY_AFTER_S);
+        tell_shortage(&exchange.proxy.shared, &failure);
+    }
     via(&mut head, Version::Http11, &exchange.proxy.shared);
     // A request that was refused for its form may be followed by anything.
     if failure.fault == Fault::Client && failure.error == ErrorType::HttpRequestError {
@@ -69,6 +74,20 @@ pub async fn refuse_connection(proxy: &Proxy, client: &mut Client, failure: Fail
     record.finish_unread(&proxy.shared);
     next
 }
+
+/// Says once in a while that something is short: the log of requests has each of them.
+fn tell_shortage(shared: &Shared, failure: &Failure) {
+    let now_ms = shared.clock.monotonic_ms().max(1);
+    let is_due = |told: u64| (told == 0 || now_ms >= told + SHORTAGE_EVERY_MS).then_some(now_ms);
+    if shared.shortage_told_ms.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due).is_ok() {
+        tracing::warn!("requests are refused: {failure}");
+    }
+}
+
+/// When a client may ask again that was refused because something is short, in seconds. Arbitrary.
+const RETRY_AFTER_S: &[u8] = b"5";
+/// How often the log says that requests are refused.
+const SHORTAGE_EVERY_MS: u64 = 10_000;
 
 /// RFC 9209: who, what kind, and more in words.
 fn proxy_status(failure: &Failure) -> String {

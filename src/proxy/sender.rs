@@ -2,15 +2,16 @@
 //! leave in one system call, and every write has a deadline.
 
 use std::io;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::origin_failure::incomplete;
+use super::pace::Pace;
 use super::record::Record;
 use super::render::Framing;
-use super::{Exchange, Interrupted};
-use crate::clock::Clock;
+use super::{Exchange, Interrupted, Shared};
 use crate::error::Failure;
 use crate::http::write::{Unsent, chunk_size_line, last_chunk, write_all};
 use crate::http::{Fields, WriteHalf};
@@ -19,9 +20,10 @@ use crate::http::{Fields, WriteHalf};
 #[derive(Debug)]
 pub(super) struct Sender<'a> {
     pub writer: &'a mut WriteHalf,
-    pub clock: &'a Clock,
+    pub shared: &'a Shared,
     /// How long the client may take nothing.
     pub idle: Duration,
+    pub pace: Pace,
     /// What goes in front of the next content; the head at first. Its memory is reused.
     pub front: &'a mut Vec<u8>,
     pub framing: Framing,
@@ -44,8 +46,9 @@ impl Exchange<'_> {
         let idle = self.waits().idle;
         Sender {
             writer: &mut self.client.writer,
-            clock: &self.proxy.shared.clock,
+            shared: &self.proxy.shared,
             idle,
+            pace: Pace::of_reader(&self.proxy.shared, idle),
             front: head,
             framing,
             record: self.record,
@@ -78,15 +81,10 @@ impl Sender<'_> {
         let mut unsent = Unsent::new(self.front, pieces);
         let mut result = Ok(());
         while result.is_ok() && !unsent.is_done() {
-            // The limit is for taking nothing: a slow client takes as long as it takes.
-            result = match self.clock.timeout(self.idle, unsent.write_some(self.writer)).await {
-                Ok(Ok(octets)) => {
-                    self.record.sent(octets as u64);
-                    Ok(())
-                }
-                Ok(Err(error)) => Err(Interrupted::ClientGone(error)),
-                Err(_timed_out) => Err(Interrupted::ClientGone(io::ErrorKind::TimedOut.into())),
-            };
+            let writing = unsent.write_some(self.writer);
+            let patience = Patience { shared: self.shared, idle: self.idle, held: held(pieces) };
+            let written = patience.wait(&mut self.pace, writing, |octets| *octets as u64).await;
+            result = written.map(|octets| self.record.sent(octets as u64));
         }
         self.front.clear();
         pieces.clear();
@@ -108,14 +106,14 @@ impl Sender<'_> {
             self.record.sent(self.front.len() as u64);
             self.front.clear();
         }
+        let mut left = held(pieces);
         for mut piece in pieces.drain(..) {
             while !piece.is_empty() {
                 let before = piece.len();
-                match self.clock.timeout(self.idle, stream.content(&mut piece)).await {
-                    Ok(sent) => sent.map_err(Interrupted::ClientGone)?,
-                    Err(_timed_out) => return Err(Interrupted::ClientGone(io::ErrorKind::TimedOut.into())),
-                }
+                let patience = Patience { shared: self.shared, idle: self.idle, held: left };
+                patience.wait(&mut self.pace, stream.content(&mut piece), |octets| *octets as u64).await?;
                 self.record.sent((before - piece.len()) as u64);
+                left -= (before - piece.len()) as u64;
             }
         }
         if is_end {
@@ -156,6 +154,54 @@ impl Sender<'_> {
         }
         if !end.is_empty() {
             pieces.push(end.into());
+        }
+    }
+}
+
+/// Octets of pieces.
+fn held(pieces: &[Bytes]) -> u64 {
+    pieces.iter().map(|piece| piece.len() as u64).sum()
+}
+
+/// How long a client may take to take something. The limit is for taking nothing, or next to nothing: a
+/// slow client takes as long as it takes, unless memory is short, and it is one of those that hold most
+/// for longest.
+pub(super) struct Patience<'a> {
+    pub shared: &'a Shared,
+    pub idle: Duration,
+    /// Octets that wait for the client.
+    pub held: u64,
+}
+
+impl Patience<'_> {
+    /// Waits until the client takes something; `taken` says how many octets.
+    pub(super) async fn wait<T>(
+        &self,
+        pace: &mut Pace,
+        writing: impl Future<Output = io::Result<T>>,
+        taken: impl FnOnce(&T) -> u64,
+    ) -> Result<T, Interrupted> {
+        let mut writing = std::pin::pin!(writing);
+        let first = std::future::poll_fn(|context| Poll::Ready(writing.as_mut().poll(context))).await;
+        // Most take it at once, and pay for nothing that follows.
+        if let Poll::Ready(written) = first {
+            return written.map_err(Interrupted::ClientGone);
+        }
+        let clock = &self.shared.clock;
+        let reading = self.shared.budget.readers().wait(self.held, clock.monotonic_ms());
+        let waiting = async {
+            tokio::select! {
+                biased;
+                written = writing => written,
+                () = reading.cut() => Err(io::ErrorKind::OutOfMemory.into()),
+                () = clock.sleep(self.idle) => Err(io::ErrorKind::TimedOut.into()),
+            }
+        };
+        let (written, waited_ms) = Pace::timed(clock, waiting).await;
+        let written = written.map_err(Interrupted::ClientGone)?;
+        match pace.moved(waited_ms, taken(&written)) {
+            Ok(()) => Ok(written),
+            Err(slow) => Err(Interrupted::ClientGone(io::Error::new(io::ErrorKind::TimedOut, slow))),
         }
     }
 }

@@ -6,8 +6,12 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use tokio::net::TcpStream;
+#[cfg(target_os = "linux")]
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
 
 use super::sender::More;
 use super::tunnel::{Broken, Carried};
@@ -27,17 +31,19 @@ pub(super) struct Pipe {
     into: std::os::fd::OwnedFd,
     /// Octets in it.
     held: usize,
+    _place: OwnedSemaphorePermit,
 }
 
 #[cfg(target_os = "linux")]
 impl Pipe {
-    /// An empty pipe.
-    pub(super) fn new() -> io::Result<Pipe> {
+    /// An empty pipe, if there may be one more.
+    pub(super) fn new(places: &Arc<Semaphore>) -> io::Result<Pipe> {
+        let place = places.clone().try_acquire_owned().map_err(io::Error::other)?;
         use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
         let (out, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         // An unprivileged user has a limit on pipe memory; a smaller pipe only takes more turns.
         let _kept_smaller = fcntl_setpipe_size(&into, PIPE);
-        Ok(Pipe { out, into, held: 0 })
+        Ok(Pipe { out, into, held: 0, _place: place })
     }
 
     /// Sends octets of a file, of which `length` are left from `at` on; waits until the socket
@@ -85,8 +91,12 @@ impl Pipe {
 
 /// Splices through a pipe until `from` ends.
 #[cfg(target_os = "linux")]
-pub(super) async fn until_end(from: &TcpStream, to: &TcpStream, carried: &Carried) -> Result<(), Broken> {
-    let mut pipe = Pipe::new().map_err(Broken::Read)?;
+pub(super) async fn until_end(
+    mut pipe: Pipe,
+    from: &TcpStream,
+    to: &TcpStream,
+    carried: &Carried,
+) -> Result<(), Broken> {
     while pipe.take(from).await.map_err(Broken::Read)? > 0 {
         while pipe.held > 0 {
             carried.add(pipe.give(to, More::No).await.map_err(|_gone| Broken::Write)?);
@@ -102,7 +112,7 @@ pub(super) struct Pipe;
 
 #[cfg(not(target_os = "linux"))]
 impl Pipe {
-    pub(super) fn new() -> io::Result<Pipe> {
+    pub(super) fn new(_places: &Arc<Semaphore>) -> io::Result<Pipe> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -119,6 +129,11 @@ impl Pipe {
 
 /// Never called: [`AVAILABLE`] is false.
 #[cfg(not(target_os = "linux"))]
-pub(super) async fn until_end(_from: &TcpStream, _to: &TcpStream, _carried: &Carried) -> Result<(), Broken> {
+pub(super) async fn until_end(
+    _pipe: Pipe,
+    _from: &TcpStream,
+    _to: &TcpStream,
+    _carried: &Carried,
+) -> Result<(), Broken> {
     Err(Broken::Read(io::ErrorKind::Unsupported.into()))
 }

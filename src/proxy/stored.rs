@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::complete::Completed;
 use super::exchange::nothing_stored;
 use super::partial::{Asking, Completion, Unsupplied};
+use super::presence::unless_gone;
 use super::render::{Framing, Tail, stored_fields};
 use super::rules::target;
 use super::sender::More;
@@ -38,7 +39,7 @@ pub(super) async fn deliver(
         return send(exchange, key, object, age, outcome).await;
     }
     let (request, id) = (exchange.request, exchange.record.id());
-    let (proxy, scope) = (exchange.proxy, exchange.client.scope);
+    let (proxy, scope, client) = (exchange.proxy, exchange.client.scope, exchange.client.peer.ip());
     let parts = |object: &Object| {
         // A head has no content to be missing.
         if request.method == Method::Head {
@@ -53,8 +54,9 @@ pub(super) async fn deliver(
     if wants_stored_only(request) {
         return Err(nothing_stored().into());
     }
-    let asking = Asking { proxy, request, scope, uri: target(request, key) };
-    let completed = complete::complete(&asking, key, object, exchange.record, &parts).await;
+    let asking = Asking { proxy, request, scope, client, uri: target(request, key) };
+    let completing = Box::pin(complete::complete(&asking, key, object, exchange.record, &parts));
+    let completed = unless_gone(&proxy.shared.clock, &mut exchange.client.writer, completing).await?;
     let completed = completed.and_then(|completed| {
         // Of ranges that are far apart one may have had to make room for another.
         let is_whole = complete::missing(&parts(&completed.object)).is_empty();
@@ -100,7 +102,8 @@ async fn send(
     }
     parts::prepare(&mut selected.parts).await;
     let (proxy, request, scope) = (exchange.proxy, exchange.request, exchange.client.scope);
-    let asking = Asking { proxy, request, scope, uri: target(request, key) };
+    let client = exchange.client.peer.ip();
+    let asking = Asking { proxy, request, scope, client, uri: target(request, key) };
     let mut completion = Completion::new(asking, key, object);
     if let Some(missing) = first_missing(&selected.parts) {
         if wants_stored_only(request) {
@@ -114,7 +117,7 @@ async fn send(
             return Ok(None);
         }
         // Known before anything is sent: whether the rest can be had.
-        if let Err(unsupplied) = completion.ask(missing).await {
+        if let Err(unsupplied) = exchange.unless_gone(Box::pin(completion.ask(missing))).await? {
             exchange.record.note("reuse", format_args!("it has gaps that stay: {unsupplied}"));
             // Offline, or from an origin that fails, the rest may be had another time.
             if unsupplied.is_final() {

@@ -7,12 +7,15 @@
 use std::cell::Cell;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncReadExt as _;
+use tokio::sync::Semaphore;
 
 use super::record::Record;
+use super::splice::Pipe;
 use super::{Exchange, Interrupted, Next, Proxy, splice};
 use crate::error::Failure;
 use crate::http::{Authority, ReadHalf, Source as _, Version, WriteHalf};
@@ -53,10 +56,13 @@ pub(super) async fn relay(
     let early_down = connection.reader.take_buffered();
     let client = (exchange.client.reader.io_mut(), &mut exchange.client.writer);
     let origin = (connection.reader.io_mut(), &mut connection.writer);
-    let carrying = Carrying { record: exchange.record, up: Carried::default(), down: Carried::default() };
+    let pipes = &exchange.proxy.shared.pipes;
+    let carrying =
+        Carrying { record: exchange.record, pipes, up: Carried::default(), down: Carried::default() };
     let ended = tokio::select! {
         result = both_ways(client, origin, (&early_up, &early_down), &carrying) => result,
         () = silence(exchange.proxy, &carrying.up, &carrying.down) => Err(io::ErrorKind::TimedOut.into()),
+        () = too_long(exchange.proxy) => Err(io::Error::new(io::ErrorKind::TimedOut, "open for too long")),
     };
     let Err(error) = ended else {
         carrying.record.note("tunnel", "both sides have ended");
@@ -87,8 +93,8 @@ async fn both_ways(
     early: (&Bytes, &Bytes),
     carrying: &Carrying<'_>,
 ) -> io::Result<()> {
-    let mut up = pin!(direction(client.0, origin.1, early.0, &carrying.up));
-    let mut down = pin!(direction(origin.0, client.1, early.1, &carrying.down));
+    let mut up = pin!(direction(client.0, origin.1, (early.0, carrying.pipes), &carrying.up));
+    let mut down = pin!(direction(origin.0, client.1, (early.1, carrying.pipes), &carrying.down));
     let (mut up_ended, mut down_ended) = (false, false);
     while !(up_ended && down_ended) {
         let ended = tokio::select! {
@@ -118,6 +124,7 @@ pub(super) enum Broken {
 /// Both directions; their octets are told even when the tunnel is cut off.
 struct Carrying<'a> {
     record: &'a mut Record,
+    pipes: &'a Arc<Semaphore>,
     up: Carried,
     down: Carried,
 }
@@ -145,24 +152,33 @@ impl Carried {
 async fn direction(
     from: &mut ReadHalf,
     to: &mut WriteHalf,
-    early: &Bytes,
+    (early, pipes): (&Bytes, &Arc<Semaphore>),
     carried: &Carried,
 ) -> Result<(), Broken> {
     to.write_all(early).await.map_err(|_gone| Broken::Write)?;
     carried.add(early.len());
-    let ended = copy_some(from, to, carried).await?;
-    if !ended && let (Some(from), Some(to)) = (from.tcp(), to.tcp()) {
-        splice::until_end(from, to, carried).await?;
+    let may_splice = splice::AVAILABLE && from.tcp().is_some() && to.tcp().is_some();
+    let until = if may_splice { SPLICE_FROM } else { u64::MAX };
+    if !copy_some(from, to, carried, until).await? {
+        match (from.tcp(), to.tcp(), Pipe::new(pipes)) {
+            (Some(from), Some(to), Ok(pipe)) => splice::until_end(pipe, from, to, carried).await?,
+            // There are enough pipes, or no descriptors for one.
+            _ => drop(copy_some(from, to, carried, u64::MAX).await?),
+        }
     }
     // RFC 9110 §9.3.6 lets the other direction go on; a half-close passes the end through.
     to.shutdown().await.map_err(|_gone| Broken::Write)
 }
 
-/// Copies until the end (true), or until splicing pays (false): octets within TLS never get there.
-async fn copy_some(from: &mut ReadHalf, to: &mut WriteHalf, carried: &Carried) -> Result<bool, Broken> {
-    let may_splice = splice::AVAILABLE && from.tcp().is_some() && to.tcp().is_some();
+/// Copies until the end (true), or until so many octets were carried (false).
+async fn copy_some(
+    from: &mut ReadHalf,
+    to: &mut WriteHalf,
+    carried: &Carried,
+    until: u64,
+) -> Result<bool, Broken> {
     let mut buffer = vec![0; BUFFER];
-    while carried.octets.get() < SPLICE_FROM || !may_splice {
+    while carried.octets.get() < until {
         let length = from.read(&mut buffer).await.map_err(Broken::Read)?;
         if length == 0 {
             return ends_as_a_tunnel(from).map(|()| true);
@@ -179,6 +195,14 @@ fn ends_as_a_tunnel(from: &mut ReadHalf) -> Result<(), Broken> {
     match from.take_trailers() {
         None => Ok(()),
         Some(_) => Err(Broken::Read(io::ErrorKind::InvalidData.into())),
+    }
+}
+
+/// Ends when a tunnel has been open for as long as it may.
+async fn too_long(proxy: &Proxy) {
+    match proxy.shared.limits.tunnel_time {
+        Some(limit) => proxy.shared.clock.sleep(limit).await,
+        None => std::future::pending().await,
     }
 }
 

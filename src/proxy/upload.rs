@@ -18,6 +18,7 @@ use super::forward::{
 };
 use super::origin_failure::{no_answer, too_many_interim, unasked_switch};
 use super::outgoing::{Outgoing, UploadError};
+use super::presence::unless_gone;
 use super::render::{Framing, passed_head};
 use super::rules::target;
 use super::waits::{Silence, Waits};
@@ -63,10 +64,10 @@ pub(super) async fn exchange(
     let asked = exchange.proxy.shared.store.generation(key);
     let extra = Extra { validation: Vec::new(), upgrade: upgrade(exchange.request) };
     let head = request_head(&exchange.proxy.shared, exchange.request, uri, &extra);
-    let mut outgoing = Outgoing::new(exchange.proxy, exchange.request, &head);
+    let mut outgoing = Outgoing::new(exchange.proxy, exchange.request, &head, exchange.waits().idle);
     let mut repeats = 0;
     loop {
-        let mut connection = connect(exchange, uri, &extra).await?;
+        let mut connection = connect(exchange, uri, &extra).await??;
         exchange.record.asks(&connection);
         pass_te(exchange.request, &mut connection);
         let asking = Asking { key, asked, reason, may_switch: extra.upgrade.is_some() };
@@ -140,19 +141,21 @@ async fn both_ways(
     Ok((answered, read_all.get()))
 }
 
-async fn connect(exchange: &Exchange<'_>, uri: &TargetUri, extra: &Extra) -> Result<Connection, Failure> {
-    let Exchange { proxy, request, .. } = exchange;
-    let judge = exchange.judge();
+async fn connect(
+    exchange: &mut Exchange<'_>,
+    uri: &TargetUri,
+    extra: &Extra,
+) -> Result<Result<Connection, Failure>, Interrupted> {
+    let (origins, judge) = (&exchange.proxy.origins, exchange.judge());
     // A stream of HTTP/2 has no protocol to switch to.
     if extra.upgrade.is_some() {
-        return proxy.origins.connect_http1(uri, &judge).await;
+        return exchange.unless_gone(Box::pin(origins.connect_http1(uri, &judge))).await;
     }
     // What may be repeated, Larder would have to repeat; with content it can't.
-    let may_reuse = !request.method.is_idempotent();
-    let pooled = may_reuse.then(|| proxy.origins.idle_connection(uri, &judge, JUST_USED)).flatten();
-    match pooled {
-        Some(connection) => Ok(connection),
-        None => proxy.origins.connect(uri, &judge).await,
+    let may_reuse = !exchange.request.method.is_idempotent();
+    match if may_reuse { origins.idle_connection(uri, &judge, JUST_USED)? } else { None } {
+        Some(connection) => Ok(Ok(connection)),
+        None => exchange.unless_gone(Box::pin(origins.connect(uri, &judge))).await,
     }
 }
 
@@ -222,7 +225,7 @@ impl Answering<'_> {
             let had_all = self.read_all.get();
             let asked = (target(self.request, self.asking.key), &self.request.method);
             let reading = response_head(self.proxy, reader, asked, self.waits, to.record);
-            let response = match reading.await {
+            let response = match unless_gone(&self.proxy.shared.clock, to.writer, reading).await? {
                 Ok(response) => response,
                 Err(HeadFailure::NoOctet(error)) if interim == 0 && is_unprocessed(&error) => {
                     return Ok(Answered::Unprocessed(error));
@@ -305,6 +308,7 @@ async fn store(
         key,
         request: exchange.request,
         scope: exchange.client.scope,
+        client: exchange.client.peer.ip(),
         head,
         reply: Reply { response, connection, times, idle: exchange.waits().idle },
         lead: None,

@@ -26,7 +26,7 @@ pub(super) async fn serve(
         false => hear(exchange, &tunnel, offered).await?,
     };
     let (opening, ahead) = match heard {
-        Heard::Begun(opening, ahead) => (opening, ahead),
+        Heard::Begun(opening, ahead) => (opening, ahead.map(|ahead| *ahead)),
         Heard::Ended(next) => return Ok(next),
     };
     let next = match opening {

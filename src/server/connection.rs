@@ -1,42 +1,43 @@
 //! One client connection: heads are read and answered in order until either side has had enough.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 
 use super::{Phase, ServerLimits, http2};
+use crate::budget::Places;
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{ReadHeadError, Scheme};
 use crate::proxy::{Client, Next, Proxy, exchange, greet, refuse_connection, refuse_head};
 
+/// What a connection is served with.
+#[derive(Clone, Debug)]
+pub(super) struct Serving {
+    pub limits: ServerLimits,
+    /// Of all connections with HTTP/2.
+    pub streams: Arc<Places<IpAddr>>,
+    pub phase: watch::Receiver<Phase>,
+}
+
 /// Serves a connection to its end; one with `https` within TLS.
-pub(super) async fn serve(
-    proxy: &Proxy,
-    scheme: Scheme,
-    mut client: Client,
-    limits: &ServerLimits,
-    phase: watch::Receiver<Phase>,
-) {
+pub(super) async fn serve(proxy: &Proxy, scheme: Scheme, mut client: Client, serving: Serving) {
     let next = match scheme {
         Scheme::Http => Next::KeepOpen,
         Scheme::Https => Box::pin(greet(proxy, &mut client)).await,
     };
-    go_on(proxy, client, next, limits, phase).await;
+    Box::pin(go_on(proxy, client, next, serving)).await;
 }
 
 /// Serves the rest of a connection, behind a handshake or an exchange that has left it so.
-pub(super) async fn go_on(
-    proxy: &Proxy,
-    mut client: Client,
-    mut next: Next,
-    limits: &ServerLimits,
-    phase: watch::Receiver<Phase>,
-) {
+pub(super) async fn go_on(proxy: &Proxy, mut client: Client, mut next: Next, serving: Serving) {
     let clock = &proxy.shared.clock;
+    let Serving { limits, phase, .. } = &serving;
     let mut changes = phase.clone();
     // One wait for the whole connection: making one for each request would cost each of them.
     let mut draining = pin!(async move {
@@ -64,7 +65,7 @@ pub(super) async fn go_on(
         };
     }
     if next == Next::Http2 {
-        return Box::pin(http2::serve(proxy, client, limits, phase)).await;
+        return Box::pin(http2::serve(proxy, client, serving)).await;
     }
     close(client, next, clock).await;
 }
@@ -100,13 +101,16 @@ pub(super) async fn close(mut client: Client, next: Next, clock: &Clock) {
             };
             let _either_way = clock.timeout(LINGER, lingering).await;
         }
-        Next::Reset => {
-            let _best_effort = client.reader.io().reset_at_end();
-            // Dropping it the usual way would end the stream in order first.
-            client.writer.forget();
-        }
+        Next::Reset => cut(client),
         Next::KeepOpen | Next::Gone | Next::Http2 => {}
     }
+}
+
+/// Ends a connection with a reset.
+pub(super) fn cut(client: Client) {
+    let _best_effort = client.reader.io().reset_at_end();
+    // Dropping it the usual way would end the stream in order first.
+    client.writer.forget();
 }
 
 /// Long enough for a response to cross any network.

@@ -5,16 +5,17 @@
 //! which gives its place to the next.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Phase, ServerLimits, connection};
+use super::{Phase, connection};
+use crate::budget::{Full, Place, Share, Use, client_of};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{
     Gate, Http2Reader, Http2Writer, Malformed, Resumed, SECTION_MAX, Watch, request_of, section_size,
@@ -33,30 +34,22 @@ const CONNECTION_WINDOW: u32 = STREAMS as u32 * WINDOW;
 /// Octets of a stream that may wait for their client.
 const SEND_BUFFER: usize = 256 * 1024;
 
+/// Memory of one stream: its task, and the state of its exchange. Measured at 20 to 30 KiB.
+const STREAM_BYTES: u64 = 32 * 1024;
+
 type Connection = h2::server::Connection<Gate<Resumed>, Bytes>;
 
 /// Serves a connection to its end. It was taken by TLS with ALPN `h2`.
-pub(super) async fn serve(
-    proxy: &Proxy,
-    mut client: Client,
-    limits: &ServerLimits,
-    phase: watch::Receiver<Phase>,
-) {
+pub(super) async fn serve(proxy: &Proxy, mut client: Client, with: connection::Serving) {
     let clock = proxy.shared.clock.clone();
     let Some((early, stream)) = client.take_stream() else { return };
     let watch = Rc::new(Watch::new(clock.monotonic_ms()));
     let time = clock.clone();
     let gate = Gate::to_client(Resumed::new(early, stream), watch.clone(), move || time.monotonic_ms());
     let handshake = builder().handshake(gate);
-    let Ok(Ok(connection)) = clock.timeout(limits.header_timeout, handshake).await else { return };
-    let serving = Serving {
-        proxy: proxy.clone(),
-        client: Rc::new(client),
-        limits: *limits,
-        phase,
-        watch,
-        fields: Rc::default(),
-    };
+    let Ok(Ok(connection)) = clock.timeout(with.limits.header_timeout, handshake).await else { return };
+    let serving =
+        Serving { proxy: proxy.clone(), client: Rc::new(client), with, watch, fields: Rc::default() };
     serving.run(connection).await;
 }
 
@@ -81,8 +74,7 @@ struct Serving {
     proxy: Proxy,
     /// Of whom each stream's client is made.
     client: Rc<Client>,
-    limits: ServerLimits,
-    phase: watch::Receiver<Phase>,
+    with: connection::Serving,
     watch: Rc<Watch>,
     /// Octets of the fields of all requests under way.
     fields: Rc<Cell<usize>>,
@@ -105,16 +97,16 @@ async fn makes_room(streams: &mut JoinSet<()>) -> bool {
 impl Serving {
     async fn run(self, mut connection: Connection) {
         let clock = self.proxy.shared.clock.clone();
-        let mut changes = self.phase.clone();
+        let mut changes = self.with.phase.clone();
         let mut draining = pin!(async move {
             // The sender lives as long as the server.
             let _draining = changes.wait_for(|phase| *phase != Phase::Serving).await;
         });
         let (mut drains, mut ends) = (false, false);
         let mut streams = JoinSet::new();
-        let mut idle = pin!(clock.sleep(self.limits.idle_timeout));
+        let mut idle = pin!(clock.sleep(self.with.limits.idle_timeout));
         // Four looks within the time that a head may take.
-        let step = self.limits.header_timeout / 4;
+        let step = self.with.limits.header_timeout / 4;
         loop {
             tokio::select! {
                 accepted = connection.accept() => match accepted {
@@ -133,7 +125,7 @@ impl Serving {
                 },
                 Some(ended) = streams.join_next(), if !streams.is_empty() => {
                     super::worker::tell_panic(ended);
-                    idle.set(clock.sleep(self.limits.idle_timeout));
+                    idle.set(clock.sleep(self.with.limits.idle_timeout));
                 }
                 () = &mut draining, if !drains => {
                     drains = true;
@@ -145,7 +137,7 @@ impl Serving {
                 }
                 () = clock.sleep(step) => {
                     let open = self.watch.open_since_ms();
-                    let limit = u64::try_from(self.limits.header_timeout.as_millis()).unwrap_or(u64::MAX);
+                    let limit = u64::try_from(self.with.limits.header_timeout.as_millis()).unwrap_or(u64::MAX);
                     if open.is_some_and(|since| clock.monotonic_ms().saturating_sub(since) >= limit) {
                         tracing::debug!("a client's field block did not end in time");
                         if ends {
@@ -171,14 +163,28 @@ impl Serving {
         }
     }
 
+    /// A place for a stream, and the memory that one takes.
+    fn admit(&self) -> Result<(Place<IpAddr>, Share), Failure> {
+        let streams = &self.with.streams;
+        let place = streams.take(&client_of(self.client.peer.ip())).map_err(|full| {
+            let public = match full {
+                Full::Total => "The proxy has too many requests under way",
+                Full::Share => "This client has too many requests under way",
+            };
+            let failure = Failure::new(ErrorType::ConnectionLimitReached, Fault::Proxy, 503, public);
+            failure.with_internal(format_args!("streams of HTTP/2: {full} of {}", streams.max()))
+        })?;
+        Ok((place, self.proxy.shared.budget.take(Use::Streams, STREAM_BYTES)?))
+    }
+
     /// Answers the request of one stream.
     fn stream(
         &self,
         request: http::Request<RecvStream>,
         mut respond: SendResponse<Bytes>,
     ) -> impl Future<Output = ()> + 'static {
-        let (proxy, client, limits, phase) =
-            (self.proxy.clone(), self.client.clone(), self.limits, self.phase.clone());
+        let (proxy, client, with) = (self.proxy.clone(), self.client.clone(), self.with.clone());
+        let admitted = self.admit();
         let (watch, stream) = (self.watch.clone(), respond.stream_id().as_u32());
         let fields = Held::take(&self.fields, section_size(request.headers()));
         async move {
@@ -187,8 +193,13 @@ impl Serving {
             let Some(given_up) = watch.given_up(stream) else { return };
             let Some(_fields) = fields else { return respond.send_reset(Reason::REFUSED_STREAM) };
             if watch.is_too_large(stream) {
-                return refuse(&proxy, &client, respond, Malformed::TooLarge).await;
+                return refuse(&proxy, &client, respond, too_large(Malformed::TooLarge)).await;
             }
+            // Kept for as long as the stream is served.
+            let _admitted = match admitted {
+                Ok(admitted) => admitted,
+                Err(failure) => return refuse(&proxy, &client, respond, failure).await,
+            };
             let (parts, content) = request.into_parts();
             let shared = &proxy.shared;
             let nonce = (u128::from(shared.next_request_id()) << 64 | u128::from(shared.clock.now_ms()))
@@ -196,7 +207,7 @@ impl Serving {
             let request = match request_of(&parts, content.is_end_stream(), &shared.limits.head, nonce) {
                 Ok(request) => request,
                 Err(malformed @ Malformed::TooManyFields) => {
-                    return refuse(&proxy, &client, respond, malformed).await;
+                    return refuse(&proxy, &client, respond, too_large(malformed)).await;
                 }
                 Err(malformed) => {
                     tracing::debug!("a malformed request of HTTP/2 from {}: {malformed}", client.peer);
@@ -211,7 +222,7 @@ impl Serving {
             match next {
                 // A tunnel was opened, and what is within is served.
                 Next::KeepOpen | Next::Http2 if client.is_inside_stream() => {
-                    Box::pin(connection::go_on(&proxy, client, next, &limits, phase)).await;
+                    Box::pin(connection::go_on(&proxy, client, next, with)).await;
                 }
                 next => client.end_stream(next),
             }
@@ -220,11 +231,15 @@ impl Serving {
 }
 
 /// RFC 6585 §5: the fields of a request are too large, or too many.
-async fn refuse(proxy: &Proxy, client: &Client, respond: SendResponse<Bytes>, malformed: Malformed) {
+fn too_large(malformed: Malformed) -> Failure {
     let public = "The request's fields are too large or too many";
-    let failure = Failure::new(ErrorType::HttpRequestError, Fault::Client, 431, public);
+    Failure::new(ErrorType::HttpRequestError, Fault::Client, 431, public).with_internal(malformed)
+}
+
+/// Answers a stream whose request is not served.
+async fn refuse(proxy: &Proxy, client: &Client, respond: SendResponse<Bytes>, failure: Failure) {
     let mut client = client.of_refused_stream(Http2Writer::of_response(respond));
-    let next = Box::pin(refuse_connection(proxy, &mut client, failure.with_internal(malformed))).await;
+    let next = Box::pin(refuse_connection(proxy, &mut client, failure)).await;
     client.end_stream(next);
 }
 

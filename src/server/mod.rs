@@ -7,9 +7,9 @@
 mod connection;
 mod http2;
 mod listen;
-mod slots;
 mod worker;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,7 +18,8 @@ use tokio::sync::watch;
 
 pub use listen::{BindError, Bound, Listen, bind, raise_descriptor_limit};
 
-use crate::origin::{OriginLimits, Resolver};
+use crate::budget::Places;
+use crate::origin::{Lending, OriginLimits, Resolver};
 use crate::proxy::Shared;
 
 /// How connections are served.
@@ -28,6 +29,10 @@ pub struct ServerLimits {
     pub connections_max: usize,
     /// Client connections from one address; default 4,096.
     pub connections_per_client_max: usize,
+    /// Streams of HTTP/2 that are served, of all connections; default 16,384.
+    pub streams_max: usize,
+    /// Of them, those of one client address; default 2,048.
+    pub streams_per_client_max: usize,
     /// For a whole request head, from its first octet; default 10 s.
     pub header_timeout: Duration,
     /// Between requests; default 60 s.
@@ -40,12 +45,31 @@ impl Default for ServerLimits {
         ServerLimits {
             connections_max: 16_384,
             connections_per_client_max: 4_096,
+            streams_max: 16_384,
+            streams_per_client_max: 2_048,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             origin: OriginLimits::default(),
         }
     }
 }
+
+/// The places of which each client, or each origin, may take a share. Clones are the same ones.
+#[derive(Clone, Debug)]
+pub struct ServerPlaces {
+    /// Client connections.
+    pub connections: Arc<Places<IpAddr>>,
+    /// Streams of client connections with HTTP/2.
+    pub streams: Arc<Places<IpAddr>>,
+    /// Exchanges that ask an origin, and connections to origins.
+    pub lending: Lending,
+    /// Connections that are told that there is no place for them.
+    pub refusals: Arc<Places<IpAddr>>,
+}
+
+/// Connections that are told so at once, by all workers: each has a descriptor until its client has read
+/// the answer. Arbitrary; others are closed without a word.
+const REFUSALS: usize = 32;
 
 /// How far the end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +86,7 @@ enum Phase {
 pub struct Server {
     listening: Vec<Listen>,
     phase: watch::Sender<Phase>,
-    slots: Arc<slots::Slots>,
+    places: ServerPlaces,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -78,21 +102,26 @@ impl Server {
         resolver: &Arc<ResolverSource>,
     ) -> std::io::Result<Server> {
         let (phase, watching) = watch::channel(Phase::Serving);
-        let slots = Arc::new(slots::Slots::new(limits.connections_max, limits.connections_per_client_max));
+        let places = ServerPlaces {
+            connections: Places::new(limits.connections_max, limits.connections_per_client_max),
+            streams: Places::new(limits.streams_max, limits.streams_per_client_max),
+            lending: Lending::new(&limits.origin, &shared.budget),
+            refusals: Places::new(REFUSALS, REFUSALS),
+        };
         let mut workers = Vec::new();
         for (number, listeners) in bound.by_worker.into_iter().enumerate() {
             let worker = worker::Worker {
                 listeners,
                 shared: shared.clone(),
                 limits,
-                slots: slots.clone(),
+                places: places.clone(),
                 phase: watching.clone(),
                 resolver: resolver.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("worker-{number}"));
             workers.push(thread.spawn(move || worker.run())?);
         }
-        Ok(Server { listening: bound.listening, phase, slots, workers })
+        Ok(Server { listening: bound.listening, phase, places, workers })
     }
 
     /// Where it listens.
@@ -102,13 +131,12 @@ impl Server {
 
     /// Client connections that are open.
     pub fn connections(&self) -> usize {
-        self.slots.used()
+        self.places.connections.used()
     }
 
-    /// Counts the client connections that are open, for as long as it is kept.
-    pub fn connection_count(&self) -> impl Fn() -> usize + Send + Sync + use<> {
-        let slots = self.slots.clone();
-        move || slots.used()
+    /// The places there are, to be counted.
+    pub fn places(&self) -> &ServerPlaces {
+        &self.places
     }
 
     /// Stops accepting, lets running requests finish, and then ends the workers.

@@ -23,9 +23,12 @@ pub use writer::{Chunks, FillWriter};
 use super::sync::{Arc, Mutex, MutexGuard, Notify, PoisonError};
 use crate::caching::ByteRange;
 use crate::http::Fields;
+use crate::store::StoredContent;
 
 /// How far the slowest reader of a fill that is not kept may be behind, in octets.
 const WINDOW: u64 = 1024 * 1024;
+/// The same while memory is short: arbitrary, a few pieces.
+const WINDOW_SHORT: u64 = 64 * 1024;
 
 /// A fill under way or at its end.
 #[derive(Debug)]
@@ -88,7 +91,7 @@ pub struct Aborted;
 #[derive(Debug)]
 pub enum Finished {
     /// The whole content, to be stored.
-    Kept(Vec<Bytes>),
+    Kept(StoredContent),
     /// Content of so many octets is on its way to disk; [`Fill::settled`] says what arrives.
     Chunks(u64),
     /// Content of so many octets has only passed, from some moment on; [`Fill::settled`] says what of

@@ -1,26 +1,21 @@
 //! Octets of a small content that arrive without a fill, gathered within the memory budget.
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
 
 use super::memory::Memory;
+use crate::budget::Share;
 
 /// What has arrived so far.
 #[derive(Debug)]
 pub struct Gathered {
     octets: BytesMut,
-    memory: Arc<Memory>,
-    reserved: u64,
+    _reserved: Share,
 }
 
 impl Gathered {
     /// For so many octets; `None` when fills have taken all memory.
-    pub(super) fn new(memory: Arc<Memory>, octets: u64) -> Option<Gathered> {
-        let is_there = memory.reserve(octets);
-        // Dropping it gives back what was taken, whether it was there or not.
-        let gathered = Gathered { octets: BytesMut::new(), memory, reserved: octets };
-        is_there.then_some(gathered)
+    pub(super) fn new(memory: &Memory, octets: u64) -> Option<Gathered> {
+        memory.reserve(octets).map(|share| Gathered { octets: BytesMut::new(), _reserved: share })
     }
 
     /// Adds octets.
@@ -36,11 +31,5 @@ impl Gathered {
     /// All of them, without waste. From here on the store accounts for what it holds.
     pub fn take(&mut self) -> Bytes {
         Bytes::copy_from_slice(&self.octets.split())
-    }
-}
-
-impl Drop for Gathered {
-    fn drop(&mut self) {
-        self.memory.release(self.reserved);
     }
 }

@@ -6,8 +6,9 @@
 //! candidates come from several shards, so that no shard gives up what is dear because it is small.
 //! A plain mutex a shard: it is held for one look-up.
 //!
-//! Invariant: stored responses and fills together stay within the budget. A fill that does not
-//! fit evicts stored responses, never another fill.
+//! Invariant: stored responses, fills, and what readers still hold of evicted ones together stay
+//! within the limit; but half of it is never taken from the stored ones for what readers hold: the
+//! slowest readers go instead. A fill that does not fit evicts stored responses, never another fill.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -16,7 +17,7 @@ use std::sync::OnceLock;
 use super::sync::atomic::{AtomicU64, Ordering};
 use super::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Key, Object};
-use crate::budget::Budget;
+use crate::budget::{Budget, Charge, Share, Use};
 use crate::http::TargetUri;
 
 /// Arbitrary; more than threads will ever meet in.
@@ -40,8 +41,6 @@ pub struct Memory {
     limit: u64,
     object_max: u64,
     budget: Budget,
-    stored: AtomicU64,
-    filling: AtomicU64,
     promised: AtomicU64,
     objects: AtomicU64,
     evictions: AtomicU64,
@@ -68,6 +67,8 @@ struct Slot {
     uri: TargetUri,
     variants: Variants,
     bytes: u64,
+    /// For all but the contents, which carry their own.
+    _share: Share,
     frequency: f64,
     value: f64,
 }
@@ -116,6 +117,8 @@ pub struct Usage {
     pub stored_bytes: u64,
     /// Octets of fills under way.
     pub filling_bytes: u64,
+    /// Octets of what was evicted, replaced or removed while a reader holds it.
+    pub pinned_bytes: u64,
     /// Stored responses.
     pub objects: u64,
     /// Cache keys evicted so far.
@@ -136,8 +139,6 @@ impl Memory {
             limit,
             object_max,
             budget: Budget::unlimited(),
-            stored: AtomicU64::new(0),
-            filling: AtomicU64::new(0),
             promised: AtomicU64::new(0),
             objects: AtomicU64::new(0),
             evictions: AtomicU64::new(0),
@@ -167,8 +168,9 @@ impl Memory {
     /// What the store holds.
     pub fn usage(&self) -> Usage {
         Usage {
-            stored_bytes: self.stored.load(Ordering::Relaxed),
-            filling_bytes: self.filling.load(Ordering::Relaxed),
+            stored_bytes: self.budget.used(Use::Stored),
+            filling_bytes: self.budget.used(Use::Fills),
+            pinned_bytes: self.budget.used(Use::Pinned),
             objects: self.objects.load(Ordering::Relaxed),
             evictions: self.evictions.load(Ordering::Relaxed),
         }
@@ -236,10 +238,13 @@ impl Memory {
         }
         let key_bytes = (uri.path_and_query.len() + uri.authority.host.as_str().len()) as u64;
         let bytes = SLOT_BYTES + key_bytes + objects.iter().map(|object| object.memory_bytes()).sum::<u64>();
-        self.stored.fetch_add(bytes, Ordering::Relaxed);
+        let uncharged = objects.iter().map(|object| object.uncharged_bytes()).sum::<u64>();
+        let share = self.budget.count(Use::Stored, SLOT_BYTES + key_bytes + uncharged);
+        objects.iter().for_each(|object| object.becomes(Use::Stored));
         self.objects.fetch_add(objects.len() as u64, Ordering::Relaxed);
         let value = self.age() + frequency / bytes as f64;
-        shard.insert(Slot { hash, uri: uri.detached(), variants: objects.into(), bytes, frequency, value });
+        let (uri, variants) = (uri.detached(), objects.into());
+        shard.insert(Slot { hash, uri, variants, bytes, _share: share, frequency, value });
         drop(shard);
         self.evict_to_fit();
         changes
@@ -288,9 +293,23 @@ impl Memory {
         taken
     }
 
-    /// Takes `bytes` for a fill. False when fills alone would go past the budget.
-    pub(super) fn reserve(&self, bytes: u64) -> bool {
-        if self.filling.fetch_add(bytes, Ordering::Relaxed) + bytes > self.limit {
+    /// Takes `bytes` for something that arrives; `None` when that alone would go past the limit.
+    pub(super) fn reserve(&self, bytes: u64) -> Option<Share> {
+        let share = self.budget.take(Use::Fills, bytes).ok()?;
+        if self.budget.used(Use::Fills) > self.limit {
+            return None;
+        }
+        self.evict_to_fit();
+        Some(share)
+    }
+
+    /// The same for a content that has a charge; false when nothing was taken.
+    pub(super) fn reserve_for(&self, charge: &Charge, bytes: u64) -> bool {
+        if charge.take(bytes).is_err() {
+            return false;
+        }
+        if self.budget.used(Use::Fills) > self.limit {
+            charge.give_back(bytes);
             return false;
         }
         self.evict_to_fit();
@@ -314,31 +333,51 @@ impl Memory {
 
     /// Whether fills have taken more than there is.
     pub(super) fn is_short(&self) -> bool {
-        self.filling.load(Ordering::Relaxed) > self.limit
+        self.budget.used(Use::Fills) > self.limit || self.budget.is_short()
     }
 
-    /// Gives back what a fill took.
-    pub(super) fn release(&self, bytes: u64) {
-        self.filling.fetch_sub(bytes, Ordering::Relaxed);
+    /// Whether what arrives should take little: it has half of the limit, or the budget is nearly spent.
+    pub(super) fn is_cramped(&self) -> bool {
+        self.budget.used(Use::Fills) > self.limit / 2 || self.budget.is_short()
+    }
+
+    /// Evicts until `bytes` more fit into the budget, or nothing is left to evict.
+    pub(super) fn make_room(&self, bytes: u64) {
+        let is_needed = || self.budget.total().saturating_add(bytes) > self.budget.limit();
+        while is_needed() && self.evict_one() {}
     }
 
     fn evict_to_fit(&self) {
-        while self.stored.load(Ordering::Relaxed) + self.filling.load(Ordering::Relaxed) > self.limit {
-            let Some(victim) = self.victim() else { return };
-            let mut shard = self.shard(victim.hash);
-            // Another thread may have been quicker.
-            let Some(&at) = shard.places.get(&victim.hash) else { continue };
-            let Some(evicted) = shard.remove(at) else { continue };
-            let changes = self.changes(victim.hash);
-            drop(shard);
-            self.age.store(victim.value.to_bits(), Ordering::Relaxed);
-            self.evictions.fetch_add(1, Ordering::Relaxed);
-            self.forget(Some(&evicted));
-            if let Some(tell) = self.evicted.get() {
-                let Slot { hash, uri, variants, frequency: uses, .. } = evicted;
-                tell(Evicted { hash, uri, variants, uses, changes });
-            }
+        let pinned_max = self.limit / 2;
+        let is_over = || {
+            let pinned = self.budget.used(Use::Pinned).min(pinned_max);
+            let arriving = self.budget.used(Use::Fills);
+            self.budget.used(Use::Stored) + arriving + pinned > self.limit || self.budget.is_over()
+        };
+        while is_over() && self.evict_one() {}
+        let excess = self.budget.used(Use::Pinned).saturating_sub(pinned_max);
+        if excess > 0 {
+            self.budget.readers().cut(excess);
         }
+    }
+
+    /// False when nothing is left.
+    fn evict_one(&self) -> bool {
+        let Some(victim) = self.victim() else { return false };
+        let mut shard = self.shard(victim.hash);
+        // Another thread may have been quicker.
+        let Some(&at) = shard.places.get(&victim.hash) else { return true };
+        let Some(evicted) = shard.remove(at) else { return true };
+        let changes = self.changes(victim.hash);
+        drop(shard);
+        self.age.store(victim.value.to_bits(), Ordering::Relaxed);
+        self.evictions.fetch_add(1, Ordering::Relaxed);
+        self.forget(Some(&evicted));
+        if let Some(tell) = self.evicted.get() {
+            let Slot { hash, uri, variants, frequency: uses, .. } = evicted;
+            tell(Evicted { hash, uri, variants, uses, changes });
+        }
+        true
     }
 
     /// The least of some slots, picked at random; `None` when there are none at all.
@@ -371,7 +410,8 @@ impl Memory {
 
     fn forget(&self, removed: Option<&Slot>) {
         if let Some(slot) = removed {
-            self.stored.fetch_sub(slot.bytes, Ordering::Relaxed);
+            // It counts for as long as a reader holds it.
+            slot.variants.iter().for_each(|object| object.becomes(Use::Pinned));
             self.objects.fetch_sub(slot.variants.len() as u64, Ordering::Relaxed);
         }
     }

@@ -54,7 +54,7 @@ use memory::Changes;
 use on_disk::OnDisk;
 use tiers::Tiers;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Use};
 use crate::caching::{ByteRange, SecretFields, StoredHead};
 use crate::http::TargetUri;
 
@@ -92,11 +92,11 @@ impl Store {
     /// An empty store in memory alone. `random` keys its hash and seeds eviction.
     pub fn new(settings: StoreSettings, random: [u64; 3]) -> Store {
         let [k0, k1, seed] = random;
-        let memory =
-            Arc::new(Memory::new(settings.memory, settings.object_max, seed).within(&settings.budget));
+        let memory = memory(&settings, seed);
         let clock = AtomicU64::new(1);
         let order = std::array::from_fn(|_| std::sync::Mutex::default());
-        let tiers = Tiers { memory, disks: Vec::new(), clock, purges_of_memory: Purges::new(), order };
+        let index = settings.budget.count(Use::Index, 0).into();
+        let tiers = Tiers { memory, disks: Vec::new(), clock, purges_of_memory: Purges::new(), order, index };
         let object_on_disk_max = settings.object_on_disk_max;
         let (left_out, secrets) = (Arc::default(), SecretFields::new(NO_NAMES, [k0, k1]));
         Store { tiers: Arc::new(tiers), hash_key: HashKey([k0, k1]), object_on_disk_max, left_out, secrets }
@@ -118,8 +118,7 @@ impl Store {
         secret_fields: &[String],
     ) -> Store {
         let hash_key = HashKey(disks.first().map(Disk::hash_key).unwrap_or_default());
-        let memory =
-            Arc::new(Memory::new(settings.memory, settings.object_max, seed).within(&settings.budget));
+        let memory = memory(&settings, seed);
         // One logical clock: the first disk's, ahead of all.
         if let Some((first, latest)) = disks.first().zip(disks.iter().map(Disk::next_seq).max()) {
             first.advance_clock(latest + 1);
@@ -133,8 +132,10 @@ impl Store {
             clock: AtomicU64::new(1),
             purges_of_memory: Purges::new(),
             order,
+            index: settings.budget.count(Use::Index, 0).into(),
         });
         tiers.catch_evicted();
+        tiers.count_index();
         let (object_on_disk_max, left_out) = (settings.object_on_disk_max, Arc::default());
         Store { tiers, hash_key, object_on_disk_max, left_out, secrets }
     }
@@ -223,7 +224,7 @@ impl Store {
         replaces: impl Fn(&Object) -> bool,
     ) {
         let beside = |other: &Object| if replaces(other) { Beside::Goes } else { Beside::Stays };
-        self.tiers.insert(key, Some(Arc::new(object)), asked, beside);
+        self.tiers.insert(key, Some(self.charged(object)), asked, beside);
     }
 
     /// Stores `object` beside or together with what is stored of its key, as `beside` says of each,
@@ -236,7 +237,11 @@ impl Store {
         asked: Generation,
         beside: impl Fn(&Object) -> Beside,
     ) {
-        self.tiers.insert(key, object.map(Arc::new), asked, beside);
+        self.tiers.insert(key, object.map(|object| self.charged(object)), asked, beside);
+    }
+
+    fn charged(&self, object: Object) -> Arc<Object> {
+        Arc::new(object.charged_to(self.tiers.memory.budget()))
     }
 
     /// Whether what is there of a content of `length` octets is kept in memory, and not in chunks.
@@ -258,7 +263,7 @@ impl Store {
 
     /// Gathers what arrives of up to `octets` octets of content; `None` when fills have all memory.
     pub fn gather(&self, octets: u64) -> Option<Gathered> {
-        Gathered::new(self.tiers.memory.clone(), octets)
+        Gathered::new(&self.tiers.memory, octets)
     }
 
     /// Puts `new` in the place of `old`, if that is still stored: what freshening does.
@@ -316,6 +321,11 @@ impl Store {
         self.tiers.memory.budget()
     }
 
+    /// Charges what the indexes of the disks take now; to be called now and then.
+    pub fn count_index(&self) {
+        self.tiers.count_index();
+    }
+
     /// What the store holds.
     pub fn usage(&self) -> Usage {
         self.tiers.memory.usage()
@@ -336,6 +346,19 @@ impl Store {
     pub fn key<'a>(&self, uri: &'a TargetUri) -> Key<'a> {
         Key { uri, hash: self.hash_key.of_uri(uri) }
     }
+}
+
+/// The memory of a store, which makes room for others of its budget.
+fn memory(settings: &StoreSettings, seed: u64) -> Arc<Memory> {
+    let memory = Arc::new(Memory::new(settings.memory, settings.object_max, seed).within(&settings.budget));
+    // Weak: the memory has the budget.
+    let weak = Arc::downgrade(&memory);
+    settings.budget.on_spent(Box::new(move |bytes| {
+        if let Some(memory) = weak.upgrade() {
+            memory.make_room(bytes);
+        }
+    }));
+    memory
 }
 
 /// Where a key stood when the origin was asked.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::disk::extent::Extent;
 use super::spans::Spans;
+use crate::budget::{Budget, Charge, PIECE_COST, Use};
 use crate::caching::{ByteRange, StoredHead};
 use crate::http::Version;
 
@@ -35,7 +36,8 @@ pub struct Object {
 #[derive(Clone, Debug)]
 pub enum StoredContent {
     /// All of it, in pieces that are shared with every reader.
-    Memory { pieces: Arc<[Bytes]>, length: u64 },
+    /// The charge is for all of them, once they are.
+    Memory { pieces: Arc<[Bytes]>, length: u64, charge: Option<Arc<Charge>> },
     /// Some octets of a content of up to a chunk, in memory.
     Partial { spans: Spans, length: u64 },
     /// In chunks on disk, where [`super::Store::parts`] finds what is there of so many octets.
@@ -67,7 +69,45 @@ impl StoredContent {
     /// Content in memory that consists of these pieces.
     pub fn new(pieces: Vec<Bytes>) -> StoredContent {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        StoredContent::Memory { pieces: pieces.into(), length }
+        StoredContent::Memory { pieces: pieces.into(), length, charge: None }
+    }
+
+    /// Content in memory whose pieces carry this charge already.
+    pub(super) fn covered(pieces: Vec<Bytes>, with: Arc<Charge>) -> StoredContent {
+        match StoredContent::new(pieces) {
+            StoredContent::Memory { pieces, length, .. } => {
+                StoredContent::Memory { pieces, length, charge: Some(with) }
+            }
+            other => other,
+        }
+    }
+
+    /// The same content, charged to a budget if it was not before.
+    pub(super) fn charged_to(self, budget: &Budget) -> StoredContent {
+        if self.charge().is_some() {
+            return self;
+        }
+        let charge = Charge::new(budget, Use::Stored);
+        charge.count(self.memory_bytes() as u64);
+        match self {
+            StoredContent::Memory { pieces, .. } => {
+                let cost = |piece: &Bytes| piece.len() as u64 + PIECE_COST;
+                let cover = |piece: &Bytes| charge.cover(piece.clone(), cost(piece));
+                StoredContent::covered(pieces.iter().map(cover).collect(), charge.clone())
+            }
+            StoredContent::Partial { spans, length } => {
+                StoredContent::Partial { spans: spans.charged(charge), length }
+            }
+            chunks @ StoredContent::Chunks { .. } => chunks,
+        }
+    }
+
+    pub(super) fn charge(&self) -> Option<&Arc<Charge>> {
+        match self {
+            StoredContent::Memory { charge, .. } => charge.as_ref(),
+            StoredContent::Partial { spans, .. } => spans.charge(),
+            StoredContent::Chunks { .. } => None,
+        }
     }
 
     /// Octets of the whole content.
@@ -114,7 +154,7 @@ impl StoredContent {
     fn memory_bytes(&self) -> usize {
         match self {
             StoredContent::Memory { pieces, .. } => {
-                pieces.iter().map(|piece| piece.len() + size_of::<Bytes>()).sum()
+                pieces.iter().map(|piece| piece.len() + PIECE_COST as usize).sum()
             }
             StoredContent::Partial { spans, .. } => {
                 spans.iter().map(|span| span.octets.len() + size_of::<super::Span>()).sum()
@@ -146,7 +186,29 @@ pub(super) fn range_of_pieces(pieces: &[Bytes], range: ByteRange) -> Vec<Part> {
 impl Object {
     /// Octets of memory that the object takes.
     pub fn memory_bytes(&self) -> u64 {
-        let content = self.content.memory_bytes();
-        (size_of::<Object>() + self.head.memory_bytes() + self.rendered.len() + content) as u64
+        self.head_bytes() + self.content.memory_bytes() as u64
+    }
+
+    /// The same without its content.
+    fn head_bytes(&self) -> u64 {
+        (size_of::<Object>() + self.head.memory_bytes() + self.rendered.len()) as u64
+    }
+
+    /// Those of them that the charge of its content is not for.
+    pub(super) fn uncharged_bytes(&self) -> u64 {
+        if self.content.charge().is_some() { self.head_bytes() } else { self.memory_bytes() }
+    }
+
+    /// The same object, its content charged to a budget.
+    pub(super) fn charged_to(mut self, budget: &Budget) -> Object {
+        self.content = self.content.charged_to(budget);
+        self
+    }
+
+    /// What its content is for from now on.
+    pub(super) fn becomes(&self, purpose: Use) {
+        if let Some(charge) = self.content.charge() {
+            charge.becomes(purpose);
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::object::Part;
+use crate::budget::Charge;
 use crate::caching::ByteRange;
 
 /// Arbitrary: more than a player leaves behind that jumps about, and few enough to look through.
@@ -45,7 +46,11 @@ impl Span {
 
 /// All that is there of a content.
 #[derive(Clone, Debug, Default)]
-pub struct Spans(Arc<[Span]>);
+pub struct Spans {
+    all: Arc<[Span]>,
+    /// For all of them, once they are stored.
+    charge: Option<Arc<Charge>>,
+}
 
 impl Spans {
     /// These, in any order. Where they overlap the later ones count.
@@ -59,7 +64,8 @@ impl Spans {
         if new.octets.is_empty() {
             return self.clone();
         }
-        let (touching, mut all): (Vec<&Span>, Vec<&Span>) = self.0.iter().partition(|old| old.touches(&new));
+        let (touching, mut all): (Vec<&Span>, Vec<&Span>) =
+            self.all.iter().partition(|old| old.touches(&new));
         // What touches lies around the new one: one of them before it and one behind, at most.
         let before = touching.iter().map(|old| (old.first, old.within(0, new.first)));
         let before = before.filter(|(_, octets)| !octets.is_empty()).min_by_key(|(first, _)| *first);
@@ -83,12 +89,21 @@ impl Spans {
         }
         all.push(&joined);
         all.sort_by_key(|span| span.first);
-        Spans(all.into_iter().cloned().collect())
+        Spans { all: all.into_iter().cloned().collect(), charge: None }
     }
 
     /// In order.
     pub fn iter(&self) -> std::slice::Iter<'_, Span> {
-        self.0.iter()
+        self.all.iter()
+    }
+
+    /// The same, charged.
+    pub(super) fn charged(self, charge: Arc<Charge>) -> Spans {
+        Spans { charge: Some(charge), ..self }
+    }
+
+    pub(super) fn charge(&self) -> Option<&Arc<Charge>> {
+        self.charge.as_ref()
     }
 
     /// Octets that are there.

@@ -20,6 +20,7 @@ use super::memory::{Changes, Evicted, Memory, Variants};
 use super::object::Object;
 use super::on_disk::{ContentId, OnDisk};
 use super::{Generation, Key, VARIANTS_MAX, tick};
+use crate::budget::{Share, Use};
 use crate::caching::StoredHead;
 
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(super) struct Tiers {
     pub purges_of_memory: Purges,
     /// Locks that order what is queued for the disk of one key; several keys share one.
     pub order: [Mutex<()>; ORDERS],
+    /// For the indexes of the disks.
+    pub index: Mutex<Share>,
 }
 
 /// One object may take a quarter of its disk: fewer would turn the store over too often.
@@ -80,6 +83,15 @@ impl Tiers {
                 tiers.is_some_and(|tiers| tiers.disks.get(place).is_some_and(|tier| tier.is_purged(record)))
             }));
         }
+    }
+
+    /// Charges what the indexes of the disks take now.
+    pub fn count_index(&self) {
+        let bytes = self.disks.iter().map(|tier| tier.disk.usage().index_bytes).sum::<u64>();
+        let mut share = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let (more, less) = (bytes.saturating_sub(share.bytes()), share.bytes().saturating_sub(bytes));
+        share.merge(self.memory.budget().count(Use::Index, more));
+        share.shrink(less);
     }
 
     /// The disk that has the records of this key, if any has.
@@ -142,7 +154,8 @@ impl Tiers {
         if objects.is_empty() {
             return None;
         }
-        let objects: Vec<Arc<Object>> = objects.into_iter().map(Arc::new).collect();
+        let objects: Vec<Arc<Object>> =
+            objects.into_iter().map(|object| Arc::new(object.charged_to(self.memory.budget()))).collect();
         let mut current = Vec::new();
         self.memory.update(key, |stored| {
             // Somebody was quicker, or what was read has been replaced or removed since.
@@ -175,7 +188,9 @@ impl Tiers {
                     // What was purged is on its way out, and nothing is made of it.
                     Beside::Goes | Beside::Joins(_) if self.is_purged(key, other) => {}
                     Beside::Goes => {}
-                    Beside::Joins(joined) => object = Some(Arc::from(joined)),
+                    Beside::Joins(joined) => {
+                        object = Some(Arc::new(joined.charged_to(self.memory.budget())));
+                    }
                     Beside::Forbids => return stored.to_vec(),
                 }
             }

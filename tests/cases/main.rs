@@ -28,6 +28,8 @@ mod http2;
 mod http2_frames;
 mod interception;
 mod limits;
+mod limits_ends;
+mod limits_places;
 mod names;
 mod people;
 mod rows;

@@ -2,6 +2,11 @@
 
 use crate::support::{Answer, Client, World};
 
+/// Few octets may take long.
+fn without_rate() -> World {
+    World::with(|setup| setup.limits.rates.request = 0)
+}
+
 /// A client that has said that twenty octets follow.
 fn uploading(world: &World, fields: &str) -> Client {
     let mut client = world.client();
@@ -24,7 +29,7 @@ fn send_slowly(world: &World, client: &mut Client) {
 
 #[test]
 fn an_upload_may_take_longer_than_an_origin_may_for_its_answer() {
-    let world = World::new();
+    let world = without_rate();
     world.origin.on_path(
         "/",
         Answer::raw("").early().run(|wire| {
@@ -46,7 +51,7 @@ fn an_upload_may_take_longer_than_an_origin_may_for_its_answer() {
 
 #[test]
 fn an_origin_that_is_silent_after_a_long_upload_is_a_timeout() {
-    let world = World::new();
+    let world = without_rate();
     world.origin.on_path("/", Answer::nothing().hold());
     let mut client = uploading(&world, "");
     send_slowly(&world, &mut client);

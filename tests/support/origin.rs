@@ -184,6 +184,11 @@ impl Origin {
         });
     }
 
+    /// Whether the connection with this number has not ended.
+    pub fn is_open(&self, connection: usize) -> bool {
+        !self.lock().connections[connection].ended
+    }
+
     /// Sends octets that nobody asked for on a connection.
     pub fn blurt(&self, connection: usize, bytes: &[u8]) {
         use std::io::Write as _;

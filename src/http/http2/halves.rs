@@ -154,10 +154,11 @@ impl Http2Writer {
     }
 
     /// Sends as much of this content as the peer has room for, without copying it; waits until it has
-    /// room for some.
-    pub async fn content(&mut self, octets: &mut Bytes) -> io::Result<()> {
-        let room = poll_fn(|context| self.poll_room(context, octets.len())).await?;
-        self.send(octets.split_to(room.min(octets.len())))
+    /// room for some. Gives the octets that were sent.
+    pub async fn content(&mut self, octets: &mut Bytes) -> io::Result<usize> {
+        let room = poll_fn(|context| self.poll_room(context, octets.len())).await?.min(octets.len());
+        self.send(octets.split_to(room))?;
+        Ok(room)
     }
 
     /// As [`Http2Writer::content`], for octets that are somebody else's.
@@ -205,6 +206,15 @@ impl Http2Writer {
             None => stream.send_data(Bytes::new(), true),
         };
         ended.map_err(into_io)
+    }
+
+    /// Waits until the peer has reset the stream, or its connection has ended.
+    pub fn poll_reset(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Sending::Head(response) => response.poll_reset(context).map(drop),
+            Sending::Content(stream) => stream.poll_reset(context).map(drop),
+            Sending::Request(..) | Sending::Ended => Poll::Pending,
+        }
     }
 
     /// Whether a head is still to be sent.

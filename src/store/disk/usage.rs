@@ -15,6 +15,8 @@ pub struct DiskUsage {
     pub size: u64,
     /// Records that the index points at.
     pub records: u64,
+    /// Octets of memory that the index takes.
+    pub index_bytes: u64,
     pub segments: u64,
     /// Octets written since the start.
     pub written_bytes: u64,
@@ -42,6 +44,7 @@ impl DiskUsage {
             used_bytes: self.used_bytes + other.used_bytes,
             size: self.size + other.size,
             records: self.records + other.records,
+            index_bytes: self.index_bytes + other.index_bytes,
             segments: self.segments + other.segments,
             written_bytes: self.written_bytes + other.written_bytes,
             reclaimed_bytes: self.reclaimed_bytes + other.reclaimed_bytes,
@@ -62,6 +65,7 @@ impl Disk {
             used_bytes: self.inner.used.load(Ordering::Relaxed),
             size: self.inner.settings.size,
             records: self.inner.index.entries(),
+            index_bytes: self.inner.index.memory_bytes(),
             segments: self.inner.segments.read().unwrap_or_else(PoisonError::into_inner).len() as u64,
             written_bytes: self.inner.written.load(Ordering::Relaxed),
             reclaimed_bytes: self.inner.reclaimed.load(Ordering::Relaxed),

@@ -1,14 +1,16 @@
 //! The writing end of a fill: what arrives becomes pieces, and goes where it is kept.
 //!
-//! Invariant: chunks are queued in order and each once, so that what is on disk has no gap; and
-//! memory that was taken from the budget is given back, whichever way the fill ends.
+//! Invariant: chunks are queued in order and each once, so that what is on disk has no gap; and each
+//! piece carries its charge to the budget, which ends with the last who holds it.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Aborted, End, Fill, Finished, Keeping, Position, State, WINDOW};
+use super::{Aborted, End, Fill, Finished, Keeping, Position, State, WINDOW, WINDOW_SHORT};
+use crate::budget::{Charge, PIECE_COST, Use};
 use crate::http::Fields;
+use crate::store::StoredContent;
 use crate::store::disk::Done;
 use crate::store::memory::Memory;
 use crate::store::on_disk::CHUNK_LENGTH;
@@ -47,8 +49,8 @@ pub struct FillWriter {
     /// Where content is gathered; full ones are never touched again.
     chunk: BytesMut,
     chunk_size: usize,
-    /// Octets of memory taken from the budget.
-    reserved: u64,
+    /// For all pieces, wherever they are.
+    charge: Arc<Charge>,
     /// Octets that memory has promised to keep.
     promised: u64,
     /// Octets still to come, when the head told.
@@ -64,6 +66,7 @@ impl FillWriter {
         expected: Option<u64>,
         chunks: Option<Box<dyn Chunks>>,
     ) -> Result<FillWriter, &'static str> {
+        let charge = Charge::new(memory.budget(), Use::Fills);
         let mut keeping = Keeping::Memory;
         if let Some(length) = expected.filter(|length| *length > in_memory_max(&memory)) {
             let to_disk = chunks.as_ref().map(|chunks| chunks.admits(Some(length)));
@@ -99,7 +102,7 @@ impl FillWriter {
             gathered_length: 0,
             chunk: BytesMut::new(),
             chunk_size: CHUNK_MIN,
-            reserved: 0,
+            charge,
             promised,
             expected,
             written: 0,
@@ -151,16 +154,33 @@ impl FillWriter {
                 let has_room = match state.keeping {
                     Keeping::Memory => return Ok(()),
                     Keeping::Disk => !self.is_ahead_of_disk(&state),
+                    Keeping::Nothing if self.memory.is_cramped() => state.held <= WINDOW_SHORT,
                     Keeping::Nothing => state.held <= WINDOW,
                 };
                 if has_room {
-                    // Only now is what was kept so far out of memory.
-                    let kept = if is_kept { state.held + self.chunk.capacity() as u64 } else { 0 };
-                    drop(state);
-                    self.memory.release(self.reserved.saturating_sub(kept));
-                    self.reserved = self.reserved.min(kept);
                     return Ok(());
                 }
+            }
+            drained.await;
+        }
+    }
+
+    /// Whether content only passes while memory is short: little should be read at a time.
+    pub fn is_cramped(&self) -> bool {
+        self.fill.lock().keeping == Keeping::Nothing && self.memory.is_cramped()
+    }
+
+    /// Whether anybody reads.
+    pub fn has_readers(&self) -> bool {
+        self.fill.lock().has_readers()
+    }
+
+    /// Waits until nobody reads.
+    pub async fn unread(&self) {
+        loop {
+            let drained = self.fill.drained.notified();
+            if !self.has_readers() {
+                return;
             }
             drained.await;
         }
@@ -209,11 +229,8 @@ impl FillWriter {
             if is_in_memory { state.pieces.iter().cloned().collect() } else { Vec::new() };
         drop(state);
         self.fill.grown.notify_waiters();
-        let reserved = std::mem::take(&mut self.reserved);
-        // From here on the store accounts for what it holds.
-        self.memory.release(reserved);
         match keeping {
-            Keeping::Memory => Finished::Kept(compact(pieces, self.written, reserved)),
+            Keeping::Memory => Finished::Kept(compact(pieces, self.written, &self.charge)),
             Keeping::Disk => Finished::Chunks(self.written),
             Keeping::Nothing => Finished::Passed(self.written),
         }
@@ -292,10 +309,12 @@ impl FillWriter {
             return;
         }
         let piece = self.chunk.split().freeze();
-        self.written += piece.len() as u64;
-        self.take(size_of::<Bytes>() as u64);
+        let length = piece.len() as u64;
+        self.written += length;
+        self.take(PIECE_COST);
+        let piece = self.charge.cover(piece, length + PIECE_COST);
         let mut state = self.fill.lock();
-        state.held += piece.len() as u64;
+        state.held += length;
         state.pieces.push_back(piece.clone());
         state.drop_taken();
         let goes_to_disk = state.keeping == Keeping::Disk;
@@ -306,43 +325,51 @@ impl FillWriter {
         }
     }
 
-    /// Takes memory from the budget, for as long as the content is kept.
+    /// Takes memory from the budget, as long as the content is kept. What only passes is within a window,
+    /// and counted.
     fn take(&mut self, octets: u64) {
         let keeping = self.fill.lock().keeping;
-        if keeping == Keeping::Nothing {
+        if keeping != Keeping::Nothing && self.memory.reserve_for(&self.charge, octets) {
             return;
         }
-        self.reserved += octets;
         // What goes to disk waits for it, and takes little meanwhile.
-        if !self.memory.reserve(octets) && keeping == Keeping::Memory {
+        if keeping == Keeping::Memory {
             self.stop_keeping();
         }
+        self.charge.count(octets);
     }
 
     fn new_chunk(&mut self, at_least: usize) {
         let left = self.expected.map(|all| all.saturating_sub(self.written));
+        let keeping = self.fill.lock().keeping;
+        let is_kept = keeping != Keeping::Nothing;
         let size = match left.and_then(|left| usize::try_from(left).ok()) {
-            Some(left) if left > 0 => left.min(CHUNK_MAX),
+            Some(left) if left > 0 && is_kept => left.min(CHUNK_MAX),
             _ => self.chunk_size.max(at_least.min(CHUNK_MAX)),
         };
         self.chunk_size = (size * 2).clamp(CHUNK_MIN, CHUNK_MAX);
+        let is_there = is_kept && self.memory.reserve_for(&self.charge, size as u64);
+        if !is_there && keeping == Keeping::Memory {
+            self.stop_keeping();
+        }
+        // While memory is short, pieces are small: they go one by one.
+        let size = if !is_there && self.memory.is_cramped() { size.min(CHUNK_MIN) } else { size };
+        if !is_there {
+            self.charge.count(size as u64);
+        }
         self.chunk = BytesMut::with_capacity(size);
-        self.take(size as u64);
     }
 
-    /// Whether a fill that nobody reads goes on for the store's sake: when little is missing,
-    /// or less than was fetched already. Both limits are arbitrary.
-    fn is_worth_finishing(&self) -> bool {
-        match self.expected {
-            Some(all) => all.saturating_sub(self.written) <= WINDOW.max(self.written),
-            None => true,
-        }
+    /// Whether a fill that nobody reads is worth going on with for the store's sake: when little is
+    /// missing, or less than was fetched already. Both limits are arbitrary. Content of unknown length
+    /// may have no end.
+    pub fn is_worth_finishing(&self) -> bool {
+        self.expected.is_some_and(|all| all.saturating_sub(self.written) <= WINDOW.max(self.written))
     }
 }
 
 impl Drop for FillWriter {
     fn drop(&mut self) {
-        self.memory.release(self.reserved);
         self.memory.withdraw(self.promised);
         let mut state = self.fill.lock();
         if matches!(state.end, End::Open) {
@@ -360,13 +387,15 @@ fn in_memory_max(memory: &Memory) -> u64 {
 
 /// Content without waste: pieces that are many for what they hold, or that stand in memory far
 /// larger than they are, are copied into exact ones.
-fn compact(pieces: Vec<Bytes>, length: u64, reserved: u64) -> Vec<Bytes> {
+fn compact(pieces: Vec<Bytes>, length: u64, charge: &Arc<Charge>) -> StoredContent {
     const PIECE_MIN: u64 = 4 * 1024;
-    let is_exact = reserved.saturating_sub(length) <= length / 8;
+    let is_exact = charge.bytes().saturating_sub(length) <= length / 8;
     let is_coarse = pieces.len() as u64 * PIECE_MIN <= length || pieces.len() <= 1;
     if is_exact && is_coarse {
-        return pieces;
+        return StoredContent::covered(pieces, charge.clone());
     }
+    // Readers may still hold the pieces.
+    charge.becomes(Use::Pinned);
     let whole = Bytes::from(pieces.concat().into_boxed_slice());
-    if whole.is_empty() { Vec::new() } else { vec![whole] }
+    StoredContent::new(if whole.is_empty() { Vec::new() } else { vec![whole] })
 }
