@@ -31,6 +31,7 @@ mod limits;
 mod limits_ends;
 mod limits_places;
 mod names;
+mod pages;
 mod people;
 mod rows;
 mod run;
