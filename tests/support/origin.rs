@@ -184,9 +184,12 @@ impl Origin {
         });
     }
 
-    /// Whether the connection with this number has not ended.
-    pub fn is_open(&self, connection: usize) -> bool {
-        !self.lock().connections[connection].ended
+    /// Sends octets on a connection as long as it is open; false when it has ended.
+    pub fn drip(&self, connection: usize, bytes: &[u8]) -> bool {
+        use std::io::Write as _;
+        let state = self.lock();
+        let connection = &state.connections[connection];
+        !connection.ended && (&connection.stream).write_all(bytes).is_ok()
     }
 
     /// Sends octets that nobody asked for on a connection.
