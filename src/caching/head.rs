@@ -277,6 +277,14 @@ impl StoredHead {
         StoredHead::with_facts(parts, selecting)
     }
 
+    // §4.3.5: "otherwise, the cache SHOULD consider the stored response to be stale." §4.2 has no lifetime
+    // above 2^31 seconds.
+    /// This response as stale as one can be, until a validation says otherwise.
+    #[must_use]
+    pub fn as_stale(&self) -> StoredHead {
+        StoredHead { initial_age: DELTA_SECONDS_MAX, ..self.clone() }
+    }
+
     /// Whether an update has the strong form of the entity tag that this response has weak. A server
     /// that encodes on the fly weakens the tag of a 200, and not that of the 304: the octets that are
     /// stored are not those that the strong one stands for.

@@ -62,6 +62,7 @@ pub use rules::{
 };
 pub use search_params::NoVarySearch;
 pub use secret::{HIDDEN, SecretFields};
+pub use stored_fields::withheld_fields;
 pub use storing::{may_keep, may_share_unstored, may_store, storable_request};
 pub use targeted::Targets;
 pub use unkeyed::{UnkeyedField, UnkeyedFields, has_unkeyed_fields};

@@ -31,6 +31,19 @@ pub(super) fn storable_fields(fields: &Fields, received: Timestamp, targets: &Ta
     kept.build()
 }
 
+// §5.2.2.4: with field names, no-cache is "limited to the listed fields": what they say goes to who asked,
+// and so does what private keeps from shared caches (§5.2.2.7).
+/// The fields that a response keeps from being stored, and that its client gets all the same.
+pub fn withheld_fields(fields: &Fields, targets: &Targets) -> Fields {
+    let withheld = targets.directives(fields).withheld;
+    let ends_here = |field: &Field<'_>| {
+        is_unstorable(field.id) || fields.members(FieldName::Connection).any(|option| field.is_named(option))
+    };
+    let is_for_client =
+        |field: &Field<'_>| !ends_here(field) && withheld.iter().any(|name| field.is_named(name));
+    fields.without(|field| !is_for_client(field)).build()
+}
+
 const fn is_unstorable(id: FieldName) -> bool {
     id.is_connection_specific()
         || matches!(

@@ -141,8 +141,8 @@ pub fn is_unchanged(stored: &StoredHead, new: &StoredHead) -> bool {
 pub enum HeadEffect {
     /// It is freshened: [`StoredHead::freshen`].
     Freshen,
-    /// The origin has another representation now: it is stale, and Larder drops it.
-    Invalidate,
+    /// The origin has another representation now: [`StoredHead::as_stale`].
+    Stale,
     /// The response to HEAD says nothing about it.
     None,
 }
@@ -170,6 +170,6 @@ pub fn freshened_by_head(stored: &StoredHead, response: &Response, content_lengt
     if is_identified && matches(FieldName::ETag) && matches(FieldName::LastModified) && same_length {
         HeadEffect::Freshen
     } else {
-        HeadEffect::Invalidate
+        HeadEffect::Stale
     }
 }

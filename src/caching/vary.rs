@@ -47,7 +47,11 @@ impl Selecting {
     }
 
     /// All names of `Vary`, which a later response has brought, with what is known of the original
-    /// request.
+    /// request: that is what it had under the names that were there before. Of a name that is new nobody
+    /// knows: whoever had the response validated is not who had it stored, and to remember all fields of
+    /// each request would cost every stored response more memory than its head, and write down what
+    /// clients say of themselves. So it is had anew, once: an origin that sends `Vary` with a 304 sends it
+    /// with the 200, too.
     pub fn renamed(response: &Fields, known: &[Selecting]) -> Box<[Selecting]> {
         let selecting = |name: &[u8]| {
             let known = known.iter().find(|known| known.name.eq_ignore_ascii_case(name)).cloned();

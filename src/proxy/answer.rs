@@ -18,11 +18,12 @@ use crate::http::write::{field, status_line};
 use crate::http::{BodyLength, Content, FieldName, Fields, Version};
 use crate::store::{Arrived, FillReader};
 
-/// Delivers what of a fill answers this request.
+/// Delivers what of a fill answers this request; the whole with the field lines `own`, which are for this
+/// client alone.
 pub(super) async fn from_fill(
     exchange: &mut Exchange<'_>,
     filling: &Filling,
-    reader: FillReader,
+    (reader, own): (FillReader, &[u8]),
     outcome: Outcome,
 ) -> Result<Next, Interrupted> {
     // Without a length, only conditions are answered: no range begins behind the last octet of all.
@@ -35,7 +36,7 @@ pub(super) async fn from_fill(
         }
         (Answer::NotModified, _) => not_modified(exchange, &filling.head, outcome).await,
         (Answer::RangeNotSatisfiable, Some(length)) => not_satisfiable(exchange, length, outcome).await,
-        _ => deliver::from_fill(exchange, filling, reader, outcome).await,
+        _ => deliver::from_fill(exchange, filling, (reader, own), outcome).await,
     }
 }
 

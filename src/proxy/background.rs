@@ -188,21 +188,28 @@ impl Validation {
         let shared = &proxy.shared;
         let key = shared.store.key(&uri);
         let status = reply.response.status;
-        if is_error_for_stale(status) || update::is_outranked(shared, &request, key, status).await {
+        let targets = &shared.cache_policy.targets;
+        let head = StoredHead::with_targets(&request, &reply.response, reply.times, targets);
+        let replaces = update::may_replace(shared, &request, key, &head, asked).await;
+        if is_error_for_stale(status) || replaces == Err(NotStored::OriginFails) {
             lead.fails(Failed::Status(status));
             return Err(format!("the origin answers {status}"));
         }
-        let targets = &shared.cache_policy.targets;
-        let head = StoredHead::with_targets(&request, &reply.response, reply.times, targets);
         if let Some(told) = update::companions(shared, &request, key, Some(&object), &head).await {
             tell(id, "validation", told);
         }
         let (storing, _rule) = shared.may_store(&request, &reply.response, &head, reply.times);
+        let storing = storing.and(replaces);
         let length = fill::known_length(reply.response.length);
         let writer =
             storing.map_err(NotStored::as_str).and_then(|()| shared.store.fill(key, &head, length, asked));
         let writer = match writer {
             Ok(writer) => writer,
+            // It says nothing about what others may get.
+            Err(reason) if storing.is_err_and(NotStored::is_about_request) => {
+                lead.look_again();
+                return Ok(reason);
+            }
             Err(reason) => {
                 if supersedes(status) {
                     shared.store.remove(key, &object).await;

@@ -158,13 +158,31 @@ impl Place<'_> {
     }
 }
 
-/// Joins the exchange under way at this place, or becomes the one that others join. `passed` was
-/// followed before, and its response is not for this request: who comes later follows this one.
-pub(super) fn join(shared: &Arc<Shared>, place: Place<'_>, passed: Option<&Following>) -> Role {
+/// Whether others may follow a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MayLead {
+    Yes,
+    /// What comes for it is for itself alone.
+    No,
+}
+
+/// Joins the exchange under way at this place, or becomes the one that others join, if it may. `passed`
+/// was followed before, and its response is not for this request: who comes later follows this one.
+pub(super) fn join(
+    shared: &Arc<Shared>,
+    place: Place<'_>,
+    passed: Option<&Following>,
+    may_lead: MayLead,
+) -> Role {
     if shared.flights.is_uncacheable(place.key.hash, shared.clock.now()) {
         return Role::Alone;
     }
-    follow_or_lead(shared, place, passed)
+    if may_lead == MayLead::Yes {
+        return follow_or_lead(shared, place, passed);
+    }
+    let is_passed = |flight: &Flight| passed.is_some_and(|passed| std::ptr::eq(flight, &*passed.flight));
+    let following = under_way(shared, place).filter(|following| !is_passed(&following.flight));
+    following.map_or(Role::Alone, Role::Follow)
 }
 
 /// Leads an exchange that nobody waits for, unless one is under way at this place: that its answer may

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::collapse::{Lead, Place, Role, join};
+use super::collapse::{Lead, MayLead, Place, Role, join};
 use super::deliver;
 use super::forward::Reply;
 use super::keep::Brought;
@@ -30,7 +30,7 @@ pub(super) async fn complete(
     let mut object = object.clone();
     let mut lead: Option<Lead> = None;
     let selection = object.head.selection_of(&asking.request.fields);
-    match join(shared, Place { key, selection }, None) {
+    match join(shared, Place { key, selection }, None, MayLead::Yes) {
         Role::Lead(leading) => lead = Some(leading),
         Role::Follow(following) => {
             record.note("collapse", "waits for the exchange that is under way");

@@ -39,18 +39,6 @@ impl Filling {
     }
 }
 
-/// Delivers the response that this request has brought.
-pub(super) async fn filling(
-    exchange: &mut Exchange<'_>,
-    filling: &Filling,
-    outcome: Outcome,
-) -> Result<Next, Interrupted> {
-    match filling.fill.reader() {
-        Some(reader) => from_fill(exchange, filling, reader, outcome).await,
-        None => Err(ended_early()),
-    }
-}
-
 impl Filling {
     /// The content has ended before its end: as its origin has failed, if that is known.
     pub(super) fn ended(&self, sender: &mut Sender<'_>, aborted: Aborted) -> Interrupted {
@@ -66,10 +54,11 @@ pub(super) fn ended_early() -> Interrupted {
     incomplete("before its first octet").into()
 }
 
+/// Delivers a response while it arrives; with the field lines `own`, which are for this client alone.
 pub(super) async fn from_fill(
     exchange: &mut Exchange<'_>,
     filling: &Filling,
-    mut reader: FillReader,
+    (mut reader, own): (FillReader, &[u8]),
     outcome: Outcome,
 ) -> Result<Next, Interrupted> {
     let shared = &exchange.proxy.shared;
@@ -83,6 +72,7 @@ pub(super) async fn from_fill(
     let mut head = std::mem::take(&mut exchange.client.scratch);
     head.clear();
     head.extend_from_slice(&filling.rendered);
+    head.extend_from_slice(own);
     Tail { framing, age, outcome: &outcome, keep_open }.write(&mut head);
     exchange.record.responds(filling.head.status, outcome, filling.head.fields.first(FieldName::ContentType));
     let key = shared.store.key(&filling.uri);

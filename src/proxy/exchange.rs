@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::admit::{Admitted, admit};
-use super::collapse::{Place, Role, join};
+use super::collapse::{MayLead, Place, Role, join};
 use super::fetch::Plan;
 use super::follow::{Followed, follow};
 use super::offline::OFFLINE;
@@ -131,7 +131,8 @@ async fn turns(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Next, Interr
             background::answer_in_time(exchange, key, &mut plan, patience).await?
         } else {
             let place = Place { key, selection: plan.selection.or(selection) };
-            match join(&exchange.proxy.shared, place, passed.as_ref()) {
+            let may_lead = if plan.may_lead(exchange.request) { MayLead::Yes } else { MayLead::No };
+            match join(&exchange.proxy.shared, place, passed.as_ref(), may_lead) {
                 Role::Alone => return ask_origin(exchange, key, plan).await,
                 Role::Lead(lead) => return ask_origin(exchange, key, plan.leading(lead)).await,
                 Role::Follow(following) => {

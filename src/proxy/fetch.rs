@@ -9,7 +9,9 @@ use super::forward::{self, Extra, Reply};
 use super::record::STALE_IF_ERROR;
 use super::rules::target;
 use super::update::{Freshened, Update};
-use super::{Exchange, Interrupted, Next, Proxy, Shared, answer, deliver, fill, keep, stored, update};
+use super::{
+    Exchange, Interrupted, Next, Proxy, Shared, answer, deliver, fill, keep, render, stored, update,
+};
 use crate::caching::{
     ForwardReason, Handled, Lifetime, NotStored, Outcome, RuleName, StoredHead, freshened_by,
     insists_on_validation, is_error_for_stale, storable_request, supersedes, validation_fields,
@@ -90,6 +92,15 @@ impl Plan {
         let (after, rule) = shared.stale_after(exchange.request, &object.head)?;
         let (may_be_stale, _) = shared.may_serve_stale(exchange.request, &object.head);
         may_be_stale.then(|| Patience { after, rule, object: object.clone() })
+    }
+
+    /// Whether others may wait for what this request brings home: what answers a condition of its own is
+    /// for itself alone.
+    pub(super) fn may_lead(&self, request: &Request) -> bool {
+        let own = [FieldName::IfNoneMatch, FieldName::IfModifiedSince];
+        // A validation takes the place of the client's conditions.
+        let is_replaced = self.validating.as_ref().is_some_and(|object| object.head.has_validator());
+        is_replaced || !own.into_iter().any(|condition| request.fields.contains(condition))
     }
 
     /// Whether this request may share its exchange with others: what it brings home has to be
@@ -327,10 +338,9 @@ async fn after_reply(
     }
     let (storing, rule) = shared.may_store(exchange.request, &reply.response, &head, reply.times);
     outcome.rule = plan.rule.or(rule);
+    let asked = update::asked_since(&shared.store, key, exchange.request, plan.asked);
     let storing = match storing {
-        Ok(()) if update::is_outranked(shared, exchange.request, key, reply.response.status).await => {
-            Err(NotStored::OriginFails)
-        }
+        Ok(()) => update::may_replace(shared, exchange.request, key, &head, asked).await,
         storing => storing,
     };
     let shares = |reason| shared.may_share_unstored(exchange.request, &reply.response, reason, reply.times);
@@ -344,7 +354,6 @@ async fn after_reply(
         Err(reason) => Err(reason.as_str()),
     };
     let length = fill::known_length(reply.response.length);
-    let asked = update::asked_since(&shared.store, key, exchange.request, plan.asked);
     let filled = keeping.and_then(|keeping| Ok((keeping, shared.store.fill(key, &head, length, asked)?)));
     let (keeping, writer) = match filled {
         Ok(filled) => filled,
@@ -358,13 +367,14 @@ async fn after_reply(
     }
     let (request, scope, lead) = (exchange.request, exchange.client.scope, plan.lead);
     let (id, client) = (exchange.record.id(), exchange.client.peer.ip());
+    let own = render::withheld(shared, &reply.response);
     let start = fill::Start { id, key, request, scope, client, head, reply, lead, keeping, writer, asked };
     let filling = fill::start(exchange.proxy, start);
     let reader = filling.fill.reader().ok_or_else(deliver::ended_early)?;
     match plan.asked_about {
         // Larder has left out the client's own conditions and range: they are answered here.
-        Some(_) => answer::from_fill(exchange, &filling, reader, outcome).await,
-        None => deliver::from_fill(exchange, &filling, reader, outcome).await,
+        Some(_) => answer::from_fill(exchange, &filling, (reader, &own), outcome).await,
+        None => deliver::from_fill(exchange, &filling, (reader, &own), outcome).await,
     }
 }
 

@@ -362,9 +362,9 @@ fn insert(asking: &Asking<'_>, key: Key<'_>, filling: &Filling, content: StoredC
     // What this request selected before, the new response answers from now on.
     let shared = &asking.proxy.shared;
     let Shared { store, searches, .. } = &**shared;
-    let is_error = filling.head.status >= 500;
+    let new = (&filling.head, asked);
     store.join(key, Some(object), asked, |other| match other.head.selects(&asking.request.fields) {
-        true if is_error && update::outranks(shared, asking.request, other) => Beside::Forbids,
+        true if update::withstood(shared, asking.request, other, new).is_err() => Beside::Forbids,
         true => Beside::Goes,
         false => Beside::Stays,
     });

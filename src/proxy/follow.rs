@@ -9,7 +9,6 @@ use super::collapse::{Course, Failed, Filling, Following, Joined, Keeping};
 use super::fetch::{Plan, stand_in};
 use super::{Exchange, Interrupted, Next, answer, stored};
 use crate::caching::{Decision, Handled, Outcome, RuleName};
-use crate::http::FieldName;
 use crate::origin::AddressJudge as _;
 use crate::store::{Key, Object};
 
@@ -63,7 +62,9 @@ async fn follow_fill(
     exchange.judge().judge(filling.origin)?;
     let outcome = Outcome { collapsed: true, ttl, rule, ..Outcome::new(Handled::Forwarded(plan.reason)) };
     match filling.fill.reader() {
-        Some(reader) => answer::from_fill(exchange, filling, reader, outcome).await.map(Followed::Delivered),
+        Some(reader) => {
+            answer::from_fill(exchange, filling, (reader, &[]), outcome).await.map(Followed::Delivered)
+        }
         // It has failed, or was too large to be kept.
         None => Ok(Followed::LookAgain),
     }
@@ -78,10 +79,10 @@ fn answers(
     let (shared, request) = (&exchange.proxy.shared, exchange.request);
     if joined == Joined::BeforeHead {
         // What is not stored is for those alone who are nobody in particular.
-        let is_named = request.fields.contains(FieldName::Cookie);
+        let is_for_it = filling.keeping == Keeping::Stored || !shared.is_of_somebody(request);
         let (ttl, rule) = shared.decide_collapsed(request, &filling.head);
         let told = super::fetch::ttl(exchange.proxy, request, &filling.head);
-        return (ttl.filter(|_| filling.keeping == Keeping::Stored || !is_named).map(|_ttl| told), rule);
+        return (ttl.filter(|_| is_for_it).map(|_ttl| told), rule);
     }
     match (filling.keeping, shared.decide(request, &[&filling.head])) {
         (Keeping::Stored, (Decision::Reuse { ttl, .. }, rule)) => (Some(Some(ttl)), rule),

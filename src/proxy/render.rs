@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Shared;
-use crate::caching::{Outcome, StoredHead};
+use crate::caching::{Outcome, StoredHead, withheld_fields};
 use crate::http::write::{field, field_line, number_field, status_line};
 use crate::http::{ConnectionOptions, FieldName, Fields, Response, Version};
 
@@ -42,6 +42,15 @@ pub(super) fn stored_head(pseudonym: &str, head: &StoredHead, received: Version)
     }
     via_as(&mut out, received, pseudonym);
     Bytes::from(out.into_boxed_slice())
+}
+
+/// The field lines of a response that are for who asked alone.
+pub(super) fn withheld(shared: &Shared, response: &Response) -> Vec<u8> {
+    let mut out = Vec::new();
+    for line in withheld_fields(&response.fields, &shared.cache_policy.targets).iter() {
+        field_line(&mut out, line.name, line.value);
+    }
+    out
 }
 
 /// Status line and field lines of a response that is passed on and not stored.

@@ -178,7 +178,13 @@ impl Shared {
         reason: NotStored,
         times: Times,
     ) -> bool {
-        may_share_unstored(request, response, reason, times, &self.cache_policy)
+        !self.is_of_somebody(request)
+            && may_share_unstored(request, response, reason, times, &self.cache_policy)
+    }
+
+    /// Whether a request says whose it is, in any of the fields that are known to.
+    pub(super) fn is_of_somebody(&self, request: &Request) -> bool {
+        request.fields.iter().any(|field| self.store.secrets().has(field.name))
     }
 
     /// As [`may_serve_stale_on_error`].

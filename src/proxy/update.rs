@@ -12,11 +12,11 @@ use super::rules::target;
 use super::{Proxy, Shared};
 use crate::caching::{
     CachePolicy, HeadEffect, Ignorable, NotStored, SetCookie, StoredHead, Times, freshened_by_answer,
-    freshened_by_head, freshens_as_well, has_unkeyed_fields, invalidated, invalidated_groups, is_unchanged,
-    is_usable_for_others, may_keep, supersedes,
+    freshened_by_head, freshens_as_well, has_unkeyed_fields, invalidated, invalidated_groups,
+    is_same_representation, is_unchanged, is_usable_for_others, may_keep, supersedes,
 };
 use crate::http::{FieldName, HeadLimits, Method, Request, Response};
-use crate::store::{Generation, Key, Object, Store};
+use crate::store::{Generation, Key, Object, Store, StoredContent};
 
 /// A response that says something about what is stored, and the exchange that brought it.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,12 @@ impl Update<'_> {
     /// forbids that.
     pub(super) async fn freshen(&self, object: &Arc<Object>) -> Freshened {
         let Update { shared, key, .. } = *self;
-        let asker = Arc::new(self.object(object, object.head.freshen(self.response, self.times)));
+        let mut asker = self.object(object, object.head.freshen(self.response, self.times));
+        let own = super::render::withheld(shared, self.response);
+        if !own.is_empty() {
+            asker.rendered = [&asker.rendered[..], &own].concat().into();
+        }
+        let asker = Arc::new(asker);
         let head = match object.head_generation > self.asked.seq() {
             true => Err(NotStored::Outdated),
             false => self.head(&object.head),
@@ -82,6 +87,18 @@ impl Update<'_> {
             content: old.content.clone(),
             origin: old.origin,
             received: self.response.version,
+            generation: old.generation,
+            head_generation: self.asked.seq(),
+        }
+    }
+
+    fn stale(&self, old: &Object) -> Object {
+        Object {
+            head: old.head.as_stale(),
+            rendered: old.rendered.clone(),
+            content: old.content.clone(),
+            origin: old.origin,
+            received: old.received,
             generation: old.generation,
             head_generation: self.asked.seq(),
         }
@@ -130,8 +147,11 @@ impl Update<'_> {
                     record.note("store", format_args!("freshened by HEAD: {kept:?}"));
                 }
                 // What somebody is shown who has said who he is says nothing about what others get.
-                HeadEffect::Invalidate if request.fields.contains(FieldName::Authorization) => {}
-                HeadEffect::Invalidate => shared.store.remove(key, object).await,
+                HeadEffect::Stale if request.fields.contains(FieldName::Authorization) => {}
+                HeadEffect::Stale => {
+                    record.note("store", "a HEAD disagrees: what is stored is stale until it is validated");
+                    shared.store.replace(key, object, Arc::new(self.stale(object)));
+                }
                 HeadEffect::None => {}
             }
         }
@@ -157,21 +177,43 @@ fn is_within(limits: &HeadLimits, head: &StoredHead) -> bool {
     octets <= limits.head && head.fields.len() <= limits.fields + 1
 }
 
-/// Whether an error is not stored because what is stored is of more use: a 5xx goes to who asked
-/// (RFC 9111 §4.2.4 has a cache use what it has while the origin fails).
-pub(super) async fn is_outranked(shared: &Shared, request: &Request, key: Key<'_>, status: u16) -> bool {
-    if status < 500 {
-        return false;
-    }
+/// Whether a response with this head, which was asked for at `asked`, may take the place of what its
+/// request selects.
+pub(super) async fn may_replace(
+    shared: &Shared,
+    request: &Request,
+    key: Key<'_>,
+    new: &StoredHead,
+    asked: Generation,
+) -> Result<(), NotStored> {
     let variants = shared.store.look_up(key).await;
     let mut objects = variants.iter().flat_map(|variants| variants.iter());
-    objects.any(|object| outranks(shared, request, object))
+    objects.try_for_each(|object| withstood(shared, request, object, (new, asked)))
 }
 
-/// Whether a stored response stays where an error would take its place.
-pub(super) fn outranks(shared: &Shared, request: &Request, object: &Object) -> bool {
+/// Whether a stored response stays where another one would take its place. What was asked for later, or
+/// validated later, knows better what the resource is now (RFC 9111 §4); and a 5xx goes to who asked, while
+/// what is stored is of use (§4.2.4).
+pub(super) fn withstood(
+    shared: &Shared,
+    request: &Request,
+    object: &Object,
+    (new, asked): (&StoredHead, Generation),
+) -> Result<(), NotStored> {
+    if !object.head.selects(&request.fields) {
+        return Ok(());
+    }
+    // A part that came while the whole was on its way does not keep it out.
+    let is_part_of_it =
+        !matches!(object.content, StoredContent::Memory { .. }) && is_same_representation(&object.head, new);
+    if object.head_generation > asked.seq() && !is_part_of_it {
+        return Err(NotStored::Outdated);
+    }
     let policy: Cow<'_, CachePolicy> = shared.policy_for(request, &object.head);
-    object.head.selects(&request.fields) && is_usable_for_others(&object.head, shared.clock.now(), &policy)
+    match new.status >= 500 && is_usable_for_others(&object.head, shared.clock.now(), &policy) {
+        true => Err(NotStored::OriginFails),
+        false => Ok(()),
+    }
 }
 
 /// A new response has come: if it has changed since what is stored of it, the files that belong together

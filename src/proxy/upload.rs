@@ -19,7 +19,7 @@ use super::forward::{
 use super::origin_failure::{no_answer, too_many_interim, unasked_switch};
 use super::outgoing::{Outgoing, UploadError};
 use super::presence::unless_gone;
-use super::render::{Framing, passed_head};
+use super::render::{Framing, passed_head, withheld};
 use super::rules::target;
 use super::waits::{Silence, Waits};
 use super::{Exchange, Interrupted, Next, Proxy, Shared, deliver, fill, tunnel, update};
@@ -256,13 +256,11 @@ impl Answering<'_> {
         let times = Times { request_time, response_time: self.proxy.shared.clock.now() };
         let (key, said) = (self.asking.key, (&response, times));
         update::others(self.proxy, self.request, key, said, self.asking.asked, to.record).await;
-        let outranked = update::is_outranked(&self.proxy.shared, self.request, key, response.status).await;
         // Only the answer to a whole request, whose connection has nothing else to do.
         // RFC 9110 §7.8: it depends on what the client has offered, which no cache key has.
         if self.read_all.get()
             && !self.asking.may_switch
-            && !outranked
-            && let Some((head, writer, asked)) = self.storable(&response, times)
+            && let Some((head, writer, asked)) = self.storable(&response, times).await
         {
             return Ok(Answered::Storable(Box::new(Storable { response, times, head, writer, asked })));
         }
@@ -282,11 +280,17 @@ impl Answering<'_> {
 
 impl Answering<'_> {
     /// What is needed to store this response, if that may be.
-    fn storable(&self, response: &Response, times: Times) -> Option<(StoredHead, FillWriter, Generation)> {
+    async fn storable(
+        &self,
+        response: &Response,
+        times: Times,
+    ) -> Option<(StoredHead, FillWriter, Generation)> {
         let Shared { store, cache_policy, .. } = &*self.proxy.shared;
         let head = StoredHead::with_targets(self.request, response, times, &cache_policy.targets);
         self.proxy.shared.may_store(self.request, response, &head, times).0.ok()?;
         let asked = update::asked_since(store, self.asking.key, self.request, self.asking.asked);
+        let replaces = update::may_replace(&self.proxy.shared, self.request, self.asking.key, &head, asked);
+        replaces.await.ok()?;
         let writer = store.fill(self.asking.key, &head, known_length(response.length), asked).ok()?;
         Some((head, writer, asked))
     }
@@ -316,9 +320,11 @@ async fn store(
         writer,
         asked,
     };
+    let own = withheld(&exchange.proxy.shared, &start.reply.response);
     let filling = fill::start(exchange.proxy, start);
     let outcome = Outcome { stored: true, ttl, ..Outcome::new(Handled::Forwarded(reason)) };
-    deliver::filling(exchange, &filling, outcome).await
+    let reader = filling.fill.reader().ok_or_else(deliver::ended_early)?;
+    deliver::from_fill(exchange, &filling, (reader, &own), outcome).await
 }
 
 /// RFC 9110 §7.8: the 101 goes to the client, and what follows is a tunnel.

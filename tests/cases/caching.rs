@@ -235,6 +235,20 @@ fn case_4_14_so_is_one_of_a_response_to_head() {
 }
 
 #[test]
+fn case_4_14_a_field_that_may_not_be_stored_reaches_who_asked() {
+    for control in ["max-age=60, no-cache=\"Set-Cookie\"", "max-age=60, private=\"Set-Cookie, X-Own\""] {
+        let world = World::new();
+        let answer = Answer::cached(control).field("Set-Cookie", "a=1").field("Set-Cookie", "b=2");
+        world.origin.on_path("/", answer.body("hello"));
+        let first = world.get("/");
+        assert!(first.cache_status().contains("; stored"), "{}", first.cache_status());
+        assert_eq!(first.field("Set-Cookie"), Some("a=1"), "{control}");
+        let next = world.get("/");
+        assert_eq!((next.is_hit(), next.has("Set-Cookie")), (true, false));
+    }
+}
+
+#[test]
 fn case_4_15_safe_methods_of_the_registry_invalidate_nothing() {
     for (method, is_kept) in [
         ("PROPFIND", true),

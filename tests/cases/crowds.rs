@@ -217,3 +217,50 @@ fn case_4_2_who_comes_behind_the_head_waits_for_nobody() {
     gate.open();
     assert_eq!(first.body(&head).bytes, b"hello world");
 }
+
+#[test]
+fn case_4_2_who_has_a_condition_of_his_own_leads_nobody() {
+    let conditions = [("If-None-Match", "\"a\""), ("If-Modified-Since", "Sun, 02 Jun 2024 09:00:00 GMT")];
+    for condition in conditions {
+        let (world, gate) = (World::new(), Gate::new());
+        world.origin.on_path("/", Answer::status(304).field("ETag", "\"a\"").end_of_head().after(&gate));
+        // What comes is for each of them alone: none of them waits for another.
+        let clients: Vec<_> = (0..6).map(|_| asking(&world, &[condition])).collect();
+        gate.is_reached_by(6);
+        gate.open();
+        assert_eq!(answers(clients), (each(6, 304, ""), 0), "{condition:?}");
+        assert_eq!(world.origin.request_count(), 6);
+    }
+}
+
+#[test]
+fn case_4_2_who_has_a_condition_of_his_own_shares_what_others_get() {
+    let (world, gate) = (World::new(), Gate::new());
+    let answer = Answer::cached("max-age=60").field("ETag", "\"a\"").body("hello");
+    world.origin.on_path("/", answer.after(&gate));
+    let mut clients = crowd(&world, 2, &[]);
+    let conditions = [("If-None-Match", "\"a\""), ("If-None-Match", "\"b\"")];
+    clients.extend(conditions.map(|condition| asking(&world, &[condition])));
+    world.catch_up();
+    gate.open();
+    let (got, collapsed) = answers(clients);
+    assert_eq!(collapsed, 3);
+    let statuses: Vec<u16> = got.into_iter().map(|(status, _)| status).collect();
+    assert_eq!(statuses, [200, 200, 304, 200]);
+    assert_eq!(world.origin.request_count(), 1);
+}
+
+#[test]
+fn case_4_2_nor_with_who_has_a_key_of_an_interface() {
+    for name in ["X-Api-Key", "X-Auth-Token", "X-Session-Id"] {
+        let (world, gate) = (World::new(), Gate::new());
+        world.origin.on_path("/", Answer::cached("max-age=0").body("yours").after(&gate));
+        let mut clients = crowd(&world, 2, &[(name, "one")]);
+        clients.extend([asking(&world, &[(name, "two")]), asking(&world, &[])]);
+        world.catch_up();
+        gate.open();
+        assert_eq!(answers(clients).0, each(4, 200, "yours"));
+        let seen = world.origin.requests("/");
+        assert_eq!(seen.iter().filter_map(|seen| seen.head.field(name)).count(), 3, "{name}");
+    }
+}

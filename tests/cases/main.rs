@@ -31,6 +31,7 @@ mod limits;
 mod limits_ends;
 mod limits_places;
 mod names;
+mod order;
 mod pages;
 mod people;
 mod rows;

@@ -219,19 +219,19 @@ fn answers_that_end_the_use_of_what_was_asked_about() {
 
 #[test]
 fn responses_to_head() {
-    use HeadEffect::{Freshen, Invalidate, None};
+    use HeadEffect::{Freshen, None, Stale};
     let head = stored("ETag: \"a\"\nLast-Modified: {-9}");
     let cases = [
         // Nothing that came identifies it (case 1.3).
-        (200, "", Invalidate),
-        (200, "Content-Length: 10", Invalidate),
+        (200, "", Stale),
+        (200, "Content-Length: 10", Stale),
         (200, "ETag: \"a\"", Freshen),
         (200, "Last-Modified: {-9}", Freshen),
-        (200, "ETag: \"a\"\nLast-Modified: {-8}", Invalidate),
+        (200, "ETag: \"a\"\nLast-Modified: {-8}", Stale),
         (200, "ETag: \"a\"\nLast-Modified: {-9}\nContent-Length: 10", Freshen),
-        (200, "ETag: \"b\"", Invalidate),
-        (200, "Last-Modified: {-8}", Invalidate),
-        (200, "ETag: \"a\"\nContent-Length: 11", Invalidate),
+        (200, "ETag: \"b\"", Stale),
+        (200, "Last-Modified: {-8}", Stale),
+        (200, "ETag: \"a\"\nContent-Length: 11", Stale),
         (404, "ETag: \"b\"", None),
         (304, "ETag: \"a\"", None),
     ];
