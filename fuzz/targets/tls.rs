@@ -91,8 +91,10 @@ fn made(input: &mut Input<'_>, order: u64) -> (Vec<u8>, Hello) {
         extensions.push(extension(43, &with_length8(&versions)));
     }
     if shape & 8 != 0 {
-        hello.has_ech = true;
-        extensions.push(extension(0xfe0d, &[1]));
+        // RFC 9849 §5: of type outer, with a suite, a number, no key and a payload; or of another type.
+        hello.has_ech = order & 0x80 == 0;
+        let kind = u8::from(!hello.has_ech);
+        extensions.push(extension(0xfe0d, &[kind, 0, 1, 0, 1, 9, 0, 0, 0, 1, 7]));
     }
     // GREASE, which says nothing (RFC 8701).
     extensions.push(extension(0x1a1a, &[0]));
