@@ -8,7 +8,7 @@ use crate::tls::{ClientHello, Hello};
 
 /// What a client begins with.
 #[derive(Debug)]
-pub(super) enum Opening {
+pub enum Opening {
     Tls(ClientHello),
     /// TLS that cannot be read: malformed, too large, or in the form of SSL 2.
     UnreadableTls(&'static str),
@@ -32,7 +32,7 @@ const METHODS: [&[u8]; 9] =
 
 impl Opening {
     /// What these octets begin; `None` while that is open.
-    pub(super) fn read(octets: &[u8]) -> Option<Opening> {
+    pub fn read(octets: &[u8]) -> Option<Opening> {
         match octets {
             [] => None,
             [20..=24] => None,
@@ -50,7 +50,7 @@ impl Opening {
     /// Whether octets of which [`Opening::read`] can't tell yet are more than likely TLS, or a request
     /// with a method that every server knows. In a tunnel that is not intercepted all others pass at
     /// once, because a protocol's short greeting must not wait here for octets that never come.
-    pub(super) fn is_likely(octets: &[u8]) -> bool {
+    pub fn is_likely(octets: &[u8]) -> bool {
         let word = first_word(octets.trim_ascii_start());
         matches!(octets, [20..=24] | [20..=24, 3, ..])
             || METHODS.iter().any(|method| method.starts_with(word) || *method == word)
@@ -71,6 +71,8 @@ fn ssl2(octets: &[u8]) -> Option<Opening> {
 /// take other white space for the space, so that this does both.
 fn request_line(octets: &[u8]) -> Option<Opening> {
     const NEITHER: Option<Opening> = Some(Opening::Other("neither TLS nor HTTP"));
+    // What is behind the limit decides nothing, however much of it has come with the octets before it.
+    let octets = octets.get(..=LINE_MAX).unwrap_or(octets);
     let start = octets.trim_ascii_start();
     let method = first_word(start);
     if !method.is_empty() && (!is_token(method) || method.len() > METHOD_MAX) {
@@ -136,6 +138,8 @@ mod tests {
     #[test]
     fn openings() {
         let long = [b"GETS ".to_vec(), vec![b'x'; 17 << 10]].concat();
+        let long_line = [&long[..], b" HTTP/1.1\r\n"].concat();
+        let far_target = [b"GET".to_vec(), vec![b' '; 17 << 10], b"/ HTTP/1.1\r\n".to_vec()].concat();
         let cases: &[(&[u8], &str)] = &[
             (b"", "open"),
             (b"G", "open"),
@@ -168,6 +172,9 @@ mod tests {
             (b"\x00", "other"),
             (b"a b \x01", "other"),
             (&long, "other"),
+            // They were that already before their ends came.
+            (&long_line, "other"),
+            (&far_target, "other"),
             (b"\x16", "open"),
             (b"\x16\x03\x01\x00", "open"),
             (b"\x16\x02", "other"),
