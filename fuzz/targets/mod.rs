@@ -7,11 +7,13 @@
 pub mod caching;
 pub mod caching_range;
 pub mod caching_storing;
+pub mod gate;
 pub mod heads;
 pub mod http;
 pub mod http2;
 pub mod input;
 pub mod memory_files;
+pub mod opening;
 pub mod operating;
 pub mod policy;
 pub mod recovery;
@@ -47,6 +49,8 @@ pub const ALL: &[Target] = &[
     Target { name: "vary", run: caching_storing::vary, seeds: caching_storing::vary_seeds },
     Target { name: "storing", run: caching_storing::storing, seeds: caching_storing::storing_seeds },
     Target { name: "http2_request", run: http2::request, seeds: http2::request_seeds },
+    Target { name: "http2_gate", run: gate::gate, seeds: gate::gate_seeds },
+    Target { name: "opening", run: opening::opening, seeds: opening::opening_seeds },
     Target { name: "client_hello", run: tls::client_hello, seeds: tls::client_hello_seeds },
     Target { name: "rules", run: policy::rules, seeds: policy::rules_seeds },
     Target { name: "list_file", run: policy::list_file, seeds: policy::list_file_seeds },

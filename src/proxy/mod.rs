@@ -64,6 +64,7 @@ pub use handshake::greet;
 pub use interception::{BlockedHost, Exceptions, Intercepted, Interception};
 use record::Record;
 
+pub use opening::Opening;
 pub use pace::Rates;
 pub use recent::{Recalled, Recent};
 pub use record::Counters;

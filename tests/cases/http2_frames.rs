@@ -9,19 +9,19 @@ use crate::support::frames::{
 };
 use crate::support::{Answer, Certificates, Client, Gate, Setup, Wire, World};
 
-struct Frames {
-    world: World,
+pub(super) struct Frames {
+    pub(super) world: World,
     authority: String,
 }
 
 impl Frames {
-    fn new() -> Frames {
+    pub(super) fn new() -> Frames {
         let world = World::with(Setup::listen_within_tls);
         world.origin.otherwise(Answer::fresh(60, "x"));
         Frames { authority: world.origin.authority(), world }
     }
 
-    fn client(&self) -> Client {
+    pub(super) fn client(&self) -> Client {
         let mut config = self.world.trusting();
         config.alpn_protocols = vec![b"h2".to_vec()];
         let mut client = Client::connect(self.world.proxy_within_tls()).within_tls(config, "localhost");
@@ -30,23 +30,23 @@ impl Frames {
     }
 
     /// A request's field block with these lines.
-    fn block(&self, method: &str, path: &str, lines: &[(&str, &str)]) -> Vec<u8> {
+    pub(super) fn block(&self, method: &str, path: &str, lines: &[(&str, &str)]) -> Vec<u8> {
         let control =
             [(":method", method), (":scheme", "http"), (":authority", &self.authority[..]), (":path", path)];
         fields(&[&control[..], lines].concat())
     }
 
-    fn get(&self, stream: u32) -> Vec<u8> {
+    pub(super) fn get(&self, stream: u32) -> Vec<u8> {
         frame(HEADERS, END_HEADERS | END_STREAM, stream, &self.block("GET", "/", &[]))
     }
 
-    fn post(&self, stream: u32) -> Vec<u8> {
+    pub(super) fn post(&self, stream: u32) -> Vec<u8> {
         frame(HEADERS, END_HEADERS, stream, &self.block("POST", "/post", &[]))
     }
 }
 
 /// A field block in as many frames as it takes.
-fn in_frames(stream: u32, block: &[u8]) -> Vec<u8> {
+pub(super) fn in_frames(stream: u32, block: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut pieces = block.chunks(16_000).peekable();
     let mut kind = HEADERS;
@@ -60,7 +60,7 @@ fn in_frames(stream: u32, block: &[u8]) -> Vec<u8> {
 }
 
 /// The code of the GOAWAY that a connection ends with.
-fn goodbye(wire: &mut Wire) -> Option<u32> {
+pub(super) fn goodbye(wire: &mut Wire) -> Option<u32> {
     let mut code = None;
     while let Some((kind, _, payload)) = next_frame(wire) {
         if kind == GOAWAY {

@@ -26,6 +26,7 @@ mod harm_fields;
 mod http1;
 mod http2;
 mod http2_frames;
+mod http2_gate;
 mod interception;
 mod limits;
 mod limits_ends;

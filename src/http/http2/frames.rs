@@ -15,6 +15,7 @@ pub(super) mod kind {
     pub(in super::super) const HEADERS: u8 = 1;
     pub(in super::super) const RST_STREAM: u8 = 3;
     pub(in super::super) const SETTINGS: u8 = 4;
+    pub(in super::super) const PUSH_PROMISE: u8 = 5;
     pub(in super::super) const PING: u8 = 6;
     pub(in super::super) const GOAWAY: u8 = 7;
     pub(in super::super) const CONTINUATION: u8 = 9;

@@ -40,6 +40,9 @@ pub(super) struct Decoder {
     limit: Option<usize>,
     /// The beginning of a line whose rest has not come.
     pending: BytesMut,
+    /// Octets of it before which another look is in vain: a string in many pieces is decoded once, not with
+    /// each piece.
+    needed: usize,
     skipping: Option<Skipping>,
     /// A line of this block has come: the size of the table may not change behind it.
     has_line: bool,
@@ -84,18 +87,25 @@ impl Decoder {
     }
 
     fn step(&mut self) -> Result<Step, Undecodable> {
-        let mut input = Input(&self.pending);
-        let Some(first) = input.0.first().copied() else { return Ok(Step::Incomplete) };
+        if self.pending.len() < self.needed {
+            return Ok(Step::Incomplete);
+        }
+        let mut input = Input::new(&self.pending);
+        let Some(first) = input.octets.first().copied() else { return Ok(Step::Incomplete) };
         let parsed = match first {
             0x80.. => self.indexed(&mut input)?,
             0x40.. => self.literal(&mut input, 6)?,
             0x20.. => self.resized(&mut input)?,
             _ => self.literal(&mut input, 4)?,
         };
-        let taken = self.pending.len() - input.0.len();
+        let (taken, missing) = (self.pending.len() - input.octets.len(), input.missing);
         let is_added = (0x40..0x80).contains(&first);
+        self.needed = 0;
         let step = match parsed {
-            Parsed::Incomplete => return Ok(Step::Incomplete),
+            Parsed::Incomplete => {
+                self.needed = self.pending.len() + missing;
+                return Ok(Step::Incomplete);
+            }
             Parsed::Resized(limit) => {
                 self.limit = Some(limit);
                 self.evict(limit);
@@ -136,9 +146,9 @@ impl Decoder {
             self.skipping = None;
             return Ok(Step::Line(Line::TooLong));
         }
-        let mut input = Input(&self.pending);
+        let mut input = Input::new(&self.pending);
         let Some(left) = input.integer(7)? else { return Ok(Step::Incomplete) };
-        let taken = self.pending.len() - input.0.len();
+        let taken = self.pending.len() - input.octets.len();
         self.pending.advance(taken);
         self.skipping = Some(Skipping { left, is_name: false });
         Ok(Step::Again)
@@ -226,12 +236,23 @@ enum Text {
 }
 
 /// Octets that are taken from the front.
-struct Input<'a>(&'a [u8]);
+struct Input<'a> {
+    octets: &'a [u8],
+    /// At least so many were not there.
+    missing: usize,
+}
 
 impl<'a> Input<'a> {
+    fn new(octets: &'a [u8]) -> Input<'a> {
+        Input { octets, missing: 0 }
+    }
+
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
+        let Some((taken, rest)) = self.octets.split_at_checked(length) else {
+            self.missing = length - self.octets.len();
+            return None;
+        };
+        self.octets = rest;
         Some(taken)
     }
 
@@ -256,7 +277,7 @@ impl<'a> Input<'a> {
 
     /// §5.2.
     fn string(&mut self) -> Result<Text, Undecodable> {
-        let Some(is_huffman) = self.0.first().map(|first| first & 0x80 != 0) else {
+        let Some(is_huffman) = self.octets.first().map(|first| first & 0x80 != 0) else {
             return Ok(Text::Incomplete);
         };
         let Some(length) = self.integer(7)? else { return Ok(Text::Incomplete) };
@@ -403,5 +424,21 @@ mod tests {
         }
         decoder.end().expect("whole");
         assert_eq!(lines.len(), 4);
+    }
+
+    #[test]
+    fn a_string_in_pieces_is_decoded_once() {
+        // A name of 60,000 octets, with the Huffman code, and a value of as many.
+        let string = [&[0xff, 0xe1, 0xd3, 0x03][..], &[0x18, 0xc6, 0x31, 0x8c, 0x63].repeat(12_000)].concat();
+        let mut decoder = Decoder::default();
+        decoder.push(&[0x00], |_| panic!("half a line")).expect("well-formed");
+        decoder.push(&string[..10], |_| panic!("half a line")).expect("well-formed");
+        assert_eq!(decoder.needed, 1 + string.len());
+        decoder.push(&string[10..], |_| panic!("half a line")).expect("well-formed");
+        decoder.push(&string[..10], |_| panic!("half a line")).expect("well-formed");
+        assert_eq!(decoder.needed, 1 + 2 * string.len());
+        // It is not looked at before: what is wrong with it is found at its end.
+        decoder.push(&vec![0xff; string.len() - 11], |_| panic!("half a line")).expect("not looked at");
+        assert_eq!(decoder.push(&[0xff], |_| panic!("no line")), Err(Undecodable));
     }
 }

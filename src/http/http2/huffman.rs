@@ -29,7 +29,9 @@ pub(super) fn decode(encoded: &[u8]) -> Option<Bytes> {
     // corresponding to the most significant bits of the code for the EOS symbol MUST be treated as a
     // decoding error." That code is all ones.
     let is_padding = length < 8 && code == (1 << length) - 1;
-    is_padding.then(|| out.freeze())
+    // What is decoded may stay in a table, which counts its octets and not those that long codes left free.
+    let is_loose = out.capacity() > 2 * out.len();
+    is_padding.then(|| if is_loose { Bytes::copy_from_slice(&out) } else { out.freeze() })
 }
 
 /// The symbol with this code, if there is one of this length.
@@ -137,5 +139,15 @@ mod tests {
         for encoded in [&[0xff, 0xff, 0xff, 0xff][..], &[0x00], &[0x1f, 0xff], &[0xff, 0xff, 0xfe]] {
             assert_eq!(decode(encoded), None, "{encoded:x?}");
         }
+    }
+
+    #[test]
+    fn what_is_decoded_holds_no_more_than_it_counts() {
+        // The code of 2 has 28 bits: its encoding could be of six times as many octets.
+        let encoded = [0xff, 0xff, 0xfe, 0x2f, 0xff, 0xff, 0xe2].repeat(100);
+        let decoded = decode(&encoded).expect("two octets, again and again");
+        assert_eq!(decoded[..], [2; 200]);
+        let held = decoded.try_into_mut().expect("nobody else's").capacity();
+        assert!(held <= 400, "{held}");
     }
 }

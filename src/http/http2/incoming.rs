@@ -142,6 +142,11 @@ impl Incoming {
 
     fn frame(&mut self, header: FrameHeader, ready: &mut BytesMut, now_ms: u64) -> Result<Looked, Excess> {
         let is_large = header.length > PAYLOAD_MAX;
+        // RFC 9113 §8.4: "A client cannot push", and Larder lets no origin push: "the receipt of a
+        // PUSH_PROMISE frame" is "a connection error". Its field block would change the state that is decoded.
+        if header.kind == kind::PUSH_PROMISE {
+            return Err(Excess::Promise);
+        }
         if let Some(block) = &self.block {
             let goes_on = header.kind == kind::CONTINUATION && header.stream == block.section.stream;
             if !goes_on || is_large {
@@ -307,7 +312,7 @@ impl Incoming {
         let (stream, begins, is_end) = (section.stream, section.begins_message(), section.is_end);
         let judged = section.write(self.sender, ready);
         if self.sender == Sender::Client && begins && judged != Judged::Malformed {
-            self.watch.begins(stream);
+            self.watch.begins(stream)?;
             if judged == Judged::TooLarge {
                 self.watch.refuses_fields(stream);
             }
@@ -402,6 +407,16 @@ mod tests {
         let within = [frame(kind::HEADERS, 0, 1, &[0x88]), frame(kind::DATA, 0, 1, b"a")].concat();
         let (out, frames) = ready(Sender::Client, &within, 1 << 20).expect("few");
         assert_eq!((frames, &out[HEADER..]), (2, &within[HEADER + 1..]));
+    }
+
+    #[test]
+    fn nobody_pushes() {
+        let promise = frame(kind::PUSH_PROMISE, flag::END_HEADERS, 1, &[0, 0, 0, 2, 0x82]);
+        let within = [frame(kind::HEADERS, 0, 1, &[0x88]), promise.clone()].concat();
+        for sender in [Sender::Client, Sender::Origin] {
+            assert_eq!(ready(sender, &promise, 1 << 20), Err(Excess::Promise));
+            assert_eq!(ready(sender, &within, 1 << 20), Err(Excess::Promise));
+        }
     }
 
     #[test]

@@ -36,14 +36,21 @@ pub enum Excess {
     FieldBlock,
     #[error("a field block that can't be decoded")]
     Compression,
+    #[error("a PUSH_PROMISE, which nobody may send to Larder")]
+    Promise,
+    #[error("too many streams that have not ended")]
+    Streams,
 }
 
 impl Excess {
     /// As a GOAWAY says it (RFC 9113 §7).
     pub(super) fn reason(self) -> h2::Reason {
         match self {
-            Excess::Frames | Excess::Continuations | Excess::FieldBlock => h2::Reason::ENHANCE_YOUR_CALM,
+            Excess::Frames | Excess::Continuations | Excess::FieldBlock | Excess::Streams => {
+                h2::Reason::ENHANCE_YOUR_CALM
+            }
             Excess::Compression => h2::Reason::COMPRESSION_ERROR,
+            Excess::Promise => h2::Reason::PROTOCOL_ERROR,
         }
     }
 }

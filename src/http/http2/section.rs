@@ -16,8 +16,7 @@ pub const SECTION_MAX: usize = 64 * 1024;
 /// What a field counts beside its octets.
 const FIELD: usize = 32;
 
-/// Pseudo-fields of a request, and octets of one value, where the section is too large.
-const CONTROL: usize = 5;
+/// Octets of a pseudo-field's value where the section is too large, and of a `Host` in its place.
 const VALUE_MAX: usize = 8 * 1024;
 
 /// Where a section stands in what its sender says on a stream.
@@ -57,6 +56,8 @@ pub(super) struct Section {
     fields: Vec<(Bytes, Bytes)>,
     pub size: usize,
     is_malformed: bool,
+    /// A field that is not a pseudo-field has come.
+    is_past_control: bool,
 }
 
 impl Section {
@@ -69,6 +70,7 @@ impl Section {
             fields: Vec::new(),
             size: 0,
             is_malformed: false,
+            is_past_control: false,
         }
     }
 
@@ -88,22 +90,37 @@ impl Section {
             return self.grow(SECTION_MAX + 1);
         };
         self.grow(name.len() + value.len() + FIELD);
-        if self.is_malformed || (self.size > SECTION_MAX && !name.starts_with(b":")) {
+        let is_control = name.starts_with(b":");
+        // RFC 9113 §8.3: pseudo-fields "MUST appear in a field block before all regular field lines", and
+        // none of them twice. The crate would say so between two frames of the block, and take the next one
+        // for an error of the connection.
+        if is_control && (self.is_past_control || self.has(&name)) {
+            self.spoil();
+        }
+        self.is_past_control |= !is_control;
+        if self.is_malformed || (self.is_too_large() && !is_control) {
             return;
         }
-        // Behind the limit only control data comes here, which no request has twice.
-        let is_bounded =
-            self.size <= SECTION_MAX || (self.fields.len() < CONTROL && value.len() <= VALUE_MAX);
+        let is_bounded = !self.is_too_large() || value.len() <= VALUE_MAX;
         match is_bounded && is_known(&name, &value, self.place) {
             true => self.fields.push((name, value)),
             false => self.spoil(),
         }
     }
 
+    fn has(&self, wanted: &[u8]) -> bool {
+        self.fields.iter().any(|(name, _)| name == wanted)
+    }
+
+    /// The crate takes a section for too large that reaches its limit.
+    fn is_too_large(&self) -> bool {
+        self.size >= SECTION_MAX
+    }
+
     fn grow(&mut self, octets: usize) {
-        let was_within = self.size <= SECTION_MAX;
+        let was_within = !self.is_too_large();
         self.size = self.size.saturating_add(octets);
-        if was_within && self.size > SECTION_MAX {
+        if was_within && self.is_too_large() {
             // What is left says what was asked for.
             self.fields.retain(|(name, _)| name.starts_with(b":"));
         }
@@ -112,15 +129,15 @@ impl Section {
     /// Writes the section as frames, once all of it is here.
     pub(super) fn write(mut self, sender: Sender, out: &mut BytesMut) -> Judged {
         let is_request = sender == Sender::Client && self.place == Place::First;
-        let is_too_large = self.size > SECTION_MAX;
+        if is_request {
+            self.name_authority();
+        }
+        let is_too_large = self.is_too_large();
         if self.is_malformed || (is_too_large && !is_request) {
             // A field that has the stream reset.
             self.fields = vec![(Bytes::from_static(b"connection"), Bytes::from_static(b"close"))];
             self.frames(out);
             return Judged::Malformed;
-        }
-        if is_request {
-            self.name_authority();
         }
         self.frames(out);
         if is_too_large { Judged::TooLarge } else { Judged::WellFormed }
@@ -129,15 +146,17 @@ impl Section {
     /// RFC 9113 §8.3.1: a request may have `Host` in the place of `:authority`. The `http` crate's URIs
     /// have no scheme without an authority.
     fn name_authority(&mut self) {
-        let is = |wanted: &[u8]| self.fields.iter().any(|(name, _)| name == wanted);
-        if is(b":authority") || !is(b":scheme") {
+        if self.has(b":authority") || !self.has(b":scheme") {
             return;
         }
         let mut hosts = self.fields.iter().filter(|(name, _)| name == &b"host"[..]);
         if let (Some((_, host)), None) = (hosts.next(), hosts.next())
             && !host.is_empty()
+            && host.len() <= VALUE_MAX
+            && is_known(b":authority", host, self.place)
         {
             let host = host.clone();
+            self.grow(b":authority".len() + host.len() + FIELD);
             self.fields.insert(0, (Bytes::from_static(b":authority"), host));
         }
     }
@@ -184,7 +203,7 @@ fn string(out: &mut BytesMut, octets: &[u8]) {
     out.put_slice(octets);
 }
 
-/// Whether the `h2` crate can hold this field: whether it is one, is for us to say and for it.
+/// Whether the `h2` crate takes this field.
 fn is_known(name: &[u8], value: &[u8], place: Place) -> bool {
     match name {
         // RFC 9113 §8.1: "Trailers MUST NOT include pseudo-header fields".
@@ -193,6 +212,10 @@ fn is_known(name: &[u8], value: &[u8], place: Place) -> bool {
         b":status" => StatusCode::from_bytes(value).is_ok(),
         b":authority" | b":scheme" | b":path" | b":protocol" => std::str::from_utf8(value).is_ok(),
         [b':', ..] => false,
+        // RFC 9113 §8.2.2: "any message containing connection-specific header fields MUST be treated as
+        // malformed", and `TE` may contain nothing but "trailers".
+        b"connection" | b"proxy-connection" | b"keep-alive" | b"transfer-encoding" | b"upgrade" => false,
+        b"te" => value == b"trailers",
         name => HeaderName::from_lowercase(name).is_ok() && HeaderValue::from_bytes(value).is_ok(),
     }
 }
@@ -261,11 +284,24 @@ mod tests {
             (":unknown", "1"),
             (":method", "G T"),
             (":status", "20"),
+            (":path", "/"),
+            ("connection", "close"),
+            ("keep-alive", "1"),
+            ("transfer-encoding", "chunked"),
+            ("te", "gzip"),
+            ("te", "trailers, gzip"),
         ];
         for (name, value) in spoilt {
             let (judged, found, _) = written(Sender::Client, Place::First, &request(&[(name, value)]));
             assert_eq!((judged, found), (Judged::Malformed, vec![line("connection", "close")]), "{name}");
         }
+        for (sender, late) in [(Sender::Client, ":protocol"), (Sender::Origin, ":status")] {
+            let (judged, ..) = written(sender, Place::Other, &[line("x", "1"), line(late, "200")]);
+            assert_eq!(judged, Judged::Malformed);
+        }
+        // What is dropped counts: a pseudo-field behind it is late.
+        let late = [request(&[("x", &"v".repeat(70_000))]), vec![line(":protocol", "websocket")]].concat();
+        assert_eq!(written(Sender::Client, Place::First, &late).0, Judged::Malformed);
         let (judged, ..) = written(Sender::Client, Place::Trailer, &[line("x", "1"), line(":path", "/")]);
         assert_eq!(judged, Judged::Malformed);
     }
@@ -294,5 +330,30 @@ mod tests {
         assert_eq!(found[1..], lines);
         let twice = [lines.clone(), vec![line("host", "b.test")]].concat();
         assert_eq!(written(Sender::Client, Place::First, &twice).1, twice);
+        let of = |host: &[u8]| {
+            let host = Line::Field(Bytes::from_static(b"host"), Bytes::copy_from_slice(host));
+            [&lines[..3], &[host]].concat()
+        };
+        // What is not text can be no pseudo-field of the crate's, nor what makes the block too long for it.
+        for host in [&b"\xff"[..], b"a\xc3", &[b'h'; VALUE_MAX + 1]] {
+            assert_eq!(written(Sender::Client, Place::First, &of(host)).1, of(host));
+        }
+        let (_, found, frames) = written(Sender::Client, Place::First, &of(&[b'h'; VALUE_MAX]));
+        assert_eq!((found.len(), frames), (5, 2));
+    }
+
+    #[test]
+    fn a_section_that_reaches_the_limit_is_too_large() {
+        let counted: usize = request(&[("x", "")])
+            .iter()
+            .map(|line| match line {
+                Line::Field(name, value) => name.len() + value.len() + FIELD,
+                Line::TooLong => 0,
+            })
+            .sum();
+        for (size, expected) in [(SECTION_MAX - 1, Judged::WellFormed), (SECTION_MAX, Judged::TooLarge)] {
+            let lines = request(&[("x", &"v".repeat(size - counted))]);
+            assert_eq!(written(Sender::Client, Place::First, &lines).0, expected, "{size}");
+        }
     }
 }

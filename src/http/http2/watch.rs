@@ -9,6 +9,9 @@ use std::task::{Poll, Waker};
 
 use super::meter::{Excess, Meter};
 
+/// Streams that have not ended. More than the credit of a connection lets begin at once (`meter.rs`).
+const OPEN_MAX: usize = 2048;
+
 /// Of one connection; shared by its gate and its streams.
 #[derive(Debug)]
 pub struct Watch {
@@ -97,9 +100,15 @@ impl Watch {
         self.too_large.borrow_mut().remove(&stream)
     }
 
-    /// A peer has begun a stream.
-    pub(super) fn begins(&self, stream: u32) {
-        self.open.borrow_mut().insert(stream, Rc::default());
+    /// A peer has begun a stream. The crate passes over those that come behind its GOAWAY, and nobody ends
+    /// them here.
+    pub(super) fn begins(&self, stream: u32) -> Result<(), Excess> {
+        let mut open = self.open.borrow_mut();
+        if open.len() >= OPEN_MAX {
+            return Err(Excess::Streams);
+        }
+        open.insert(stream, Rc::default());
+        Ok(())
     }
 
     /// The peer has said all that it had to on a stream.
@@ -129,5 +138,19 @@ impl Watch {
     /// The connection has ended, and all of its streams.
     pub fn ends_all(&self) {
         self.open.borrow_mut().drain().for_each(|(_, fate)| fate.seal());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_that_nobody_ends_are_bounded() {
+        let watch = Watch::new(0);
+        (1..=OPEN_MAX as u32).for_each(|stream| watch.begins(stream).expect("few"));
+        assert_eq!(watch.begins(10_001), Err(Excess::Streams));
+        watch.ends(7);
+        assert_eq!(watch.begins(10_001), Ok(()));
     }
 }
