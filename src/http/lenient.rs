@@ -30,7 +30,7 @@ pub(super) fn parse_lenient_response(
 ) -> Result<Response, HeadError> {
     let received = head.slice(span.start..);
     let mut repaired = repaired(&received);
-    let is_repaired = repaired[..] != received[..];
+    let is_repaired = span.start > 0 || repaired[..] != received[..];
     let was_1_0 = repaired.starts_with(b"HTTP/1.0 ");
     let mut response = parse(&repaired, method);
     let is_chunked_1_0 = was_1_0 && matches!(response, Err(HeadError::TransferEncodingInHttp10));
@@ -99,7 +99,7 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", BodyLength::Exact(5), true),
             ("HTTP/1.1 200 OK\nContent-Length: 5\n\n", BodyLength::Exact(5), false),
             ("HTTP/1.1 200 OK\r\nA: b\nContent-Length: 5\r\n\n", BodyLength::Exact(5), false),
-            ("\r\n\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", BodyLength::Exact(5), true),
+            ("\r\n\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", BodyLength::Exact(5), false),
             ("ICY 200 OK\r\nicy-name: x\r\n\r\n", BodyLength::UntilClose, false),
             ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", BodyLength::Chunked, false),
             ("HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 5\r\n\r\n", BodyLength::Exact(5), false),

@@ -6,7 +6,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -15,7 +14,7 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 
 use super::lending::Opened;
-use super::{AddressJudge, Connection, OriginKey, PoolLimits};
+use super::{AddressJudge, Connection, Far, OriginKey, PoolLimits};
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{Gate, ReadHalf, Reader, SECTION_MAX, Stream, Usage, Watch, WriteHalf, ask};
@@ -43,7 +42,7 @@ pub(super) struct Sessions {
 #[derive(Debug)]
 struct Session {
     send: SendRequest<Bytes>,
-    peer: SocketAddr,
+    far: Far,
     used_ms: u64,
     has_ended: Rc<Cell<bool>>,
     usage: Rc<Usage>,
@@ -74,7 +73,7 @@ impl Sessions {
         }
         let count = sessions.len();
         let admitted = sessions.iter_mut().filter(|session| {
-            (!session.is_idle() || session.idle(now_ms) <= idle_max) && judge.judge(session.peer).is_ok()
+            (!session.is_idle() || session.idle(now_ms) <= idle_max) && session.far.judge(judge).is_ok()
         });
         let session = admitted.min_by_key(|session| (!session.has_room(), session.usage.in_use()))?;
         if !session.has_room() && count < CONNECTIONS {
@@ -94,7 +93,7 @@ impl Sessions {
     pub(super) async fn establish(
         &self,
         key: OriginKey,
-        (stream, peer, opened): (Stream, SocketAddr, Opened),
+        (stream, far, opened): (Stream, Far, Opened),
         clock: &Clock,
     ) -> Result<Connection, Failure> {
         let mut builder = h2::client::Builder::new();
@@ -114,10 +113,10 @@ impl Sessions {
             let public = "The server does not speak HTTP/2 as it should";
             Failure::new(ErrorType::HttpProtocolError, Fault::Origin, 502, public).with_internal(error)
         })?;
-        let has_ended = Rc::new(Cell::new(false));
+        let (has_ended, peer) = (Rc::new(Cell::new(false)), far.peer);
         let session = Session {
             send,
-            peer,
+            far,
             used_ms: clock.monotonic_ms(),
             has_ended: has_ended.clone(),
             usage: Rc::default(),
@@ -148,6 +147,11 @@ impl Sessions {
     /// Lets go of all that nobody uses.
     pub(super) fn close_idle(&self) {
         self.retain(|session| !session.is_idle());
+    }
+
+    /// Gives no more streams of the connections that are there; those in use go on.
+    pub(super) fn retire_all(&self) {
+        self.by_origin.borrow_mut().clear();
     }
 
     fn retain(&self, keeps: impl Fn(&mut Session) -> bool) {
@@ -187,8 +191,9 @@ impl Session {
         Connection {
             reader: Reader::new(ReadHalf::Http2(Box::new(reader))),
             writer: WriteHalf::Http2(Box::new(writer)),
-            peer: self.peer,
+            peer: self.far.peer,
             idle,
+            qualified: self.far.qualified.clone(),
             loan: None,
             _opened: None,
         }

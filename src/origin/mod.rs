@@ -1,7 +1,8 @@
 //! Connections to origins: resolve a host, judge the addresses, dial, pool.
 //!
 //! Invariant: every connection that leaves here goes to an address that the caller's judge has
-//! admitted, at the moment it is handed out; a pooled one is judged again, because rules change.
+//! admitted, at the moment it is handed out; a pooled one is judged again, because rules change. When the
+//! machine's names have changed, no connection that was made before is handed out.
 //! One instance per worker thread, so that a pooled connection lives where it is used.
 
 mod dial;
@@ -81,13 +82,34 @@ pub struct Connection {
     // Boxed: connections are moved about, and these lie still.
     loan: Option<Box<Loan>>,
     _opened: Option<Box<Opened>>,
+    /// The name that a search domain made of the host's.
+    qualified: Option<Host>,
+}
+
+/// The address that a connection was made to, and the name that a search domain made of the host's.
+#[derive(Clone, Debug)]
+struct Far {
+    peer: SocketAddr,
+    qualified: Option<Host>,
+}
+
+impl Far {
+    fn judge(&self, judge: &impl AddressJudge) -> Result<(), Failure> {
+        self.qualified.as_ref().map_or(Ok(()), |name| judge.judge_name(name))?;
+        judge.judge(self.peer)
+    }
 }
 
 impl Connection {
-    fn new(stream: Stream, peer: SocketAddr, opened: Opened) -> Connection {
+    fn new(stream: Stream, far: Far, opened: Opened) -> Connection {
         let (reader, writer) = stream.into_split();
         let (reader, opened) = (Reader::new(reader), Some(Box::new(opened)));
-        Connection { reader, writer, peer, idle: None, loan: None, _opened: opened }
+        let Far { peer, qualified } = far;
+        Connection { reader, writer, peer, idle: None, loan: None, _opened: opened, qualified }
+    }
+
+    fn far(&self) -> Far {
+        Far { peer: self.peer, qualified: self.qualified.clone() }
     }
 
     fn lent(self, loan: Loan, budget: &Budget) -> Connection {
@@ -115,7 +137,8 @@ pub trait AddressJudge {
     /// `Err` tells the client why not.
     fn judge(&self, address: SocketAddr) -> Result<(), Failure>;
 
-    /// The same of the name that a search domain made of the one that was asked for.
+    /// The same of the name that a search domain made of the one that was asked for: whether what is asked
+    /// may be asked of it, too.
     fn judge_name(&self, name: &Host) -> Result<(), Failure>;
 }
 
@@ -172,6 +195,10 @@ impl Origins {
         judge: &impl AddressJudge,
         idle_max: Duration,
     ) -> Option<Connection> {
+        if self.resolver.has_changed(&self.clock) {
+            *self.pool.borrow_mut() = pool::Pool::new(self.limits.pool);
+            self.http2.retire_all();
+        }
         let now_ms = self.clock.monotonic_ms();
         if uri.scheme == Scheme::Https {
             let idle_max = idle_max.min(self.limits.pool.idle);
@@ -181,7 +208,7 @@ impl Origins {
         }
         let mut pool = self.pool.borrow_mut();
         while let Some(connection) = pool.take(uri, now_ms, idle_max) {
-            if judge.judge(connection.peer).is_ok() {
+            if connection.far().judge(judge).is_ok() {
                 return Some(connection);
             }
         }
@@ -203,14 +230,14 @@ impl Origins {
                     return Ok(stream);
                 }
                 let alpn = if self.http2.wants_http1(&key) { Alpn::Http1 } else { Alpn::Http2 };
-                let (stream, peer, opened) = self.connect_tls(&uri.authority, judge, alpn).await?;
+                let (stream, far, opened) = self.connect_tls(&uri.authority, judge, alpn).await?;
                 if stream.protocol() != b"h2" {
-                    return Ok(Connection::new(stream, peer, opened));
+                    return Ok(Connection::new(stream, far, opened));
                 }
                 // Another request may have made one meanwhile.
                 match self.http2.take(&key, judge, JUST_USED, self.clock.monotonic_ms()) {
                     Some(stream) => Ok(stream),
-                    None => self.http2.establish(key, (stream, peer, opened), &self.clock).await,
+                    None => self.http2.establish(key, (stream, far, opened), &self.clock).await,
                 }
             }
         }
@@ -226,8 +253,8 @@ impl Origins {
         let connection = match uri.scheme {
             Scheme::Http => self.connect_plain(&uri.authority, judge).await?,
             Scheme::Https => {
-                let (stream, peer, opened) = self.connect_tls(&uri.authority, judge, Alpn::Http1).await?;
-                Connection::new(stream, peer, opened)
+                let (stream, far, opened) = self.connect_tls(&uri.authority, judge, Alpn::Http1).await?;
+                Connection::new(stream, far, opened)
             }
         };
         Ok(connection.lent(loan, &self.budget))
@@ -238,15 +265,15 @@ impl Origins {
         authority: &Authority,
         judge: &impl AddressJudge,
         alpn: Alpn,
-    ) -> Result<(Stream, SocketAddr, Opened), Failure> {
+    ) -> Result<(Stream, Far, Opened), Failure> {
         // Known before anything is dialled.
         let tls = self.tls.as_ref().ok_or_else(tls::unavailable)?;
-        let (stream, peer, mut opened) = self.dial((Scheme::Https, authority), judge).await?;
+        let (stream, far, mut opened) = self.dial((Scheme::Https, authority), judge).await?;
         self.lending.begin_tls(&mut opened)?;
         let shaking_hands = tls::handshake(tls, authority, stream, alpn);
         let shaken = self.clock.timeout(self.limits.tls_timeout, shaking_hands).await;
         let stream = shaken.unwrap_or_else(|_timed_out| Err(tls::timeout()))?;
-        Ok((stream, peer, opened))
+        Ok((stream, far, opened))
     }
 
     /// A new connection to this host and port, for octets as they are.
@@ -264,8 +291,8 @@ impl Origins {
         authority: &Authority,
         judge: &impl AddressJudge,
     ) -> Result<Connection, Failure> {
-        let (stream, peer, opened) = self.dial((Scheme::Http, authority), judge).await?;
-        Ok(Connection::new(Stream::Tcp(stream), peer, opened))
+        let (stream, far, opened) = self.dial((Scheme::Http, authority), judge).await?;
+        Ok(Connection::new(Stream::Tcp(stream), far, opened))
     }
 
     /// A new connection to this host and port within TLS, for octets of another protocol than HTTP, of
@@ -278,12 +305,12 @@ impl Origins {
     ) -> Result<Connection, Failure> {
         let tls = self.tls.as_ref().ok_or_else(tls::unavailable)?;
         let loan = self.lending.lend(judge.client())?;
-        let (stream, peer, mut opened) = self.dial((Scheme::Https, authority), judge).await?;
+        let (stream, far, mut opened) = self.dial((Scheme::Https, authority), judge).await?;
         self.lending.begin_tls(&mut opened)?;
         let shaking_hands = tls::handshake_offering(tls, authority, stream, offered);
         let shaken = self.clock.timeout(self.limits.tls_timeout, shaking_hands).await;
         let stream = shaken.unwrap_or_else(|_timed_out| Err(tls::timeout()))?;
-        Ok(Connection::new(stream, peer, opened).lent(loan, &self.budget))
+        Ok(Connection::new(stream, far, opened).lent(loan, &self.budget))
     }
 
     /// Keeps a connection for the next request to this URI's origin, which says that it keeps it for
@@ -315,17 +342,17 @@ impl Origins {
         &self,
         (scheme, authority): (Scheme, &Authority),
         judge: &impl AddressJudge,
-    ) -> Result<(TcpStream, SocketAddr, Opened), Failure> {
+    ) -> Result<(TcpStream, Far, Opened), Failure> {
         let key = (scheme, authority.clone());
         let opened = self.lending.open(&key).or_else(|_full| {
             // Idle ones are worth less than this one.
             self.close_all_idle();
             self.lending.open(&key).map_err(|full| self.lending.refused(full))
         })?;
-        let candidates = self.candidates(authority, judge).await?;
+        let (candidates, qualified) = self.candidates(authority, judge).await?;
         let limit = self.limits.connect_timeout;
         let (stream, peer) = dial::first_to_connect(&self.clock, candidates, limit).await?;
-        Ok((stream, peer, opened))
+        Ok((stream, Far { peer, qualified }, opened))
     }
 
     /// The addresses of a host that may be dialled, as far as they are known now; there is at least one.
@@ -334,14 +361,14 @@ impl Origins {
         authority: &Authority,
         judge: &impl AddressJudge,
     ) -> Result<Vec<SocketAddr>, Failure> {
-        self.candidates(authority, judge).await.map(|candidates| candidates.now)
+        self.candidates(authority, judge).await.map(|(candidates, _)| candidates.now)
     }
 
     async fn candidates<'a>(
         &self,
         authority: &Authority,
         judge: &'a impl AddressJudge,
-    ) -> Result<Candidates<'a>, Failure> {
+    ) -> Result<(Candidates<'a>, Option<Host>), Failure> {
         let resolving = self.clock.timeout(self.limits.dns_timeout, self.resolve(authority, judge));
         resolving.await.unwrap_or_else(|_timed_out| Err(dns::timed_out(authority.host.as_str())))
     }
@@ -351,7 +378,7 @@ impl Origins {
         &self,
         authority: &Authority,
         judge: &'a impl AddressJudge,
-    ) -> Result<Candidates<'a>, Failure> {
+    ) -> Result<(Candidates<'a>, Option<Host>), Failure> {
         let port = authority.port;
         let mut found = self.resolver.find(&self.clock, &authority.host).await?;
         if let Some(qualified) = &found.qualified {
@@ -368,7 +395,7 @@ impl Origins {
         let later = found.later.map(|later| -> Pin<Box<dyn Future<Output = Vec<SocketAddr>> + 'a>> {
             Box::pin(async move { judge_all(later.await, port, judge).unwrap_or_default() })
         });
-        Ok(Candidates { now: judged?, later })
+        Ok((Candidates { now: judged?, later }, found.qualified))
     }
 }
 

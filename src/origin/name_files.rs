@@ -42,7 +42,7 @@ struct State {
 /// What tells one state of a file from another: device, inode, size, and the times of change.
 type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
-/// What the files say.
+/// What the files say; what has not changed is shared.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     pub hosts: Arc<HashMap<Box<str>, Vec<IpAddr>>>,
@@ -72,6 +72,13 @@ impl Default for ResolvConf {
     }
 }
 
+impl Names {
+    /// Whether the files have said the same ever since.
+    pub(super) fn is_same(&self, other: &Names) -> bool {
+        Arc::ptr_eq(&self.hosts, &other.hosts) && Arc::ptr_eq(&self.servers, &other.servers)
+    }
+}
+
 impl NameFiles {
     /// These files; they need not exist.
     pub fn new(hosts: impl Into<PathBuf>, resolv_conf: impl Into<PathBuf>) -> NameFiles {
@@ -97,11 +104,17 @@ impl NameFiles {
         let has_changed = [*hosts != stamps[0] || is_first, *resolv_conf != stamps[1] || is_first];
         state.stamps = stamps;
         if has_changed[0] {
-            state.names.hosts = Arc::new(read_hosts(&read(&self.hosts)));
+            let hosts = read_hosts(&read(&self.hosts));
+            if *state.names.hosts != hosts {
+                state.names.hosts = Arc::new(hosts);
+            }
             tracing::debug!("{}: {} names", self.hosts.display(), state.names.hosts.len());
         }
         if has_changed[1] {
-            state.names.servers = Arc::new(read_resolv_conf(&read(&self.resolv_conf)));
+            let servers = read_resolv_conf(&read(&self.resolv_conf));
+            if *state.names.servers != servers {
+                state.names.servers = Arc::new(servers);
+            }
             tracing::debug!("{}: {:?}", self.resolv_conf.display(), state.names.servers);
         }
         state.names.clone()

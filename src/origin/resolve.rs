@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::dns::{Dns, Unresolved};
-use super::name_files::NameFiles;
+use super::name_files::{NameFiles, Names};
 use crate::clock::Clock;
 use crate::error::Failure;
 use crate::http::Host;
@@ -30,6 +30,8 @@ pub enum Resolver {
 pub struct System {
     files: Arc<NameFiles>,
     dns: RefCell<Option<Arc<Dns>>>,
+    /// What the files said when connections were last looked for.
+    seen: RefCell<Option<Names>>,
 }
 
 /// Addresses that were found.
@@ -50,7 +52,15 @@ impl From<Vec<IpAddr>> for Found {
 impl Resolver {
     /// For one worker, by files that all of them share.
     pub fn system(files: Arc<NameFiles>) -> Resolver {
-        Resolver::System(System { files, dns: RefCell::default() })
+        Resolver::System(System { files, dns: RefCell::default(), seen: RefCell::default() })
+    }
+
+    /// Whether this machine resolves names otherwise than when this was last asked.
+    pub(super) fn has_changed(&self, clock: &Clock) -> bool {
+        let Resolver::System(System { files, seen, .. }) = self else { return false };
+        let names = files.names(clock.monotonic_ms());
+        let before = seen.replace(Some(names.clone()));
+        before.is_some_and(|before| !before.is_same(&names))
     }
 
     /// Addresses of a host. An address is its own; `localhost` and names below it are loopback
@@ -68,7 +78,7 @@ impl Resolver {
                 let addresses = table.get(name).cloned().map(Found::from);
                 addresses.ok_or_else(|| Unresolved::NotFound.failure(name))
             }
-            Resolver::System(System { files, dns }) => {
+            Resolver::System(System { files, dns, .. }) => {
                 let names = files.names(clock.monotonic_ms());
                 if let Some(addresses) = names.hosts.get(name) {
                     return Ok(addresses.clone().into());

@@ -1,6 +1,6 @@
 //! Which hosts patterns for URLs are about: whether some URL of a host could match one of them.
 //!
-//! Exact but for one thing: a match begins with the scheme, or at the `://` behind it. One that begins
+//! Exact but for one thing: a match begins in front of the path. One that begins
 //! in the path would make `https?://ads\\.example/` a pattern about all hosts, of which any may have
 //! that URL in a query. What is too large to be computed is taken for a pattern about all hosts.
 
@@ -35,9 +35,8 @@ impl Reach {
     /// match.
     pub(super) fn may_match(&self, start: &[u8]) -> bool {
         let Some(dfa) = &self.0 else { return true };
-        let scheme = start.iter().position(|&octet| octet == b':').unwrap_or_default();
         let mut cache = dfa.create_cache();
-        (0..=scheme).any(|from| lives(dfa, &mut cache, start, from).unwrap_or(true))
+        (0..start.len().saturating_sub(1)).any(|from| lives(dfa, &mut cache, start, from).unwrap_or(true))
     }
 }
 
@@ -88,6 +87,12 @@ mod tests {
             (r"(?i)https://ADS\.example/", &["https://ads.example/"], &["https://a.example/"]),
             (r"https://a\.example$", &[], &["https://a.example/", "https://a.example.org/"]),
             (r"\bhttps://a\.example/", &["https://a.example/"], &["https://b.example/"]),
+            (
+                r"(://|\.)ads\.example(:[0-9]+)?/x",
+                &["https://ads.example/", "http://my.ads.example:81/"],
+                &["https://bads.example/", "https://ads.example.org/"],
+            ),
+            (r"(https?://)?\bads\.example/x", &["https://my.ads.example/"], &["https://ads.example.org/"]),
         ];
         for (pattern, about, others) in cases {
             let reach = Reach::of([pattern].into_iter());

@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 
 use super::opening::Opening;
-use super::{Client, Exchange, Interrupted};
-use crate::http::{Reader, Source as _};
+use super::unreadable::has_rule_about;
+use super::{Client, Exchange, Interrupted, Shared};
+use crate::http::{Authority, Reader, Source as _};
 use crate::origin::Connection;
 
 /// For what a client begins with, whole, from its first octet. Who is silent for so long waits for
@@ -30,12 +31,24 @@ pub(super) enum Beginning {
 }
 
 /// What becomes of first octets that are neither TLS nor a request, and could still become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Undecided {
+#[derive(Clone, Copy)]
+pub(super) enum Undecided<'a> {
     /// They wait for more, and the client is cut off when that does not come.
     Hold,
-    /// They are something else, unless they are likely to be one of the two.
-    Pass,
+    /// They are something else, unless they are likely to be one of the two, or go to a destination that
+    /// a rule for requests is about: a request cut into small pieces must not walk around it.
+    Pass(&'a Shared, &'a Authority),
+}
+
+impl Undecided<'_> {
+    fn passes(self, octets: &[u8]) -> bool {
+        match self {
+            Undecided::Hold => false,
+            Undecided::Pass(shared, to) => {
+                !octets.is_empty() && !Opening::is_likely(octets) && !has_rule_about(shared, to)
+            }
+        }
+    }
 }
 
 const ENDED: Opening = Opening::Other("the client ended before it began anything");
@@ -53,7 +66,7 @@ fn ended(reader: &mut Reader) -> Beginning {
 pub(super) async fn of_client(
     exchange: &mut Exchange<'_>,
     silence: Duration,
-    undecided: Undecided,
+    undecided: Undecided<'_>,
 ) -> Result<Beginning, Interrupted> {
     let clock = &exchange.proxy.shared.clock;
     let reader = &mut exchange.client.reader;
@@ -84,7 +97,7 @@ pub(super) async fn of_client(
 pub(super) async fn beside(
     exchange: &mut Exchange<'_>,
     origin: &mut Connection,
-    undecided: Undecided,
+    undecided: Undecided<'_>,
 ) -> Result<Beginning, Interrupted> {
     let shared = &exchange.proxy.shared;
     let (clock, idle) = (&shared.clock, shared.limits.tunnel_idle);
@@ -126,12 +139,10 @@ pub(super) async fn beside(
     }
 }
 
-fn told(reader: &Reader, undecided: Undecided) -> Option<Opening> {
+fn told(reader: &Reader, undecided: Undecided<'_>) -> Option<Opening> {
     let octets = reader.buffered();
     match Opening::read(octets) {
-        None if undecided == Undecided::Pass && !octets.is_empty() && !Opening::is_likely(octets) => {
-            Some(Opening::Other("neither TLS nor a request"))
-        }
+        None if undecided.passes(octets) => Some(Opening::Other("neither TLS nor a request")),
         told => told,
     }
 }

@@ -17,7 +17,7 @@ use super::handshake::shake_hands;
 use super::inside::Inside;
 use super::interception::{Interception, LeftAlone};
 use super::opening::Opening;
-use super::unreadable::{Alert, is_refused, judge_name, refusal, refuse_tls};
+use super::unreadable::{Alert, has_rule_about, is_refused, judge_name, refusal, refuse_tls};
 use super::{Exchange, Interrupted, Next, tunnel, within_tls};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{Authority, Host, Scheme, TargetUri};
@@ -133,8 +133,12 @@ async fn hear(
     tunnel: &Tunnel<'_>,
     mut ahead: Option<Connection>,
 ) -> Result<Heard, Interrupted> {
-    let idle = exchange.proxy.shared.limits.tunnel_idle;
-    let undecided = if tunnel.interception.is_some() { Undecided::Hold } else { Undecided::Pass };
+    let proxy = exchange.proxy;
+    let idle = proxy.shared.limits.tunnel_idle;
+    let undecided = match tunnel.interception {
+        Some(_) => Undecided::Hold,
+        None => Undecided::Pass(&proxy.shared, tunnel.authority),
+    };
     if ahead.is_none() {
         match of_client(exchange, BEGINNING, undecided).await? {
             Beginning::Opened(opening) => return Ok(Heard::Begun(opening, None)),
@@ -161,7 +165,7 @@ async fn hear(
 pub(super) async fn hear_beside(
     exchange: &mut Exchange<'_>,
     mut connection: Connection,
-    undecided: Undecided,
+    undecided: Undecided<'_>,
 ) -> Result<Heard, Interrupted> {
     match beside(exchange, &mut connection, undecided).await? {
         Beginning::Opened(opening) => Ok(Heard::Begun(opening, Some(Box::new(connection)))),
@@ -191,8 +195,8 @@ async fn serve_opening(
             }
             pass(exchange, tunnel, why, ahead).await
         }
-        Opening::Nested => pass(exchange, tunnel, "a tunnel inside the tunnel", ahead).await,
-        Opening::Http2 => pass(exchange, tunnel, "HTTP/2 without TLS", ahead).await,
+        Opening::Nested => pass_http(exchange, tunnel, "a tunnel inside the tunnel", ahead).await,
+        Opening::Http2 => pass_http(exchange, tunnel, "HTTP/2 without TLS", ahead).await,
         Opening::Other(why) => pass(exchange, tunnel, why, ahead).await,
     }
 }
@@ -213,7 +217,10 @@ pub(super) fn keep(
     authority: &Authority,
     ahead: Option<Connection>,
 ) {
-    if let Some(connection) = ahead.filter(|ahead| ahead.reader.io().is_open_and_silent()) {
+    // What the origin says before it is asked (RFC 9112 §9.2) may be a part of something.
+    let is_silent =
+        |ahead: &Connection| !exchange.record.has_heard_origin() && ahead.reader.io().is_open_and_silent();
+    if let Some(connection) = ahead.filter(is_silent) {
         let path_and_query = bytes::Bytes::from_static(b"/");
         let authority = Authority { host: authority.host.detached(), port: authority.port };
         exchange.proxy.origins.keep(&TargetUri { scheme, authority, path_and_query }, connection, None);
@@ -303,6 +310,20 @@ impl Tunnel<'_> {
         let shared = &exchange.proxy.shared;
         self.interception.is_some_and(|interception| is_refused(shared, interception, self.authority))
     }
+}
+
+/// As [`pass`], for requests in the clear that are not served here: a rule about them is not walked around
+/// in a tunnel that is not intercepted, either.
+async fn pass_http(
+    exchange: &mut Exchange<'_>,
+    tunnel: Tunnel<'_>,
+    why: &'static str,
+    ahead: Option<Connection>,
+) -> Result<Next, Interrupted> {
+    if has_rule_about(&exchange.proxy.shared, tunnel.authority) {
+        return Err(Interrupted::Cut(refusal(why)));
+    }
+    pass(exchange, tunnel, why, ahead).await
 }
 
 /// Passes the tunnel's octets on unseen, if that may be.

@@ -21,8 +21,8 @@ use crate::error::Failure;
 use crate::http::grammar::exact_decimal;
 use crate::http::write::{field, field_line, number_field};
 use crate::http::{
-    BodyLength, ConnectionOptions, FieldName, Host, Method, ReadHeadError, Reader, Request, Response,
-    TargetUri, Version, WriteHalf, is_unprocessed, is_violation,
+    Authority, BodyLength, ConnectionOptions, FieldName, Host, Method, ReadHeadError, Reader, Request,
+    Response, Target, TargetUri, Version, WriteHalf, is_unprocessed, is_violation,
 };
 use crate::origin::{AddressJudge, Connection};
 use crate::policy::ListenerScope;
@@ -46,6 +46,7 @@ pub(super) struct Judge<'a> {
     pub shared: &'a Shared,
     pub scope: ListenerScope,
     pub client: IpAddr,
+    pub target: &'a Target,
 }
 
 impl AddressJudge for Judge<'_> {
@@ -67,7 +68,17 @@ impl AddressJudge for Judge<'_> {
     }
 
     fn judge_name(&self, name: &Host) -> Result<(), Failure> {
-        Ok(self.shared.policy.load().judge_host(name)?)
+        let policy = self.shared.policy.load();
+        match self.target {
+            Target::Absolute(uri) => {
+                let authority = Authority { host: name.clone(), port: uri.authority.port };
+                Ok(policy.judge_target(&TargetUri { authority, ..uri.clone() })?)
+            }
+            Target::Authority(authority) => {
+                Ok(policy.judge_connect(&Authority { host: name.clone(), port: authority.port })?)
+            }
+            Target::Origin(_) | Target::Asterisk => Ok(policy.judge_host(name)?),
+        }
     }
 }
 

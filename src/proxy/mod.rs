@@ -263,7 +263,8 @@ impl<'a> Exchange<'a> {
     /// What says whether an address may be dialled for this exchange's client.
     fn judge(&self) -> forward::Judge<'a> {
         let client = self.client.peer.ip();
-        forward::Judge { shared: &self.proxy.shared, scope: self.client.scope, client }
+        let target = &self.request.target;
+        forward::Judge { shared: &self.proxy.shared, scope: self.client.scope, client, target }
     }
 }
 

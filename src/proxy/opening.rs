@@ -51,7 +51,7 @@ impl Opening {
     /// with a method that every server knows. In a tunnel that is not intercepted all others pass at
     /// once, because a protocol's short greeting must not wait here for octets that never come.
     pub fn is_likely(octets: &[u8]) -> bool {
-        let word = first_word(octets.trim_ascii_start());
+        let word = first_word(without_leading_space(octets));
         matches!(octets, [20..=24] | [20..=24, 3, ..])
             || METHODS.iter().any(|method| method.starts_with(word) || *method == word)
     }
@@ -68,12 +68,13 @@ fn ssl2(octets: &[u8]) -> Option<Opening> {
 }
 
 /// Reads the first line. RFC 9112 §2.2 and §3 have servers skip empty lines before it, and let them
-/// take other white space for the space, so that this does both.
+/// take other white space for the space, so that this does both. Some skip any number of empty lines: what
+/// is still open behind the longest line counts as a request, which its parser refuses.
 fn request_line(octets: &[u8]) -> Option<Opening> {
     const NEITHER: Option<Opening> = Some(Opening::Other("neither TLS nor HTTP"));
     // What is behind the limit decides nothing, however much of it has come with the octets before it.
     let octets = octets.get(..=LINE_MAX).unwrap_or(octets);
-    let start = octets.trim_ascii_start();
+    let start = without_leading_space(octets);
     let method = first_word(start);
     if !method.is_empty() && (!is_token(method) || method.len() > METHOD_MAX) {
         return NEITHER;
@@ -82,15 +83,15 @@ fn request_line(octets: &[u8]) -> Option<Opening> {
     let is_known = METHODS.contains(&method);
     let end = rest.iter().position(|&octet| octet == b'\n');
     let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-    let target = line.trim_ascii_start();
+    let target = without_leading_space(line);
     if is_known && (target.starts_with(b"/") || target.starts_with(b"*") || is_http_uri(target)) {
         return Some(Opening::Http);
     }
-    if line.iter().any(|octet| octet.is_ascii_control() && !octet.is_ascii_whitespace()) {
+    if line.iter().any(|octet| octet.is_ascii_control() && !is_space(octet)) {
         return NEITHER;
     }
     match end {
-        None if octets.len() > LINE_MAX => NEITHER,
+        None if octets.len() > LINE_MAX => Some(Opening::Http),
         None => None,
         Some(_) => Some(by_version(method, line)),
     }
@@ -98,7 +99,7 @@ fn request_line(octets: &[u8]) -> Option<Opening> {
 
 /// A whole line, by the version at its end.
 fn by_version(method: &[u8], line: &[u8]) -> Opening {
-    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let mut words = line.split(is_space).filter(|word| !word.is_empty());
     let (target, version) = (words.next().unwrap_or_default(), words.next_back().unwrap_or_default());
     let is_http = version.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"HTTP/"));
     match (method, target, version) {
@@ -116,7 +117,18 @@ fn is_http_uri(target: &[u8]) -> bool {
 }
 
 fn first_word(octets: &[u8]) -> &[u8] {
-    octets.split(u8::is_ascii_whitespace).next().unwrap_or_default()
+    octets.split(is_space).next().unwrap_or_default()
+}
+
+fn without_leading_space(octets: &[u8]) -> &[u8] {
+    let start = octets.iter().position(|octet| !is_space(octet)).unwrap_or(octets.len());
+    octets.get(start..).unwrap_or_default()
+}
+
+/// RFC 9112 §3: "whitespace includes one or more of the following octets: SP, HTAB, VT (%x0B), FF (%x0C),
+/// or bare CR"; and the ends of lines.
+fn is_space(octet: &u8) -> bool {
+    octet.is_ascii_whitespace() || *octet == 0x0b
 }
 
 #[cfg(test)]
@@ -140,6 +152,7 @@ mod tests {
         let long = [b"GETS ".to_vec(), vec![b'x'; 17 << 10]].concat();
         let long_line = [&long[..], b" HTTP/1.1\r\n"].concat();
         let far_target = [b"GET".to_vec(), vec![b' '; 17 << 10], b"/ HTTP/1.1\r\n".to_vec()].concat();
+        let empty_lines = b"\r\n".repeat(9 << 10);
         let cases: &[(&[u8], &str)] = &[
             (b"", "open"),
             (b"G", "open"),
@@ -171,10 +184,14 @@ mod tests {
             (b"\x01\x02", "other"),
             (b"\x00", "other"),
             (b"a b \x01", "other"),
-            (&long, "other"),
+            (&long, "http"),
             // They were that already before their ends came.
-            (&long_line, "other"),
-            (&far_target, "other"),
+            (&long_line, "http"),
+            (&far_target, "http"),
+            (&empty_lines, "http"),
+            (b"GET\x0b/ HTTP/1.1", "http"),
+            (b"PROPFIND\x0b/\x0bHTTP/1.1\n", "http"),
+            (b"\x0b\x0cGET /", "http"),
             (b"\x16", "open"),
             (b"\x16\x03\x01\x00", "open"),
             (b"\x16\x02", "other"),

@@ -93,7 +93,7 @@ impl Asking<'_> {
     pub(super) async fn ask(&self, head: &[u8]) -> Result<Reply, Unsupplied> {
         let Proxy { shared, origins, .. } = self.proxy;
         shared.online().map_err(|offline| Unsupplied::Failed(offline.to_string()))?;
-        let judge = Judge { shared, scope: self.scope, client: self.client };
+        let judge = Judge { shared, scope: self.scope, client: self.client, target: &self.request.target };
         let request_time = shared.clock.now();
         let idle = origins.idle_connection(self.uri, &judge, JUST_USED);
         let idle = idle.map_err(|failure: Failure| Unsupplied::Failed(failure.to_string()))?;

@@ -126,6 +126,11 @@ impl Record {
         self.bytes_from_client += octets;
     }
 
+    /// Whether any octets have come from an origin.
+    pub(super) fn has_heard_origin(&self) -> bool {
+        self.bytes_from_origin > 0
+    }
+
     pub(super) fn received_from_origin(&mut self, octets: u64) {
         self.bytes_from_origin += octets;
     }

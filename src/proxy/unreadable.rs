@@ -35,9 +35,12 @@ impl Alert {
 
 /// Whether what can't be inspected is refused for this destination.
 pub(super) fn is_refused(shared: &Shared, interception: &Interception, authority: &Authority) -> bool {
-    interception.unreadable == Unreadable::Refuse
-        || shared.policy.load().has_url_rule_about(authority)
-        || shared.has_path_rule_about(&authority.host)
+    interception.unreadable == Unreadable::Refuse || has_rule_about(shared, authority)
+}
+
+/// Whether some rule is about URLs, paths or methods of this destination.
+pub(super) fn has_rule_about(shared: &Shared, authority: &Authority) -> bool {
+    shared.policy.load().has_url_rule_about(authority) || shared.has_path_rule_about(&authority.host)
 }
 
 /// Why such a tunnel is refused.

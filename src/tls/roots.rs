@@ -71,6 +71,7 @@ impl Roots {
     pub fn and(mut self, certificates: Vec<Vec<u8>>, own: &OwnRoots) -> Roots {
         let more = Roots::of(certificates.into_iter().map(CertificateDer::from).collect(), own);
         self.anchors.extend(more.anchors);
+        self.hashes.extend(more.hashes);
         self.warnings.extend(more.warnings);
         self
     }

@@ -171,6 +171,25 @@ fn case_2_4_so_is_another_name_server() {
 }
 
 #[test]
+fn case_2_4_a_kept_connection_does_not_outlive_what_the_files_said() {
+    let net = Net::new("127.0.0.1 moved.test other.test\n", "");
+    net.world.origin.otherwise(Answer::ok("hello"));
+    net.reaches("moved.test");
+    net.reaches("moved.test");
+    assert_eq!(net.world.origin.connection_count(), 1);
+    // Rewritten with the same names, the file changes nothing.
+    net.folder.write("hosts", "127.0.0.1  moved.test\tother.test # as before\n");
+    net.world.advance(1);
+    net.reaches("moved.test");
+    assert_eq!(net.world.origin.connection_count(), 1);
+    net.folder.write("hosts", "127.0.0.2 moved.test\n127.0.0.1 other.test\n");
+    net.world.advance(1);
+    assert_eq!(net.get("moved.test").proxy_error(), "connection_refused");
+    net.reaches("other.test");
+    assert_eq!(net.world.origin.connection_count(), 2);
+}
+
+#[test]
 fn case_2_5_a_silent_family_costs_50_ms() {
     for (silent, other) in [(AAAA, A), (A, AAAA)] {
         let net = Net::new("", "");
@@ -362,4 +381,21 @@ fn case_2_1_rules_see_what_a_short_name_is_short_for() {
         assert_eq!(response.status(), 403, "{name}");
         assert!(response.text().contains("Rule: secret.corp.test\n"), "{}", response.text());
     }
+}
+
+#[test]
+fn case_2_1_rules_for_urls_see_what_a_short_name_is_short_for() {
+    let net = Net::with(
+        "",
+        |server| server.line() + "search corp.test\n",
+        |setup| setup.access_toml("block = ['^http://wiki\\.corp\\.test(:[0-9]+)?/secret']"),
+    );
+    net.world.origin.otherwise(Answer::ok("hello"));
+    net.server.host("wiki.corp.test", "127.0.0.1");
+    let get = |path: &str| net.world.client().get(&format!("{}{path}", net.url("wiki"))).status();
+    assert_eq!((get("secret"), get("open")), (403, 200));
+    // The connection is kept now, and its name is judged again.
+    assert_eq!((get("secret"), get("open")), (403, 200));
+    net.world.swap_access("block = ['wiki.corp.test']");
+    assert_eq!(get("open"), 403);
 }

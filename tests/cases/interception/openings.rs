@@ -99,6 +99,86 @@ fn case_s4_http_is_http_without_interception_too() {
 }
 
 #[test]
+fn case_s4_a_request_in_pieces_is_a_request() {
+    let world = World::with(|setup| setup.access_toml(RULE));
+    world.origin.otherwise(Answer::ok("reached"));
+    let authority = format!("origin.example:{}", world.origin.address().port());
+    let rest = " /secret HTTP/1.1\r\nHost: origin.example\r\n\r\n";
+    for pieces in [
+        ["PROPF", &format!("IND{rest}")],
+        ["M", &format!("Y_METHOD{rest}")],
+        ["get", rest],
+        ["\r\n", &format!("REPORT{rest}")],
+        ["QUERY\x0b", rest],
+        [&"\r\n".repeat(9 << 10), &format!("GET{rest}")],
+        [&format!("QUERY /{}", "x".repeat(17 << 10)), rest],
+    ] {
+        let mut client = world.tunnel(&authority);
+        for piece in pieces {
+            client.send(piece);
+            world.catch_up();
+        }
+        let status = client.response().status();
+        let what: String = pieces[0].chars().take(10).collect();
+        assert!(matches!(status, 400 | 403 | 414 | 431), "{what:?}: {status}");
+    }
+    assert!(world.origin.is_not_asked());
+}
+
+#[test]
+fn case_s4_a_short_greeting_passes_where_no_rule_is_about_the_host() {
+    for (rule, passes) in [("", true), ("block = ['://other\\.example/secret']", true), (RULE, false)] {
+        let world = World::with(|setup| setup.access_toml(rule));
+        world.origin.otherwise(Answer::nothing().send("hello").close());
+        let mut client = world.tunnel(&format!("origin.example:{}", world.origin.address().port()));
+        client.send("hi");
+        if passes {
+            // The origin of the tests answers a head.
+            world.catch_up();
+            client.send("\r\n\r\n");
+            assert_eq!(client.wire.until_close().bytes, b"hello", "{rule}");
+        } else {
+            world.advance_until_heard(Duration::from_secs(5), &mut client);
+            assert!(client.is_closed());
+            assert!(world.origin.is_not_asked());
+        }
+    }
+}
+
+#[test]
+fn case_s4_http2_and_tunnels_in_a_blind_tunnel_do_not_walk_around_a_rule() {
+    for opening in ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "CONNECT a.example:443 HTTP/1.1\r\n\r\n"] {
+        for rule in [true, false] {
+            let world = World::with(|setup| setup.access_toml(if rule { RULE } else { "" }));
+            world.origin.otherwise(Answer::nothing().send("hello").close());
+            let mut client = world.tunnel(&format!("origin.example:{}", world.origin.address().port()));
+            client.send(opening);
+            assert_eq!(client.wire.until_close().bytes == b"hello", !rule, "{opening:?}");
+            assert_eq!(world.origin.is_not_asked(), rule, "{opening:?}");
+        }
+    }
+}
+
+#[test]
+fn case_s4_a_connection_on_which_the_server_spoke_first_gets_no_request() {
+    let world = World::with(|_| {});
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let authority = format!("origin.example:{}", listener.local_addr().unwrap().port());
+    let accepting = std::thread::spawn(move || {
+        let mut first = crate::support::Wire::new(listener.accept().unwrap().0);
+        first.send("HTTP/1.1 200 OK\r\nContent-Le");
+        let mut second = crate::support::Wire::new(listener.accept().unwrap().0);
+        second.head().expect("a request");
+        second.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        first.until_close().bytes
+    });
+    let mut client = world.tunnel(&authority);
+    client.wire.exactly(27);
+    assert_eq!(get(&mut client, &authority, "/").text(), "ok");
+    assert!(accepting.join().unwrap().is_empty());
+}
+
+#[test]
 fn case_s4_odd_requests_are_requests() {
     let (world, _origin) = secure_with(|setup| setup.access_toml(RULE));
     world.origin.otherwise(Answer::ok("reached"));

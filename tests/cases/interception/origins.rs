@@ -6,7 +6,8 @@ use std::sync::Arc;
 use larder::proxy::Unreadable;
 use larder::tls::{OriginTls, OwnRoots, Roots, Verification};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
@@ -95,9 +96,12 @@ fn self_signed(change: impl FnOnce(&mut CertificateParams)) -> (String, ServerCo
 }
 
 fn trusting_bundle(pem: &str) -> World {
+    trusting_roots(Roots::from_pem(pem.as_bytes(), &OwnRoots::default()).unwrap())
+}
+
+fn trusting_roots(roots: Roots) -> World {
     World::with(|setup| {
         let own = OwnRoots::default();
-        let roots = Roots::from_pem(pem.as_bytes(), &own).unwrap();
         let verification = Verification { roots, own, pins: HashMap::new() };
         setup.origin_tls = Some(Arc::new(OriginTls::new(verification, setup.clock.clone())));
         setup.host("other.example", &["127.0.0.1"]);
@@ -120,6 +124,17 @@ fn case_7_13_a_certificate_among_the_trusted_roots_is_accepted_as_it_is() {
         let response = world.client().get(&origin.https_url("other.example", "/"));
         assert_eq!((response.status(), response.proxy_error()), (502, "tls_certificate_error"));
     }
+}
+
+#[test]
+fn case_7_13_so_is_one_of_the_extra_roots() {
+    let ((others, _), (pem, config)) = (self_signed(|_| {}), self_signed(|_| {}));
+    let extra = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec();
+    let own = OwnRoots::default();
+    let world = trusting_roots(Roots::from_pem(others.as_bytes(), &own).unwrap().and(vec![extra], &own));
+    let origin = Origin::start_tls(config.into());
+    origin.otherwise(Answer::ok("hello"));
+    assert_eq!(world.client().get(&origin.https_url("origin.example", "/")).text(), "hello");
 }
 
 #[test]
