@@ -17,8 +17,7 @@ class Attack:
     # The server that it is aimed at, where that is not one with defaults.
     nofile: int | None = None
     intercepts: bool = False
-    # A short form runs in `./test`.
-    is_short: bool = True
+    is_http2: bool = False
 
 
 ATTACKS = []
@@ -117,7 +116,8 @@ async def endless_left(target):
         for turn in range(100):
             if not target.goes_on():
                 return
-            wire = await target.plain()
+            # What it would read would be a download, which costs what it weighs.
+            wire = await target.plain(reading=False, buffer=4096)
             wire.send(target.get(b"/endless/%d/%d" % (number, turn)))
             await asyncio.sleep(0.5)
             wire.close()
@@ -159,7 +159,7 @@ async def one_address(target):
     await together(one, 900)
 
 
-@attack("12 HTTP/2 connections of 100 GETs that take for ever, with 1,024 descriptors", nofile=1024)
+@attack("12 HTTP/2 connections of 100 GETs that take for ever, with 1,024 descriptors", nofile=1024, is_http2=True)
 async def slow_streams(target):
     async def one(number):
         wire = await target.http2()
@@ -171,7 +171,7 @@ async def slow_streams(target):
     await together(one, 12)
 
 
-@attack("10 HTTP/2 connections with a window of 0, 100 GETs of 1 MB on each")
+@attack("10 HTTP/2 connections with a window of 0, 100 GETs of 1 MB on each", is_http2=True)
 async def window_0(target):
     async def one(number):
         wire = await target.http2(s4=0)
@@ -183,7 +183,7 @@ async def window_0(target):
     await together(one, 10)
 
 
-@attack("20 HTTP/2 connections, 100 requests on each with 14 references to a field of 4 KB")
+@attack("20 HTTP/2 connections, 100 requests on each with 14 references to a field of 4 KB", is_http2=True)
 async def hpack_references(target):
     async def one(number):
         wire = await target.http2()
@@ -210,7 +210,8 @@ def flood(name, what, octets, count=4):
 
         await together(one, count)
 
-    ATTACKS.append(Attack(name, f"{count} HTTP/2 connections, made anew when they are ended: {what}", act))
+    ATTACKS.append(Attack(name, f"{count} HTTP/2 connections, made anew when they are ended: {what}", act,
+                          is_http2=True))
 
 
 flood("ping-acks", "PING frames with ACK that nobody asked for", frames.frame(frames.PING, ACK, 0, b"12345678") * 500)
@@ -223,7 +224,7 @@ flood("window-updates", "WINDOW_UPDATE frames of one byte",
       frames.frame(frames.WINDOW_UPDATE, 0, 0, b"\0\0\0\1") * 500)
 
 
-@attack("4 HTTP/2 connections: requests that are reset at once")
+@attack("4 HTTP/2 connections: requests that are reset at once", is_http2=True)
 async def rapid_reset(target):
     async def one(_number):
         while target.goes_on():
@@ -239,7 +240,7 @@ async def rapid_reset(target):
     await together(one, 4)
 
 
-@attack("4 HTTP/2 connections: CONTINUATION frames without end")
+@attack("4 HTTP/2 connections: CONTINUATION frames without end", is_http2=True)
 async def continuations(target):
     async def one(_number):
         while target.goes_on():
@@ -250,7 +251,7 @@ async def continuations(target):
     await together(one, 4)
 
 
-@attack("4 HTTP/2 connections: content in DATA frames of one byte")
+@attack("4 HTTP/2 connections: content in DATA frames of one byte", is_http2=True)
 async def tiny_data(target):
     async def one(_number):
         while target.goes_on():
@@ -262,7 +263,7 @@ async def tiny_data(target):
     await together(one, 4)
 
 
-@attack("4 HTTP/2 connections: empty DATA frames")
+@attack("4 HTTP/2 connections: empty DATA frames", is_http2=True)
 async def empty_data(target):
     async def one(_number):
         while target.goes_on():

@@ -2,7 +2,13 @@
 
 MEMORY_PER_BYTE_MAX = 10
 MEMORY_PER_CONNECTION_MAX = 64 << 10
+# An HTTP/2 connection carries a hundred streams, with a head and buffers for each.
+MEMORY_PER_HTTP2_CONNECTION_MAX = 16 << 20
+# What a second attack may add to what the first has left: more would be lost memory.
+GROWN_MAX = 48 << 20
 CPU_HITS_PER_BYTE_MAX = 20
+# What an origin sends has to be read and passed on, whoever asked for it.
+CPU_S_PER_BYTE_OF_ORIGINS = 1e-9
 LATENCY_MAX = 2
 DIAGNOSTICS_MAX = 256 << 10
 # Below this a percentile of a busy machine means nothing.
@@ -18,16 +24,20 @@ def violations(result, holds_latency):
     if result.crashed:
         return [result.crashed]
     found = []
-    memory_max = MEMORY_PER_BYTE_MAX * result.sent + MEMORY_PER_CONNECTION_MAX * result.connections + MEMORY_FLOOR
+    each = MEMORY_PER_HTTP2_CONNECTION_MAX if result.attack.is_http2 else MEMORY_PER_CONNECTION_MAX
+    memory_max = MEMORY_PER_BYTE_MAX * result.sent + each * result.connections + MEMORY_FLOOR
     if result.memory_peak > memory_max:
         found.append(f"memory {result.memory_peak >> 10} KiB, at most {memory_max >> 10}")
     cpu_max = CPU_HITS_PER_BYTE_MAX * result.hit_cpu_s_per_byte * result.sent + CPU_FLOOR_S
+    cpu_max += CPU_S_PER_BYTE_OF_ORIGINS * result.received
     if result.cpu_s > cpu_max:
         found.append(f"CPU {result.cpu_s:.2f} s, at most {cpu_max:.2f}")
     if result.during.failed or result.after.failed:
         found.append(f"the good client failed {result.during.failed + result.after.failed} times")
     if result.recovered_s is None:
-        found.append(f"left after 60 s: {result.left_descriptors} descriptors, {result.left_bytes >> 10} KiB")
+        found.append(f"left after 60 s: {result.left_descriptors} descriptors, {result.left_bytes >> 10} KiB in use")
+    if result.grown > GROWN_MAX:
+        found.append(f"the same attack again took another {result.grown >> 10} KiB")
     if result.diagnostic_bytes > DIAGNOSTICS_MAX:
         found.append(f"{result.diagnostic_bytes >> 10} KiB of diagnostics")
     latency_max = LATENCY_MAX * max(result.before.at(0.99), LATENCY_FLOOR_MS)

@@ -85,9 +85,20 @@ class Server:
             lines = response.read().decode().splitlines()
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
 
-    def stored(self):
-        """Bytes that the cache holds on purpose: they are bounded by `cache.memory`, not by the attack."""
-        return int(self.metrics().get("larder_store_stored_bytes", 0))
+    def in_use(self):
+        """Bytes that Larder counts as in use by the kinds of its budget, but for the cache."""
+        uses = re.compile(r'larder_memory_bytes\{use="(?!stored|fills)')
+        return int(sum(value for name, value in self.metrics().items() if uses.match(name)))
+
+    def received(self):
+        """Bytes that origins have sent so far."""
+        return int(self.metrics().get("larder_origin_received_bytes_total", 0))
+
+    def beside_the_cache(self):
+        """Resident memory without what is stored or arriving to be stored, which `cache.memory` bounds."""
+        metrics = self.metrics()
+        cache = metrics.get("larder_store_stored_bytes", 0) + metrics.get("larder_store_filling_bytes", 0)
+        return self.resident() - int(cache)
 
     def stop(self):
         if not self.has_ended():

@@ -15,8 +15,10 @@ from server import Server
 from wires import Target
 
 RECOVERY_S = 60
-# What is left may differ by so much: allocators keep some of what they had.
-SLACK_BYTES = 24 << 20
+# What is left in use may differ by so much: the good client's own connection and its last response.
+SLACK_BYTES = 1 << 20
+# Attacks that took less are not repeated: what they could lose is lost in the noise.
+AGAIN_FROM_BYTES = 24 << 20
 SLACK_DESCRIPTORS = 12
 CALIBRATION_HITS = 20_000
 
@@ -26,6 +28,7 @@ class Result:
     attack: object
     sent: int = 0
     connections: int = 0
+    received: int = 0
     cpu_s: float = 0
     hit_cpu_s_per_byte: float = 0
     memory_peak: int = 0
@@ -35,6 +38,8 @@ class Result:
     recovered_s: float | None = None
     left_descriptors: int = 0
     left_bytes: int = 0
+    resident_after: int = 0
+    grown: int = 0
     diagnostic_bytes: int = 0
     crashed: str = ""
 
@@ -53,9 +58,11 @@ class Trial:
             self.good.ask()
             hit_cpu_s = self.calibrate(result)
             result.before = self.beside_a_burner()
-            resident, descriptors = self.server.resident() - self.server.stored(), self.server.descriptors()
+            resident, in_use = self.server.beside_the_cache(), self.server.in_use()
+            descriptors = self.server.descriptors()
             self.during(result, resident, hit_cpu_s)
-            self.afterwards(result, resident, descriptors)
+            self.afterwards(result, in_use, descriptors)
+            self.again(result)
         except (OSError, RuntimeError) as error:
             if not self.server.has_ended():
                 raise
@@ -91,10 +98,8 @@ class Trial:
             burner.join()
 
     def during(self, result, resident, hit_cpu_s):
-        began = self.server.cpu_s()
-        arguments = (self.attack, self.server.port, self.server.tls_port, self.origin, self.sent, self.opened, self.seconds)
-        attacker = multiprocessing.Process(target=attack, args=arguments, daemon=True)
-        attacker.start()
+        began, received = self.server.cpu_s(), self.server.received()
+        attacker = self.attacker()
         watcher = Watcher(self.server, resident)
         watcher.start()
         result.during = self.good.measure(self.seconds)
@@ -104,17 +109,41 @@ class Trial:
         hits = len(result.during.took)
         result.cpu_s = max(0.0, self.server.cpu_s() - began - hits * hit_cpu_s)
         result.sent, result.connections = self.sent.value, self.opened.value
+        result.received = self.server.received() - received
 
-    def afterwards(self, result, resident, descriptors):
+    def attacker(self):
+        """The attack under way, in a process of its own."""
+        arguments = (self.attack, self.server.port, self.server.tls_port, self.origin, self.sent, self.opened, self.seconds)
+        attacker = multiprocessing.Process(target=attack, args=arguments, daemon=True)
+        attacker.start()
+        return attacker
+
+    def afterwards(self, result, in_use, descriptors):
         result.after = self.good.measure(1)
+        result.resident_after = self.server.beside_the_cache()
         began = time.monotonic()
         while time.monotonic() - began < RECOVERY_S:
-            result.left_bytes = self.server.resident() - self.server.stored() - resident
+            result.left_bytes = self.server.in_use() - in_use
             result.left_descriptors = self.server.descriptors() - descriptors
             if result.left_bytes <= SLACK_BYTES and result.left_descriptors <= SLACK_DESCRIPTORS:
                 result.recovered_s = time.monotonic() - began
                 return
             time.sleep(0.5)
+
+    def again(self, result):
+        """The allocator keeps memory that is free for the next who needs it; what is lost grows with each attack."""
+        if result.memory_peak < AGAIN_FROM_BYTES:
+            return
+        # What is free is in pieces, which the first repetition may not fit: the second has to.
+        grown, before = [], result.resident_after
+        for _ in range(2):
+            attacker = self.attacker()
+            attacker.join(self.seconds + 20)
+            attacker.kill()
+            after = self.server.beside_the_cache()
+            grown.append(after - before)
+            before = after
+        result.grown = min(grown)
 
 
 class Watcher:
@@ -130,7 +159,7 @@ class Watcher:
     def watch(self):
         while self.goes_on and not self.server.has_ended():
             try:
-                self.peak = max(self.peak, self.server.resident() - self.server.stored() - self.before)
+                self.peak = max(self.peak, self.server.beside_the_cache() - self.before)
             except OSError:
                 pass
             time.sleep(0.2)
