@@ -10,7 +10,9 @@ use super::collapse::Filling;
 use super::deliver::{self, passed_framing};
 use super::forward::Reply;
 use super::origin_failure::{bad_content, silent};
+use super::partial::Asking;
 use super::render::{Framing, Tail, stored_fields, via};
+use super::rules::target;
 use super::sender::More;
 use super::{Exchange, Interrupted, Next, parts, stored};
 use crate::caching::{Answer, ByteRange, Outcome, StoredHead, answer};
@@ -19,23 +21,25 @@ use crate::http::{BodyLength, Content, FieldName, Fields, Version};
 use crate::store::{Arrived, FillReader};
 
 /// Delivers what of a fill answers this request; the whole with the field lines `own`, which are for this
-/// client alone.
+/// client alone. `None` as in [`Filling::sent`].
 pub(super) async fn from_fill(
     exchange: &mut Exchange<'_>,
     filling: &Filling,
     (reader, own): (FillReader, &[u8]),
     outcome: Outcome,
-) -> Result<Next, Interrupted> {
+) -> Result<Option<Next>, Interrupted> {
     // Without a length, only conditions are answered: no range begins behind the last octet of all.
     let told = answer(exchange.request, &filling.head, filling.length.unwrap_or(u64::MAX));
     match (told, filling.length) {
         (Answer::Range(range), Some(length)) => {
             let mut head = Vec::new();
             stored::part_head(&mut head, &exchange.proxy.shared, &filling.head.fields, range, length);
-            part(exchange, filling, reader, (range, head), outcome).await
+            filling.sent(part(exchange, filling, reader, (range, head), outcome).await)
         }
-        (Answer::NotModified, _) => not_modified(exchange, &filling.head, outcome).await,
-        (Answer::RangeNotSatisfiable, Some(length)) => not_satisfiable(exchange, length, outcome).await,
+        (Answer::NotModified, _) => not_modified(exchange, &filling.head, outcome).await.map(Some),
+        (Answer::RangeNotSatisfiable, Some(length)) => {
+            not_satisfiable(exchange, length, outcome).await.map(Some)
+        }
         _ => deliver::from_fill(exchange, filling, (reader, own), outcome).await,
     }
 }
@@ -54,6 +58,10 @@ async fn part(
     let age = Some(filling.head.current_age(shared.clock.now())).filter(|age| *age > 0);
     Tail { framing, age, outcome: &outcome, keep_open }.write(&mut head);
     exchange.record.responds(206, outcome, filling.head.fields.first(FieldName::ContentType));
+    let key = shared.store.key(&filling.uri);
+    let (proxy, request, scope) = (exchange.proxy, exchange.request, exchange.client.scope);
+    let client = exchange.client.peer.ip();
+    let asking = Asking { proxy, request, scope, client, uri: target(request, key) };
     let mut sender = exchange.sender(&mut head, framing);
     let mut at = 0;
     while at <= range.last {
@@ -64,7 +72,8 @@ async fn part(
             at = left.last + 1;
             if let Some(wanted) = intersection(range, left) {
                 let chunks = shared.store.chunks(filling.id, length, wanted);
-                parts::send(&mut sender, &chunks, None).await?;
+                let mut completion = filling.completion(asking, key);
+                parts::send(&mut sender, &chunks, completion.as_mut()).await?;
             }
             continue;
         }

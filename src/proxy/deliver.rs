@@ -1,8 +1,6 @@
 //! Delivering a response that is arriving: from a fill that it shares, or straight from the
 //! origin's connection.
 
-use std::sync::Arc;
-
 use super::collapse::Filling;
 use super::forward::Reply;
 use super::keep::Keeper;
@@ -22,24 +20,51 @@ use crate::http::{
     WriteHalf,
 };
 use crate::origin::Connection;
-use crate::store::{Aborted, Arrived, FillReader, Object, StoredContent};
+use crate::store::{Aborted, Arrived, FillReader, Key, Object, StoredContent};
+
+/// Delivers the response that this request has brought, and that can't be asked for again, with the field
+/// lines `own`, which are for this client alone.
+pub(super) async fn filling(
+    exchange: &mut Exchange<'_>,
+    filling: &Filling,
+    own: &[u8],
+    outcome: Outcome,
+) -> Result<Next, Interrupted> {
+    let sent = match filling.fill.reader() {
+        Some(reader) => from_fill(exchange, filling, (reader, own), outcome).await?,
+        None => None,
+    };
+    sent.ok_or_else(ended_early)
+}
 
 impl Filling {
-    /// The response as it would be if all of it were on disk, where its length is known.
-    fn in_chunks(&self) -> Option<Object> {
-        Some(Object {
+    /// What a reader that is behind needs of content that has left the disk, too: the origin has it.
+    /// `None` where it can't be asked for a part: of what is not the whole answer to a GET.
+    pub(super) fn completion<'a>(&self, asking: Asking<'a>, key: Key<'a>) -> Option<Completion<'a>> {
+        if self.head.status != 200 || asking.request.method != Method::Get {
+            return None;
+        }
+        let object = Object {
             head: self.head.clone(),
             rendered: self.rendered.clone(),
-            content: StoredContent::Chunks { length: self.length? },
+            content: StoredContent::Chunks { length: self.length.unwrap_or_default() },
             origin: self.origin,
             received: self.received,
             generation: self.id.generation,
             head_generation: self.id.generation,
-        })
+        };
+        Some(Completion::of_fill(asking, key, object, self.length))
     }
-}
 
-impl Filling {
+    /// What has come of sending it. `None`: nothing was sent, and the origin has not failed. What this
+    /// reader needs has left memory and the disk, and the origin has something else by now.
+    pub(super) fn sent(&self, sent: Result<Next, Interrupted>) -> Result<Option<Next>, Interrupted> {
+        match sent {
+            Err(Interrupted::Failed(_)) if self.failure.get().is_none() => Ok(None),
+            sent => sent.map(Some),
+        }
+    }
+
     /// The content has ended before its end: as its origin has failed, if that is known.
     pub(super) fn ended(&self, sender: &mut Sender<'_>, aborted: Aborted) -> Interrupted {
         match self.failure.get() {
@@ -49,13 +74,23 @@ impl Filling {
     }
 }
 
-/// A fill ended before anybody could read: nothing of it was sent.
+/// A fill that nothing was sent of, and that has no other way to be had.
 pub(super) fn ended_early() -> Interrupted {
     incomplete("before its first octet").into()
 }
 
-/// Delivers a response while it arrives; with the field lines `own`, which are for this client alone.
+/// Delivers the whole of what arrives, with the field lines `own`, which are for this client alone. `None` as
+/// in [`Filling::sent`].
 pub(super) async fn from_fill(
+    exchange: &mut Exchange<'_>,
+    filling: &Filling,
+    reader: (FillReader, &[u8]),
+    outcome: Outcome,
+) -> Result<Option<Next>, Interrupted> {
+    filling.sent(whole(exchange, filling, reader, outcome).await)
+}
+
+async fn whole(
     exchange: &mut Exchange<'_>,
     filling: &Filling,
     (mut reader, own): (FillReader, &[u8]),
@@ -91,10 +126,8 @@ pub(super) async fn from_fill(
         let arrived = sender.unless_gone(reader.next(&mut pieces)).await?;
         let arrived = arrived.map_err(|aborted| filling.ended(&mut sender, aborted))?;
         if let Arrived::OnDisk { range, length } = arrived {
-            // This reader is behind: what it needs has left memory. When it has gone from the disk, too,
-            // the origin has it.
-            let object = filling.in_chunks().map(Arc::new);
-            let mut completion = object.as_ref().map(|object| Completion::new(asking, key, object));
+            // This reader is behind: what it needs has left memory.
+            let mut completion = filling.completion(asking, key);
             let parts = shared.store.chunks(filling.id, length, range);
             parts::send(&mut sender, &parts, completion.as_mut()).await?;
             continue;

@@ -370,12 +370,31 @@ async fn after_reply(
     let own = render::withheld(shared, &reply.response);
     let start = fill::Start { id, key, request, scope, client, head, reply, lead, keeping, writer, asked };
     let filling = fill::start(exchange.proxy, start);
-    let reader = filling.fill.reader().ok_or_else(deliver::ended_early)?;
-    match plan.asked_about {
+    let sent = match (filling.fill.reader(), plan.asked_about) {
         // Larder has left out the client's own conditions and range: they are answered here.
-        Some(_) => answer::from_fill(exchange, &filling, (reader, &own), outcome).await,
-        None => deliver::from_fill(exchange, &filling, (reader, &own), outcome).await,
+        (Some(reader), Some(_)) => answer::from_fill(exchange, &filling, (reader, &own), outcome).await?,
+        (Some(reader), None) => deliver::from_fill(exchange, &filling, (reader, &own), outcome).await?,
+        (None, _) => None,
+    };
+    match sent {
+        Some(next) => Ok(next),
+        None => anew(exchange, key, outcome).await,
     }
+}
+
+/// Asks once more, for this client alone: what has arrived left memory and the disk before any of it
+/// was sent. It only passes this time, so that this can't happen again.
+async fn anew(exchange: &mut Exchange<'_>, key: Key<'_>, outcome: Outcome) -> Result<Next, Interrupted> {
+    if !exchange.request.method.is_safe() {
+        return Err(deliver::ended_early());
+    }
+    exchange.record.note("reuse", "what arrived was gone before any of it was sent; asks anew");
+    let uri = target(exchange.request, key);
+    let head =
+        forward::request_head(&exchange.proxy.shared, exchange.request, uri, &forward::Extra::default());
+    let reply = forward::ask(exchange, uri, &head).await?;
+    let outcome = Outcome { stored: false, ttl: None, ..outcome };
+    deliver::pass(exchange, uri, reply, outcome, None).await
 }
 
 /// A response that is not stored goes to who asked, and may end the use of what is stored.

@@ -10,7 +10,7 @@ use super::collapse::{Filling, Keeping, Lead};
 use super::forward::Reply;
 use super::origin_failure::{bad_content, incomplete, silent};
 use super::pace::{Pace, TooSlow};
-use super::partial::Asking;
+use super::partial::{Asking, RESUMES_MAX};
 use super::record::tell;
 use super::rules::target;
 use super::{Proxy, Shared, deliver, update};
@@ -25,8 +25,6 @@ use crate::store::{
     StoredContent,
 };
 
-/// How often a fill goes on where an origin has dropped it; arbitrary.
-const RESUMES_MAX: usize = 3;
 /// What a fill that has failed leaves of a small content is kept from this part of it on. Arbitrary:
 /// asking for the rest costs as much as asking for all of it, except for the octets.
 const WORTH_KEEPING: u64 = 4;

@@ -63,7 +63,8 @@ async fn follow_fill(
     let outcome = Outcome { collapsed: true, ttl, rule, ..Outcome::new(Handled::Forwarded(plan.reason)) };
     match filling.fill.reader() {
         Some(reader) => {
-            answer::from_fill(exchange, filling, (reader, &[]), outcome).await.map(Followed::Delivered)
+            let sent = answer::from_fill(exchange, filling, (reader, &[]), outcome).await?;
+            Ok(sent.map_or(Followed::LookAgain, Followed::Delivered))
         }
         // It has failed, or was too large to be kept.
         None => Ok(Followed::LookAgain),

@@ -168,12 +168,11 @@ pub(super) async fn ask(
     head: &[u8],
 ) -> Result<Reply, Interrupted> {
     let request_time = exchange.proxy.shared.clock.now();
-    let is_idempotent = exchange.request.method.is_idempotent();
+    let mut repeats = Repeats::of(&exchange.request.method);
     // What can't be sent twice goes over a connection that is hardly about to be closed.
-    let idle_max = if is_idempotent { Duration::MAX } else { JUST_USED };
+    let idle_max = if repeats.is_idempotent { Duration::MAX } else { JUST_USED };
     let (origins, judge) = (&exchange.proxy.origins, exchange.judge());
     let mut idle = origins.idle_connection(uri, &judge, idle_max)?;
-    let (mut unprocessed, mut closed) = (0, 0);
     loop {
         let mut connection = match idle.take() {
             Some(connection) => connection,
@@ -188,16 +187,39 @@ pub(super) async fn ask(
             Err(Unanswered::Stale(error)) => error,
             Err(Unanswered::Interrupted(interrupted)) => return Err(interrupted),
         };
-        if is_unprocessed(&error) && unprocessed < REPEATS_MAX {
-            unprocessed += 1;
-        } else if is_idempotent && closed < closed_max(&connection) {
-            // The connection may have been about to go away, or the origin wants HTTP/1.1, which is known
-            // by now (RFC 9113 §6.8; §7, HTTP_1_1_REQUIRED).
-            closed += 1;
-        } else {
+        if !repeats.may_repeat(&error, &connection) {
             return Err(no_answer(&error).into());
         }
         exchange.record.note("origin", format_args!("the request had no answer ({error}); asks once more"));
+    }
+}
+
+/// How often a request was sent again that had no answer.
+#[derive(Debug)]
+pub(super) struct Repeats {
+    is_idempotent: bool,
+    unprocessed: usize,
+    closed: usize,
+}
+
+impl Repeats {
+    /// Of a request with this method: never so far.
+    pub(super) fn of(method: &Method) -> Repeats {
+        Repeats { is_idempotent: method.is_idempotent(), unprocessed: 0, closed: 0 }
+    }
+
+    /// Whether a request may be sent again whose connection has ended with `error` before the first octet
+    /// of an answer; counts that.
+    pub(super) fn may_repeat(&mut self, error: &io::Error, connection: &Connection) -> bool {
+        if is_unprocessed(error) && self.unprocessed < REPEATS_MAX {
+            self.unprocessed += 1;
+            return true;
+        }
+        // The connection may have been about to go away, or the origin wants HTTP/1.1, which is known
+        // by now (RFC 9113 §6.8; §7, HTTP_1_1_REQUIRED).
+        let may = self.is_idempotent && self.closed < closed_max(connection);
+        self.closed += usize::from(may);
+        may
     }
 }
 

@@ -4,12 +4,13 @@
 //! Invariant: octets of two exchanges are put together only under one strong entity tag
 //! (RFC 9110 §15.3.7.3), and where the origin says that they belong.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::forward::{Extra, JUST_USED, Judge, Reply, request_head};
+use super::forward::{Extra, JUST_USED, Judge, Repeats, Reply, request_head};
 use super::origin_failure::proxy_credentials_wanted;
 use super::pace::Pace;
 use super::sender::{More, Sender};
@@ -19,10 +20,15 @@ use crate::caching::{
     ByteRange, ETag, NoPart, NotStored, StoredHead, Times, is_part, part_of_whole, range_fields,
 };
 use crate::error::Failure;
-use crate::http::{Content, FieldName, Fields, Persistence, Request, TargetUri};
+use crate::http::{
+    Content, FieldName, Fields, Persistence, ReadHeadError, Request, Response, TargetUri, is_violation,
+};
 use crate::origin::Connection;
 use crate::policy::ListenerScope;
 use crate::store::{CHUNK_LENGTH, Generation, Key, Object, Refill};
+
+/// How often a response or a part of one goes on where an origin has dropped it; arbitrary.
+pub(super) const RESUMES_MAX: usize = 3;
 
 /// Why the missing octets can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -96,35 +102,66 @@ impl Asking<'_> {
         let judge = Judge { shared, scope: self.scope, client: self.client, target: &self.request.target };
         let request_time = shared.clock.now();
         let idle = origins.idle_connection(self.uri, &judge, JUST_USED);
-        let idle = idle.map_err(|failure: Failure| Unsupplied::Failed(failure.to_string()))?;
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => {
-                let connected = origins.connect(self.uri, &judge).await;
-                connected.map_err(|failure: Failure| Unsupplied::Failed(failure.to_string()))?
+        let mut idle = idle.map_err(|failure: Failure| Unsupplied::Failed(failure.to_string()))?;
+        let mut repeats = Repeats::of(&self.request.method);
+        loop {
+            let mut connection = match idle.take() {
+                Some(connection) => connection,
+                None => {
+                    let connected = origins.connect(self.uri, &judge).await;
+                    connected.map_err(|failure: Failure| Unsupplied::Failed(failure.to_string()))?
+                }
+            };
+            match self.final_head(&mut connection, head).await {
+                Ok(response) => {
+                    let times = Times { request_time, response_time: shared.clock.now() };
+                    let idle = shared.limits.idle;
+                    return Ok(Reply { response, connection, times, idle });
+                }
+                Err(NoHead::NoOctet(error)) if repeats.may_repeat(&error, &connection) => {}
+                Err(NoHead::NoOctet(error)) => return Err(Unsupplied::Failed(error.to_string())),
+                Err(NoHead::Failed(error)) => return Err(Unsupplied::Failed(error)),
             }
-        };
-        let failed = |error: &dyn std::fmt::Display| Unsupplied::Failed(error.to_string());
+        }
+    }
+
+    /// Sends a request on this connection, and skips the interim responses to it.
+    async fn final_head(&self, connection: &mut Connection, head: &[u8]) -> Result<Response, NoHead> {
+        let shared = &self.proxy.shared;
         let writing = shared.clock.timeout(shared.limits.idle, connection.writer.write_all(head)).await;
-        writing.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        for _interim in 0..=shared.limits.interim {
+        writing.map_err(|error| NoHead::Failed(error.to_string()))?.map_err(NoHead::NoOctet)?;
+        for interim in 0..=shared.limits.interim {
             let (limits, how) = (&shared.limits.response_head, shared.reading(self.uri));
             let reading = connection.reader.response_head(&self.request.method, limits, how);
             let reading = shared.clock.timeout(shared.limits.response, reading).await;
-            let response = reading.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+            let response = match reading.map_err(|error| NoHead::Failed(error.to_string()))? {
+                Ok(response) => response,
+                Err(ReadHeadError::Closed) if interim == 0 => {
+                    return Err(NoHead::NoOctet(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Err(ReadHeadError::Io(error))
+                    if interim == 0 && connection.reader.buffered().is_empty() && !is_violation(&error) =>
+                {
+                    return Err(NoHead::NoOctet(error));
+                }
+                Err(error) => return Err(NoHead::Failed(error.to_string())),
+            };
             match response.status {
                 101 => break,
-                407 => return Err(failed(&proxy_credentials_wanted())),
+                407 => return Err(NoHead::Failed(proxy_credentials_wanted().to_string())),
+                200.. => return Ok(response),
                 _ => {}
             }
-            if response.status >= 200 {
-                let times = Times { request_time, response_time: shared.clock.now() };
-                let idle = shared.limits.idle;
-                return Ok(Reply { response, connection, times, idle });
-            }
         }
-        Err(Unsupplied::Failed("no final response".to_owned()))
+        Err(NoHead::Failed("no final response".to_owned()))
     }
+}
+
+/// Why a connection has brought no head.
+enum NoHead {
+    /// It ended before the first octet of an answer.
+    NoOctet(io::Error),
+    Failed(String),
 }
 
 /// Whether a status says nothing of the response that was asked for, but of the origin at present.
@@ -139,6 +176,8 @@ pub(super) struct Completion<'a> {
     pub key: Key<'a>,
     /// As the last part has left it.
     pub object: Arc<Object>,
+    /// Octets of the whole content; none where it is still arriving and its head did not tell.
+    length: Option<u64>,
     /// What was asked for ahead.
     ahead: Option<Ahead>,
 }
@@ -155,18 +194,27 @@ struct Ahead {
 impl<'a> Completion<'a> {
     /// Nothing was asked for yet.
     pub(super) fn new(asking: Asking<'a>, key: Key<'a>, object: &'a Arc<Object>) -> Completion<'a> {
-        Completion { asking, key, object: object.clone(), ahead: None }
+        let length = Some(object.content.length());
+        Completion { asking, key, object: object.clone(), length, ahead: None }
+    }
+
+    /// Of a response that is arriving, and of `length` octets, if that is known.
+    pub(super) fn of_fill(
+        asking: Asking<'a>,
+        key: Key<'a>,
+        object: Object,
+        length: Option<u64>,
+    ) -> Completion<'a> {
+        Completion { asking, key, object: Arc::new(object), length, ahead: None }
     }
 
     /// Asks for these octets, so that it is known whether they can be had.
     pub(super) async fn ask(&mut self, range: ByteRange) -> Result<(), Unsupplied> {
-        let length = self.object.content.length();
-        let first = range.first - range.first % CHUNK_LENGTH;
-        let last = (range.last - range.last % CHUNK_LENGTH + CHUNK_LENGTH - 1).min(length - 1);
+        let ByteRange { first, last } = self.length.map_or(range, |length| whole_chunks(range, length));
         let store = &self.asking.proxy.shared.store;
         let asked = store.generation(self.key);
-        let reply = self.asking.part(&self.object.head, (first, Some(last)), Some(length)).await?;
-        let is_kept = self.freshen(&reply, asked).await;
+        let reply = self.asking.part(&self.object.head, (first, Some(last)), self.length).await?;
+        let is_kept = self.length.is_some() && self.freshen(&reply, asked).await;
         let refill = is_kept.then(|| store.refill(self.key, &self.object, first)).flatten();
         self.ahead = Some(Ahead { range: ByteRange { first, last }, reply, refill });
         Ok(())
@@ -200,21 +248,35 @@ impl<'a> Completion<'a> {
         sender: &mut Sender<'_>,
         range: ByteRange,
     ) -> Result<(), Interrupted> {
-        let is_asked = self.ahead.as_ref().is_some_and(|ahead| ahead.range.first <= range.first);
+        let covers = |asked: ByteRange| asked.first <= range.first && range.last <= asked.last;
+        let is_asked = self.ahead.as_ref().is_some_and(|ahead| covers(ahead.range));
         if !is_asked {
             let asked = sender.unless_gone(Box::pin(self.ask(range))).await?;
             asked.map_err(|error| sender.broken(error))?;
         }
         let Some(Ahead { range: asked, reply, mut refill }) = self.ahead.take() else { return Ok(()) };
-        let Reply { response, mut connection, .. } = reply;
+        let Reply { mut response, mut connection, .. } = reply;
         let shared = &self.asking.proxy.shared;
         let mut content = Content::new(response.length, &shared.limits.chunks);
         let mut octets = Octets { at: asked.first, end: asked.last + 1 };
         let mut pace = Pace::of_response(shared, response.length, shared.limits.idle);
+        let mut resumes = 0;
         while !content.is_done() {
             let arrived = Box::pin(arrive(self.asking.proxy, &mut connection, &mut content, &mut octets));
             let (arrived, waited_ms) = Pace::timed(&shared.clock, sender.unless_gone(arrived)).await;
-            let arrived = arrived?.map_err(|error| sender.broken(error))?;
+            let arrived = match arrived? {
+                Ok(arrived) => arrived,
+                // It was asked for ahead of what a slow client has taken first, or the origin drops it.
+                Err(error) => {
+                    let rest = sender.unless_gone(Box::pin(self.rest(&octets, resumes))).await?;
+                    let reply =
+                        rest.map_err(|unsupplied| sender.broken(format_args!("{error}; {unsupplied}")));
+                    Reply { response, connection, .. } = reply?;
+                    resumes += 1;
+                    content = Content::new(response.length, &shared.limits.chunks);
+                    continue;
+                }
+            };
             let count = arrived.iter().map(|(_, piece)| piece.len() as u64).sum();
             sender.record.received_from_origin(count);
             pace.moved(waited_ms, count).map_err(|slow| sender.broken(slow))?;
@@ -235,6 +297,21 @@ impl<'a> Completion<'a> {
         deliver::keep(self.asking.proxy, self.asking.uri, Persistence::of(&response), connection);
         Ok(())
     }
+
+    /// Asks for what has not come of a part whose connection has ended, which it has `resumes` times.
+    async fn rest(&self, octets: &Octets, resumes: usize) -> Result<Reply, Unsupplied> {
+        if resumes == RESUMES_MAX || octets.at >= octets.end {
+            return Err(Unsupplied::Failed("it is not asked for again".to_owned()));
+        }
+        self.asking.part(&self.object.head, (octets.at, Some(octets.end - 1)), self.length).await
+    }
+}
+
+/// The chunks that a range is in, of a content of `length` octets.
+fn whole_chunks(range: ByteRange, length: u64) -> ByteRange {
+    let first = range.first - range.first % CHUNK_LENGTH;
+    let last = (range.last - range.last % CHUNK_LENGTH + CHUNK_LENGTH - 1).min(length - 1);
+    ByteRange { first, last }
 }
 
 /// Where the next octet of a part belongs, and where the part ends.

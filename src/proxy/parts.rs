@@ -7,7 +7,6 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -71,9 +70,15 @@ pub(super) async fn send(
             Part::Bytes(bytes) => {
                 sender.send(&mut vec![bytes.clone()], More::Yes, &Fields::default()).await?;
             }
-            Part::Extent(extent, _) if is_there => {
+            Part::Extent(extent, first) if is_there => {
                 let more = if parts.get(at + 1).is_some_and(is_on_disk) { More::Yes } else { More::No };
-                sender.send_extent(extent, more, &mut pipe).await?;
+                let sent = sender.send_extent(extent, more, &mut pipe).await?;
+                if sent < extent.length() {
+                    // Its file has gone, or the device fails, after it was found right.
+                    let range = ByteRange { first: first + sent, last: first + extent.length() - 1 };
+                    rest_of_chunk(sender, &mut completion, range).await?;
+                }
+                sender.end_chunk().await?;
             }
             Part::Extent(extent, first) => {
                 let range = ByteRange { first: *first, last: first + extent.length() - 1 };
@@ -100,6 +105,18 @@ async fn complete(
     }
 }
 
+/// Completes an extent that was begun: the size of its chunk, if it is one, was sent already.
+async fn rest_of_chunk(
+    sender: &mut Sender<'_>,
+    completion: &mut Option<&mut Completion<'_>>,
+    range: ByteRange,
+) -> Result<(), Interrupted> {
+    let framing = std::mem::replace(&mut sender.framing, Framing::UntilClose);
+    let completed = complete(sender, completion, range).await;
+    sender.framing = framing;
+    completed
+}
+
 /// Has a thread that may wait check the octets, and bring them into the page cache.
 fn make_ready(extent: &Extent) -> JoinHandle<bool> {
     let extent = extent.clone();
@@ -107,15 +124,15 @@ fn make_ready(extent: &Extent) -> JoinHandle<bool> {
 }
 
 impl Sender<'_> {
-    /// Sends octets of a file, from there to the socket within the kernel where that is possible.
+    /// Sends octets of a file, from there to the socket within the kernel where that is possible; as
+    /// many as can be read.
     async fn send_extent(
         &mut self,
         extent: &Extent,
         more: More,
         pipe: &mut Option<Pipe>,
-    ) -> Result<(), Interrupted> {
-        let is_chunked = self.framing == Framing::Chunked;
-        if is_chunked {
+    ) -> Result<u64, Interrupted> {
+        if self.framing == Framing::Chunked {
             chunk_size_line(self.front, extent.length());
         }
         self.flush_front().await?;
@@ -124,18 +141,23 @@ impl Sender<'_> {
             // What is in a file takes no memory; through TLS or HTTP/2 it is copied in parts.
             let patience = Patience { shared: self.shared, idle: self.idle, held: COPIED_AT_ONCE };
             match patience.wait(&mut self.pace, moving.some(self.writer), |octets| *octets).await? {
-                0 => return Err(self.broken("a file on disk has become shorter")),
+                0 => break,
                 octets => {
                     self.record.sent(octets);
                     moving.sent += octets;
                 }
             }
         }
-        if is_chunked {
-            self.front.extend_from_slice(b"\r\n");
-            self.flush_front().await?;
+        Ok(moving.sent)
+    }
+
+    /// Ends the chunk that an extent is in a chunked message.
+    async fn end_chunk(&mut self) -> Result<(), Interrupted> {
+        if self.framing != Framing::Chunked {
+            return Ok(());
         }
-        Ok(())
+        self.front.extend_from_slice(b"\r\n");
+        self.flush_front().await
     }
 }
 
@@ -154,7 +176,7 @@ struct Moving<'a> {
 }
 
 impl Moving<'_> {
-    /// Sends what the socket takes at once; waits until it takes something.
+    /// Sends what the socket takes at once; waits until it takes something. 0: the file can't be read.
     async fn some(&mut self, writer: &mut WriteHalf) -> io::Result<u64> {
         if let Some(to) = writer.tcp().filter(|_| splice::AVAILABLE && self.extent.descriptor().is_some()) {
             if self.pipe.is_none() {
@@ -172,7 +194,7 @@ impl Moving<'_> {
     async fn copied(&self, writer: &mut WriteHalf) -> io::Result<u64> {
         let (extent, sent) = (self.extent.clone(), self.sent);
         let read = spawn_blocking(move || extent.read(sent, COPIED_AT_ONCE)).await;
-        let octets: Bytes = read.map_err(io::Error::other)??;
+        let Ok(octets) = read.map_err(io::Error::other)? else { return Ok(0) };
         let length = octets.len() as u64;
         writer.write_bytes(octets).await?;
         Ok(length)

@@ -47,7 +47,7 @@ impl Pipe {
     }
 
     /// Sends octets of a file, of which `length` are left from `at` on; waits until the socket
-    /// takes some. 0: the file is shorter than that.
+    /// takes some. 0: the file is shorter than that, or can't be read.
     pub(super) async fn file_to_socket(
         &mut self,
         file: Option<BorrowedFd<'_>>,
@@ -60,7 +60,8 @@ impl Pipe {
         let left = usize::try_from(length).unwrap_or(usize::MAX);
         if self.held == 0 {
             let mut at = at;
-            self.held = splice(file, Some(&mut at), &self.into, None, left.min(PIPE), SpliceFlags::MOVE)?;
+            let spliced = splice(file, Some(&mut at), &self.into, None, left.min(PIPE), SpliceFlags::MOVE);
+            self.held = spliced.unwrap_or(0);
         }
         if self.held == 0 {
             return Ok(0);

@@ -149,6 +149,9 @@ async fn send(
     exchange.client.scratch = head;
     // Nothing was sent yet: the origin can be asked for all of it.
     if let Err(Interrupted::Failed(failure)) = &sent {
+        if wants_stored_only(exchange.request) {
+            return Err(nothing_stored().into());
+        }
         exchange.record.note("reuse", format_args!("what is stored can't be sent: {failure}"));
         return Ok(None);
     }

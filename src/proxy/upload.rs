@@ -323,8 +323,7 @@ async fn store(
     let own = withheld(&exchange.proxy.shared, &start.reply.response);
     let filling = fill::start(exchange.proxy, start);
     let outcome = Outcome { stored: true, ttl, ..Outcome::new(Handled::Forwarded(reason)) };
-    let reader = filling.fill.reader().ok_or_else(deliver::ended_early)?;
-    deliver::from_fill(exchange, &filling, (reader, &own), outcome).await
+    deliver::filling(exchange, &filling, &own, outcome).await
 }
 
 /// RFC 9110 §7.8: the 101 goes to the client, and what follows is a tunnel.

@@ -19,6 +19,7 @@ mod support;
 
 mod cache_status;
 mod caching;
+mod content_gone;
 mod crowds;
 mod destinations;
 mod harm;

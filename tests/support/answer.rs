@@ -18,10 +18,13 @@ pub struct Answer {
 
 /// Something an origin runs by itself.
 type Act = Arc<dyn Fn(&mut Wire) + Send + Sync>;
+/// The octets that answer a request with this head.
+type Make = Arc<dyn Fn(&Head) -> Vec<u8> + Send + Sync>;
 
 #[derive(Clone)]
 enum Step {
     Send(Vec<u8>),
+    Make(Make),
     Pass(Gate),
     Run(Act),
     End(Ending),
@@ -122,6 +125,11 @@ impl Answer {
         self
     }
 
+    /// Octets that are made of the request's head.
+    pub fn made_by(make: impl Fn(&Head) -> Vec<u8> + Send + Sync + 'static) -> Answer {
+        Answer { reads_content: true, head: None, steps: vec![Step::Make(Arc::new(make))] }
+    }
+
     /// Waits at a gate before anything else.
     pub fn after(mut self, gate: &Gate) -> Answer {
         self.steps.insert(0, Step::Pass(gate.clone()));
@@ -177,6 +185,7 @@ impl Answer {
         for step in complete.steps {
             match step {
                 Step::Send(bytes) => drop(wire.send(bytes)),
+                Step::Make(make) => drop(wire.send(make(request))),
                 Step::Pass(gate) => gate.pass(),
                 Step::Run(act) => act(wire),
                 Step::End(ending) => return ending,

@@ -80,6 +80,15 @@ async fn nobody_reading_ends_a_fill_unless_it_is_nearly_done() {
 }
 
 #[tokio::test]
+async fn nobody_joins_a_fill_that_is_given_up() {
+    let mut large = fill(1 << 30, Some(100 << 20));
+    drop(large.fill().reader());
+    assert_eq!(write(&mut large, &[0; 10]).await, Err(Aborted));
+    // The writer is there yet: a reader that joined now would be told that the origin has failed.
+    assert!(large.fill().reader().is_none());
+}
+
+#[tokio::test]
 async fn what_a_fill_reserves_comes_back() {
     let memory = Arc::new(Memory::new(1 << 20, 1 << 20, 1));
     let mut writer = FillWriter::new(memory.clone(), None, None).expect("no length is given");

@@ -140,15 +140,18 @@ impl FillWriter {
 
     /// Waits until there is room for more: when the disk is behind, or when the content is not
     /// kept and a reader is. `Err`: nobody reads any more, and finishing for the store alone is not
-    /// worth it.
+    /// worth it. From then on nobody joins.
     pub async fn room(&mut self) -> Result<(), Aborted> {
         loop {
             let drained = self.fill.drained.notified();
             {
-                let state = self.fill.lock();
+                let mut state = self.fill.lock();
                 let is_kept = state.keeping != Keeping::Nothing;
                 let goes_on = state.has_readers() || is_kept && self.is_worth_finishing();
                 if !goes_on {
+                    // Under the lock that a reader joins under: one that joined behind this look would
+                    // wait for an origin that has not failed, and be told that it has.
+                    state.end = End::Aborted;
                     return Err(Aborted);
                 }
                 let has_room = match state.keeping {
