@@ -2,6 +2,9 @@
 
 import socket
 
+# How long a client waits for octets: long enough for a machine on which nothing gets its turn.
+ANSWER_S_MAX = 120
+
 
 class Ended(Exception):
     """The connection ended before the message did."""
@@ -62,7 +65,7 @@ class Client(Connection):
     """A client of a proxy."""
 
     def __init__(self, proxy_port):
-        super().__init__(socket.create_connection(("127.0.0.1", proxy_port), timeout=30))
+        super().__init__(socket.create_connection(("127.0.0.1", proxy_port), timeout=ANSWER_S_MAX))
 
     def ask(self, method, url, fields=()):
         host = url.split("/")[2]
