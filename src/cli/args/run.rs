@@ -46,10 +46,10 @@ pub struct EnvArgs {
     /// Hosts that are asked without the proxy, with commas [default: NO_PROXY, else this machine]
     #[arg(long, value_name = "HOSTS")]
     pub no_proxy: Option<String>,
-    /// Address of a Larder on another machine, like http://larder.example:3128
+    /// Address of a Larder on another machine: HOST:PORT or a URL
     #[arg(long, value_name = "URL")]
     pub proxy: Option<ProxyAddress>,
-    /// Certificate of its authority (PEM), as http://larder.proxy/ offers it
+    /// Certificate of its authority (PEM), which its page larder.proxy offers
     #[arg(long, value_name = "FILE", requires = "proxy")]
     pub ca: Option<PathBuf>,
     #[command(flatten)]
