@@ -18,7 +18,7 @@ use crate::caching::{
 };
 use crate::error::{Failure, Fault};
 use crate::http::{FieldName, Method, Persistence, Request};
-use crate::store::{Generation, Key, Object};
+use crate::store::{FillWriter, Generation, Key, Object};
 
 /// Why and how the origin is asked.
 #[derive(Debug)]
@@ -365,9 +365,21 @@ async fn after_reply(
         let lifetime = head.freshness_lifetime(&shared.policy_for(exchange.request, &head));
         exchange.record.note("store", format_args!("stores {} with {lifetime:?}", key.uri));
     }
+    deliver_filling(exchange, key, plan, (reply, head), (keeping, writer, asked), outcome).await
+}
+
+/// A response that is stored, or shared, goes to who asked while it arrives.
+async fn deliver_filling(
+    exchange: &mut Exchange<'_>,
+    key: Key<'_>,
+    plan: Plan,
+    (reply, head): (Reply, StoredHead),
+    (keeping, writer, asked): (Keeping, FillWriter, Generation),
+    outcome: Outcome,
+) -> Result<Next, Interrupted> {
     let (request, scope, lead) = (exchange.request, exchange.client.scope, plan.lead);
     let (id, client) = (exchange.record.id(), exchange.client.peer.ip());
-    let own = render::withheld(shared, &reply.response);
+    let own = render::withheld(&exchange.proxy.shared, &reply.response);
     let start = fill::Start { id, key, request, scope, client, head, reply, lead, keeping, writer, asked };
     let filling = fill::start(exchange.proxy, start);
     let sent = match (filling.fill.reader(), plan.asked_about) {

@@ -101,8 +101,8 @@ async fn send(
         selected.parts.clear();
     }
     parts::prepare(&mut selected.parts).await;
-    let (proxy, request, scope) = (exchange.proxy, exchange.request, exchange.client.scope);
-    let client = exchange.client.peer.ip();
+    let (proxy, request, client) = (exchange.proxy, exchange.request, &exchange.client);
+    let (scope, client) = (client.scope, client.peer.ip());
     let asking = Asking { proxy, request, scope, client, uri: target(request, key) };
     let mut completion = Completion::new(asking, key, object);
     if let Some(missing) = first_missing(&selected.parts) {
@@ -110,9 +110,7 @@ async fn send(
             return Err(nothing_stored().into());
         }
         // Next to nothing is there of the whole: others who want all of it may share one fill.
-        let lacking = selected.parts.iter().filter(|part| matches!(part, Part::Missing(_)));
-        let (lacking, length) = (lacking.map(Part::length).sum::<u64>(), object.content.length());
-        if length - lacking.min(length) < length / WORTH_COMPLETING && selected.status == object.head.status {
+        if lacks_most(&selected.parts, object) && selected.status == object.head.status {
             exchange.client.scratch = head;
             return Ok(None);
         }
@@ -138,8 +136,7 @@ async fn send(
     Tail { framing, age: Some(age), outcome: &outcome, keep_open }.write(&mut head);
     exchange.record.responds(status, outcome, object.head.fields.first(FieldName::ContentType));
     let mut sender = exchange.sender(&mut head, framing);
-    let is_in_memory = parts.iter().all(|part| matches!(part, Part::Bytes(_)));
-    let sent = if is_in_memory {
+    let sent = if parts.iter().all(|part| matches!(part, Part::Bytes(_))) {
         let bytes = |part| if let Part::Bytes(bytes) = part { Some(bytes) } else { None };
         let mut pieces = parts.into_iter().filter_map(bytes).collect();
         sender.send(&mut pieces, More::No, &Fields::default()).await
@@ -156,6 +153,13 @@ async fn send(
         return Ok(None);
     }
     sent.map(|()| Some(if keep_open { Next::KeepOpen } else { Next::Close }))
+}
+
+/// Whether so little of the content is there that completing it gains nothing.
+fn lacks_most(parts: &[Part], object: &Object) -> bool {
+    let lacking = parts.iter().filter(|part| matches!(part, Part::Missing(_)));
+    let (lacking, length) = (lacking.map(Part::length).sum::<u64>(), object.content.length());
+    length - lacking.min(length) < length / WORTH_COMPLETING
 }
 
 fn first_missing(parts: &[Part]) -> Option<ByteRange> {
