@@ -41,7 +41,7 @@ pub fn heads(data: &[u8]) {
     let again = hiding(decode(&written).expect("it was read before"));
     assert_eq!(format!("{again:?}"), read, "read, written and read again");
     let freshened =
-        decode_freshened(&encode_freshened(&uri, &object, 7, &secrets)).expect("it was read before");
+        hiding(decode_freshened(&encode_freshened(&uri, &object, 7, &secrets)).expect("it was read before"));
     assert_eq!(format!("{freshened:?}"), read, "the head of a META");
 }
 
