@@ -7,16 +7,16 @@ MEMORY_PER_HTTP2_CONNECTION_MAX = 16 << 20
 # What a second attack may add to what the first has left: more would be lost memory.
 GROWN_MAX = 48 << 20
 CPU_HITS_PER_BYTE_MAX = 20
-# What an origin sends has to be read and passed on, whoever asked for it.
-CPU_S_PER_BYTE_OF_ORIGINS = 1e-9
+# What an origin sends has to be read, and what a client gets has to be written, whoever asked for it.
+CPU_MISSES_PER_BYTE_MOVED = 4
 LATENCY_MAX = 2
 DIAGNOSTICS_MAX = 256 << 10
 # Below this a percentile of a busy machine means nothing.
 LATENCY_FLOOR_MS = 5
 # What starts once, whatever the attack: threads, TLS, tables.
 MEMORY_FLOOR = 16 << 20
-# The clock of a process ticks a hundred times a second, and what leaves into the buffers of sockets costs too.
-CPU_FLOOR_S = 0.5
+# The clock of a process ticks a hundred times a second.
+CPU_FLOOR_S = 0.2
 
 
 def violations(result, holds_latency):
@@ -29,7 +29,7 @@ def violations(result, holds_latency):
     if result.memory_peak > memory_max:
         found.append(f"memory {result.memory_peak >> 10} KiB, at most {memory_max >> 10}")
     cpu_max = CPU_HITS_PER_BYTE_MAX * result.hit_cpu_s_per_byte * result.sent + CPU_FLOOR_S
-    cpu_max += CPU_S_PER_BYTE_OF_ORIGINS * result.received
+    cpu_max += CPU_MISSES_PER_BYTE_MOVED * result.miss_cpu_s_per_byte * result.moved
     if result.cpu_s > cpu_max:
         found.append(f"CPU {result.cpu_s:.2f} s, at most {cpu_max:.2f}")
     if result.during.failed or result.after.failed:

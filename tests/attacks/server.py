@@ -90,9 +90,10 @@ class Server:
         uses = re.compile(r'larder_memory_bytes\{use="(?!stored|fills)')
         return int(sum(value for name, value in self.metrics().items() if uses.match(name)))
 
-    def received(self):
-        """Bytes that origins have sent so far."""
-        return int(self.metrics().get("larder_origin_received_bytes_total", 0))
+    def moved(self):
+        """Bytes that origins have sent and clients have got, in exchanges that have ended."""
+        metrics = self.metrics()
+        return int(metrics["larder_origin_received_bytes_total"] + metrics["larder_client_sent_bytes_total"])
 
     def beside_the_cache(self):
         """Resident memory without what is stored or arriving to be stored, which `cache.memory` bounds."""

@@ -21,6 +21,7 @@ SLACK_BYTES = 1 << 20
 AGAIN_FROM_BYTES = 24 << 20
 SLACK_DESCRIPTORS = 12
 CALIBRATION_HITS = 20_000
+CALIBRATION_MISSES = 150
 
 
 @dataclasses.dataclass
@@ -28,9 +29,10 @@ class Result:
     attack: object
     sent: int = 0
     connections: int = 0
-    received: int = 0
+    moved: int = 0
     cpu_s: float = 0
     hit_cpu_s_per_byte: float = 0
+    miss_cpu_s_per_byte: float = 0
     memory_peak: int = 0
     before: object = None
     during: object = None
@@ -57,11 +59,14 @@ class Trial:
         try:
             self.good.ask()
             hit_cpu_s = self.calibrate(result)
+            self.calibrate_misses(result)
             result.before = self.beside_a_burner()
             resident, in_use = self.server.beside_the_cache(), self.server.in_use()
-            descriptors = self.server.descriptors()
+            descriptors, moved = self.server.descriptors(), self.server.moved()
             self.during(result, resident, hit_cpu_s)
             self.afterwards(result, in_use, descriptors)
+            # Counted when an exchange ends, which is after the attack for some.
+            result.moved = self.server.moved() - moved
             self.again(result)
         except (OSError, RuntimeError) as error:
             if not self.server.has_ended():
@@ -88,6 +93,17 @@ class Trial:
         result.hit_cpu_s_per_byte = cost / len(request)
         return cost
 
+    def calibrate_misses(self, result):
+        """What a plain miss of 1 MB costs for each byte that is moved."""
+        cpu, moved = self.server.cpu_s(), self.server.moved()
+        with socket.create_connection(("127.0.0.1", self.server.port), 30) as sock:
+            for number in range(CALIBRATION_MISSES):
+                sock.sendall(self.good.get(f"/mb/calibration/{number}"))
+                left = 1 << 20
+                while left > 0:
+                    left -= len(sock.recv(1 << 18))
+        result.miss_cpu_s_per_byte = (self.server.cpu_s() - cpu) / max(1, self.server.moved() - moved)
+
     def beside_a_burner(self):
         burner = multiprocessing.Process(target=burn, daemon=True)
         burner.start()
@@ -98,7 +114,7 @@ class Trial:
             burner.join()
 
     def during(self, result, resident, hit_cpu_s):
-        began, received = self.server.cpu_s(), self.server.received()
+        began = self.server.cpu_s()
         attacker = self.attacker()
         watcher = Watcher(self.server, resident)
         watcher.start()
@@ -109,7 +125,6 @@ class Trial:
         hits = len(result.during.took)
         result.cpu_s = max(0.0, self.server.cpu_s() - began - hits * hit_cpu_s)
         result.sent, result.connections = self.sent.value, self.opened.value
-        result.received = self.server.received() - received
 
     def attacker(self):
         """The attack under way, in a process of its own."""
