@@ -76,7 +76,9 @@ impl Diagnosis {
         let before = text.get(..span.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let line_text = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+        // The parser may point between the two octets of a line end, which the line's text lacks.
+        let column =
+            before.get(line_start..).unwrap_or_default().chars().count().min(line_text.chars().count()) + 1;
         let marked = text.get(span.clone()).and_then(|marked| marked.lines().next()).unwrap_or_default();
         Diagnosis {
             file: file.to_owned(),
@@ -101,7 +103,10 @@ impl fmt::Display for Diagnosis {
         let number = self.line.to_string();
         let gutter = " ".repeat(number.len());
         writeln!(f, "  {number} | {}", self.text)?;
-        write!(f, "  {gutter} | {}{}", " ".repeat(self.column - 1), "^".repeat(self.width))?;
+        // A tab is as wide here as it is above.
+        let before = self.text.chars().take(self.column - 1);
+        let indent: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        write!(f, "  {gutter} | {indent}{}", "^".repeat(self.width))?;
         match &self.suggestion {
             Some(suggestion) => write!(f, "\n  did you mean {suggestion}?"),
             None => Ok(()),

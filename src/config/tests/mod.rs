@@ -178,6 +178,9 @@ fn errors_name_line_column_key_and_suggestion() {
         ("[cache\nmemory = 1", 1, 7, None, "", None),
         ("[cache]\nmemory = ", 2, 10, None, "", None),
         ("[cache]\nmemory = 1\nmemory = 2", 3, 1, None, "duplicate key", None),
+        // Errors at the end of a line that ends with CRLF: the place is behind the last character.
+        ("\"\r\nmemory", 1, 2, None, "", None),
+        ("[cache]\r\nmemory =\r\nkeep = 1", 2, 9, None, "", None),
     ];
     for (text, line, column, key, message, suggestion) in cases {
         let found = diagnosis(text);
@@ -193,6 +196,9 @@ fn an_error_is_drawn_with_its_line() {
     let expected = "larder.toml:2:3: cache.memroy: there is no such key\n  \
                     2 |   memroy = \"1GiB\"\n    |   ^^^^^^\n  did you mean `memory`?";
     assert_eq!(diagnosis("[cache]\n  memroy = \"1GiB\"\n").to_string(), expected);
+    let expected = "larder.toml:2:2: cache.memroy: there is no such key\n  \
+                    2 | \tmemroy = \"1GiB\"\n    | \t^^^^^^\n  did you mean `memory`?";
+    assert_eq!(diagnosis("[cache]\n\tmemroy = \"1GiB\"\n").to_string(), expected);
 }
 
 /// A folder of one test's own, removed at its end.
