@@ -7,6 +7,8 @@ passed=()
 failed=()
 skipped=()
 not_installed=()
+# What a step that failed said last.
+FAILURE_LINES=8
 # A caller's file is left to the caller.
 steps_temporary=""
 if [[ -z "${LARDER_INSTALL_FAILURES:-}" ]]; then
@@ -14,19 +16,23 @@ if [[ -z "${LARDER_INSTALL_FAILURES:-}" ]]; then
     export LARDER_INSTALL_FAILURES="$steps_temporary"
 fi
 
-# Runs a command as a named step, and records how it went. A failure doesn't end the run.
+# Runs a command as a named step, and records how it went; of a failure, what was said last, too. It doesn't end the run.
 step() {
-    local name="$1" start=$SECONDS status=0 before
+    local name="$1" start=$SECONDS status=0 before said
     shift
     before="$(count_install_failures)"
+    said="$(mktemp)"
     echo
     echo "== $name"
-    "$@" || status=$?
+    # Not a pipe, behind which the command's variables would be lost.
+    "$@" > >(tee -- "$said") 2>&1 || status=$?
+    wait $! || true
     case "$status" in
         0) passed+=("$name ($((SECONDS - start)) s)") ;;
         75) not_installed+=("$name: $(install_failures_since "$before")") ;;
-        *) failed+=("$name ($((SECONDS - start)) s)") ;;
+        *) failed+=("$name ($((SECONDS - start)) s)"$'\n'"$(tail -n "$FAILURE_LINES" -- "$said" | cut -c 1-400 | sed 's/^/           /')") ;;
     esac
+    rm -f -- "$said"
     return "$status"
 }
 
