@@ -74,6 +74,7 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
     def resident(self):
+        """Resident memory, in bytes. The cache is full before an attack, so that what comes on top is not what it holds."""
         return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * PAGE
 
     def descriptors(self):
@@ -94,12 +95,6 @@ class Server:
         """Bytes that origins have sent and clients have got, in exchanges that have ended."""
         metrics = self.metrics()
         return int(metrics["larder_origin_received_bytes_total"] + metrics["larder_client_sent_bytes_total"])
-
-    def beside_the_cache(self):
-        """Resident memory without what is stored or arriving to be stored, which `cache.memory` bounds."""
-        metrics = self.metrics()
-        cache = metrics.get("larder_store_stored_bytes", 0) + metrics.get("larder_store_filling_bytes", 0)
-        return self.resident() - int(cache)
 
     def stop(self):
         if not self.has_ended():

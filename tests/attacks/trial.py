@@ -61,7 +61,7 @@ class Trial:
             hit_cpu_s = self.calibrate(result)
             self.calibrate_misses(result)
             result.before = self.beside_a_burner()
-            resident, in_use = self.server.beside_the_cache(), self.server.in_use()
+            resident, in_use = self.server.resident(), self.server.in_use()
             descriptors, moved = self.server.descriptors(), self.server.moved()
             self.during(result, resident, hit_cpu_s)
             self.afterwards(result, in_use, descriptors)
@@ -94,7 +94,7 @@ class Trial:
         return cost
 
     def calibrate_misses(self, result):
-        """What a plain miss of 1 MB costs for each byte that is moved."""
+        """What a plain miss of 1 MB costs for each byte that is moved. Afterwards the cache is full."""
         cpu, moved = self.server.cpu_s(), self.server.moved()
         with socket.create_connection(("127.0.0.1", self.server.port), 30) as sock:
             for number in range(CALIBRATION_MISSES):
@@ -135,7 +135,7 @@ class Trial:
 
     def afterwards(self, result, in_use, descriptors):
         result.after = self.good.measure(1)
-        result.resident_after = self.server.beside_the_cache()
+        result.resident_after = self.server.resident()
         began = time.monotonic()
         while time.monotonic() - began < RECOVERY_S:
             result.left_bytes = self.server.in_use() - in_use
@@ -155,14 +155,14 @@ class Trial:
             attacker = self.attacker()
             attacker.join(self.seconds + 20)
             attacker.kill()
-            after = self.server.beside_the_cache()
+            after = self.server.resident()
             grown.append(after - before)
             before = after
         result.grown = min(grown)
 
 
 class Watcher:
-    """The most memory that was in use beyond what the cache holds, looked at in a thread of its own."""
+    """The most resident memory beyond that of before, with a cache that was full already; looked at in a thread of its own."""
 
     def __init__(self, server, before):
         self.server, self.before, self.peak, self.goes_on = server, before, 0, True
@@ -174,7 +174,7 @@ class Watcher:
     def watch(self):
         while self.goes_on and not self.server.has_ended():
             try:
-                self.peak = max(self.peak, self.server.beside_the_cache() - self.before)
+                self.peak = max(self.peak, self.server.resident() - self.before)
             except OSError:
                 pass
             time.sleep(0.2)
