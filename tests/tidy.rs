@@ -7,6 +7,8 @@
 #![allow(clippy::indexing_slicing, clippy::string_slice, reason = "a panic is how a test fails")]
 #![allow(unreachable_pub, reason = "a test has no other crates to be reached from")]
 
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/documents.rs"]
 mod documents;
 #[path = "tidy/source.rs"]
@@ -47,6 +49,11 @@ const FUNCTION_LINES_MAX: usize = 70;
 #[test]
 fn imports_go_to_lower_rooms() {
     refuse(sources("src").iter().flat_map(upward_imports));
+}
+
+#[test]
+fn files_of_a_room_have_an_order() {
+    refuse(circles::wrong_circles(&sources("src"), circles::ALLOWED));
 }
 
 #[test]
@@ -325,6 +332,7 @@ fn rule_imports() {
         ("src/tls/mod.rs", "fn f<'a>(x: &'a str) { crate::proxy::g(b'\\'', '\\\\') }", 1),
         ("src/tls/mod.rs", "use crate::http;\n\n#[cfg(test)]\nmod tests {\n    use crate::proxy::X;\n}\n", 0),
         ("src/tls/mod.rs", "#[cfg(unix)]\nuse crate::proxy::X;\n", 1),
+        ("src/tls/mod.rs", "mod a;\n#[cfg(test)]\n#[path = \"b.rs\"]\nmod tests;\nuse crate::proxy::X;\n", 1),
         ("src/tls/tests.rs", "use crate::proxy::X;", 0),
         ("src/tls/tests/keys.rs", "use crate::proxy::X;", 0),
         ("src/tls/mod.rs", "use crate::VERSION;", 0),

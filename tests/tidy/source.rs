@@ -18,6 +18,16 @@ pub struct Function {
     pub lines: usize,
 }
 
+/// One name that a `use` brings into a file.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Import {
+    pub path: Vec<String>,
+    /// What the file calls it.
+    pub name: String,
+    /// Whether it is a re-export.
+    pub is_public: bool,
+}
+
 impl Source {
     pub fn new(path: &str, text: &str) -> Source {
         Source { path: path.to_owned(), text: text.to_owned() }
@@ -30,21 +40,49 @@ impl Source {
     }
 
     /// The modules that lead to this file from the crate's root.
-    fn modules(&self) -> Vec<&str> {
+    pub fn modules(&self) -> Vec<&str> {
         let below = self.path.strip_prefix("src/").unwrap_or(&self.path).trim_end_matches(".rs");
         below.split('/').filter(|name| *name != "mod" && *name != "lib").collect()
+    }
+
+    /// Whether the file is compiled for tests alone.
+    pub fn is_test(&self) -> bool {
+        self.path.ends_with("/tests.rs") || self.path.ends_with("_tests.rs") || self.path.contains("/tests/")
     }
 
     /// The code alone, without the tests at the file's end; lines stay where they are.
     pub fn code(&self) -> String {
         let mut code = blank(&self.text);
-        if self.path.ends_with("/tests.rs") || self.path.contains("/tests/") {
+        if self.is_test() {
             code.clear();
         }
-        let tests = code.match_indices("\n#[cfg(test)]\n").map(|(at, _)| at + 1);
-        let end = tests.filter(|&at| starts_module(&code[at..])).last();
-        code.truncate(end.unwrap_or(code.len()));
+        let tests: Vec<usize> = code.match_indices("#[cfg(test)]\n").map(|(at, _)| at).collect();
+        for at in tests.into_iter().rev() {
+            match module_at(&code[at..]) {
+                Some(Module::Declared { length }) => {
+                    code.replace_range(at..at + length, &blank_lines(&code[at..at + length]));
+                }
+                Some(Module::Inline) => code.truncate(at),
+                None => {}
+            }
+        }
         code
+    }
+
+    /// What the code imports, and the code without its imports.
+    pub fn imports(&self) -> (Vec<Import>, String) {
+        let mut code = self.code();
+        let mut imports = Vec::new();
+        let starts: Vec<usize> = words(&code, "use").collect();
+        for start in starts {
+            let Some(length) = code[start..].find(';') else { continue };
+            let line = code[..start].rfind('\n').map_or(0, |at| at + 1);
+            let is_public = code[line..start].trim_start().starts_with("pub");
+            let tree = &code[start + "use".len()..start + length];
+            imports.extend(leaves(tree).into_iter().map(|(path, name)| Import { path, name, is_public }));
+            code.replace_range(line..start + length, &blank_lines(&code[line..start + length]));
+        }
+        (imports, code)
     }
 
     /// The names that follow `crate::`, or as many `super::` as lead to the crate's root, each
@@ -92,9 +130,27 @@ impl Source {
     }
 }
 
-fn starts_module(code: &str) -> bool {
-    let below = code.lines().find(|line| !line.trim_start().starts_with("#[")).unwrap_or_default();
-    below.starts_with("mod ") || below.starts_with("pub mod ")
+/// A module with its attributes.
+enum Module {
+    /// `mod name;`, with the length up to its end.
+    Declared {
+        length: usize,
+    },
+    Inline,
+}
+
+/// The module that the code begins with, after its attributes.
+fn module_at(code: &str) -> Option<Module> {
+    let mut at = 0;
+    let line = code.split_inclusive('\n').find(|line| {
+        let is_attribute = line.trim_start().starts_with("#[");
+        at += if is_attribute { line.len() } else { 0 };
+        !is_attribute
+    })?;
+    let is_module = line.starts_with("mod ") || line.starts_with("pub mod ");
+    let end = line.find([';', '{']).filter(|_| is_module)?;
+    let is_declared = line[end..].starts_with(';');
+    Some(if is_declared { Module::Declared { length: at + end + 1 } } else { Module::Inline })
 }
 
 fn is_word(character: char) -> bool {
@@ -140,6 +196,81 @@ fn first_segments(path: &str) -> Vec<String> {
     names
 }
 
+/// The paths of a `use` with the names that they get: one, or one for each member of its groups.
+fn leaves(tree: &str) -> Vec<(Vec<String>, String)> {
+    let tree = tree.trim();
+    if let Some((prefix, group)) = tree.split_once('{') {
+        let prefix: Vec<String> = segments(prefix);
+        let group = group.trim_end().strip_suffix('}').unwrap_or(group);
+        let members = members(group).into_iter().flat_map(leaves);
+        return members
+            .map(|(mut path, mut name)| {
+                if path == ["self"] {
+                    path.clear();
+                    name = if name == "self" { prefix.last().cloned().unwrap_or_default() } else { name };
+                }
+                (prefix.iter().cloned().chain(path).collect(), name)
+            })
+            .collect();
+    }
+    let (path, name) = tree.split_once(" as ").unwrap_or((tree, ""));
+    let path = segments(path);
+    let last = path.last().cloned().unwrap_or_default();
+    if path.is_empty() {
+        return Vec::new();
+    }
+    vec![(path, if name.is_empty() { last } else { name.trim().to_owned() })]
+}
+
+fn segments(path: &str) -> Vec<String> {
+    path.split("::").map(str::trim).filter(|segment| !segment.is_empty()).map(str::to_owned).collect()
+}
+
+/// The members of a group, whose own groups stay whole.
+fn members(group: &str) -> Vec<&str> {
+    let mut members = Vec::new();
+    let (mut depth, mut start) = (0, 0);
+    for (at, character) in group.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                members.push(&group[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    members.push(&group[start..]);
+    members
+}
+
+/// The paths of at least two segments in code.
+pub fn paths(code: &str) -> Vec<Vec<String>> {
+    let mut paths = Vec::new();
+    let mut rest = code;
+    while let Some(character) = rest.chars().next() {
+        if !is_word(character) {
+            rest = &rest[character.len_utf8()..];
+            continue;
+        }
+        let mut path = Vec::new();
+        loop {
+            let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+            path.push(rest[..length].to_owned());
+            rest = &rest[length..];
+            match path_separator(rest).filter(|next| next.starts_with(is_word)) {
+                Some(next) => rest = next,
+                None => break,
+            }
+        }
+        if path.len() > 1 {
+            paths.push(path);
+        }
+    }
+    paths
+}
+
 /// The length of a function from its `fn` to its closing brace; `None` when it has no body.
 fn body_end(code: &str) -> Option<usize> {
     let mut brackets = 0;
@@ -177,12 +308,17 @@ pub fn blank(text: &str) -> String {
         if is_code {
             out.push_str(token);
         } else {
-            out.extend(token.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
+            out.push_str(&blank_lines(token));
         }
         before = if is_code { character } else { ' ' };
         rest = after;
     }
     out
+}
+
+/// As many bytes, and the same ends of lines.
+fn blank_lines(text: &str) -> String {
+    text.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect()
 }
 
 /// The length of the comment or literal that the text starts with, or 0.
