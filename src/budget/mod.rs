@@ -30,8 +30,10 @@ pub enum Use {
     Stored,
     /// Stored responses that have left it while a reader still holds them.
     Pinned,
-    /// Responses that are still arriving.
+    /// Responses that are still arriving and are to be stored.
     Fills,
+    /// Responses that are still arriving and only pass.
+    Passing,
     /// Buffers of connections and tunnels beyond the first few kilobytes.
     Buffers,
     /// Field sections of requests and responses.
@@ -48,10 +50,11 @@ pub enum Use {
 
 impl Use {
     /// All of them, in the order of their counters.
-    pub const ALL: [Use; 9] = [
+    pub const ALL: [Use; 10] = [
         Use::Stored,
         Use::Pinned,
         Use::Fills,
+        Use::Passing,
         Use::Buffers,
         Use::Fields,
         Use::Streams,
@@ -66,6 +69,7 @@ impl Use {
             Use::Stored => "stored",
             Use::Pinned => "pinned",
             Use::Fills => "fills",
+            Use::Passing => "passing",
             Use::Buffers => "buffers",
             Use::Fields => "fields",
             Use::Streams => "streams",

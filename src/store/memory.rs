@@ -7,8 +7,10 @@
 //! A plain mutex a shard: it is held for one look-up.
 //!
 //! Invariant: stored responses, fills, and what readers still hold of evicted ones together stay
-//! within the limit; but half of it is never taken from the stored ones for what readers hold: the
-//! slowest readers go instead. A fill that does not fit evicts stored responses, never another fill.
+//! within the limit. A fill that does not fit evicts stored responses, never another fill; but
+//! neither fills nor what readers hold ever take more than half of the limit from the stored ones,
+//! nor both together more than three quarters: a fill is not kept then, and the slowest readers go.
+//! Without that, a few requests for endless responses would empty the cache.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -293,22 +295,23 @@ impl Memory {
         taken
     }
 
-    /// Takes `bytes` for something that arrives; `None` when that alone would go past the limit.
+    /// Takes `bytes` for something that arrives; `None` when fills have their half of the limit.
     pub(super) fn reserve(&self, bytes: u64) -> Option<Share> {
         let share = self.budget.take(Use::Fills, bytes).ok()?;
-        if self.budget.used(Use::Fills) > self.limit {
+        if !self.has_room_for_fills() {
             return None;
         }
         self.evict_to_fit();
         Some(share)
     }
 
-    /// The same for a content that has a charge; false when nothing was taken.
-    pub(super) fn reserve_for(&self, charge: &Charge, bytes: u64) -> bool {
+    /// The same for a content that has a charge; false when nothing was taken. What was promised is given
+    /// whatever other fills have.
+    pub(super) fn reserve_for(&self, charge: &Charge, bytes: u64, is_promised: bool) -> bool {
         if charge.take(bytes).is_err() {
             return false;
         }
-        if self.budget.used(Use::Fills) > self.limit {
+        if !is_promised && !self.has_room_for_fills() {
             charge.give_back(bytes);
             return false;
         }
@@ -319,7 +322,9 @@ impl Memory {
     /// Promises `bytes` to a fill that is to be kept in memory. False when all fills that are kept there
     /// would not fit beside each other. Nothing is evicted before content comes.
     pub(super) fn promise(&self, bytes: u64) -> bool {
-        let is_there = self.promised.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.limit;
+        let free = self.limit.saturating_sub(self.budget.used(Use::Stored));
+        let promised = self.promised.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        let is_there = promised <= self.fills_max().max(free);
         if !is_there {
             self.withdraw(bytes);
         }
@@ -331,14 +336,27 @@ impl Memory {
         self.promised.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    /// What fills may take from stored responses: half of the limit, and one response of any size.
+    fn fills_max(&self) -> u64 {
+        self.object_max.max(self.limit / 2)
+    }
+
+    /// Whether fills are within what they may take, or take it from nobody.
+    fn has_room_for_fills(&self) -> bool {
+        let fills = self.budget.used(Use::Fills);
+        let others = self.budget.used(Use::Stored) + self.budget.used(Use::Pinned);
+        fills <= self.fills_max() || fills + others <= self.limit
+    }
+
     /// Whether fills have taken more than there is.
     pub(super) fn is_short(&self) -> bool {
-        self.budget.used(Use::Fills) > self.limit || self.budget.is_short()
+        !self.has_room_for_fills() || self.budget.is_short()
     }
 
     /// Whether what arrives should take little: it has half of the limit, or the budget is nearly spent.
     pub(super) fn is_cramped(&self) -> bool {
-        self.budget.used(Use::Fills) > self.limit / 2 || self.budget.is_short()
+        self.budget.used(Use::Fills) + self.budget.used(Use::Passing) > self.limit / 2
+            || self.budget.is_short()
     }
 
     /// Evicts until `bytes` more fit into the budget, or nothing is left to evict.
@@ -351,8 +369,8 @@ impl Memory {
         let pinned_max = self.limit / 2;
         let is_over = || {
             let pinned = self.budget.used(Use::Pinned).min(pinned_max);
-            let arriving = self.budget.used(Use::Fills);
-            self.budget.used(Use::Stored) + arriving + pinned > self.limit || self.budget.is_over()
+            let others = (self.budget.used(Use::Fills) + pinned).min(self.limit - self.limit / 4);
+            self.budget.used(Use::Stored) + others > self.limit || self.budget.is_over()
         };
         while is_over() && self.evict_one() {}
         let excess = self.budget.used(Use::Pinned).saturating_sub(pinned_max);

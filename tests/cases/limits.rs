@@ -41,11 +41,11 @@ fn takes_nothing(world: &World, paths: impl Iterator<Item = String>) -> Client {
 
 /// Octets of contents, wherever they are.
 fn contents(budget: &Budget) -> u64 {
-    [Use::Stored, Use::Pinned, Use::Fills].map(|of| budget.used(of)).iter().sum()
+    [Use::Stored, Use::Pinned, Use::Fills, Use::Passing].map(|of| budget.used(of)).iter().sum()
 }
 
 fn everything_is_given_back(budget: &Budget) {
-    let uses = [Use::Pinned, Use::Fills, Use::Streams, Use::Tls, Use::Fields, Use::Connections];
+    let uses = [Use::Pinned, Use::Fills, Use::Passing, Use::Streams, Use::Tls, Use::Fields, Use::Connections];
     eventually("everything is given back", || uses.iter().all(|of| budget.used(*of) == 0));
 }
 
@@ -86,6 +86,37 @@ fn case_s2_what_arrives_for_slow_readers_is_bounded() {
     assert!(contents(budget) <= 40 * MIB, "{budget:?} {:?}", world.shared.store.usage());
     assert_eq!(world.get("/good").status(), 200);
     drop(clients);
+    everything_is_given_back(budget);
+}
+
+#[test]
+fn case_s2_what_arrives_takes_no_more_than_half_of_the_cache_from_what_is_stored() {
+    let world = with_budget(128 * MIB, 8 * MIB);
+    let gate = Gate::new();
+    let content = [&b"100000\r\n"[..], &noise(MIB as usize), b"\r\n"].concat();
+    let head = Answer::cached("max-age=60").field("Transfer-Encoding", "chunked").end_of_head();
+    world.origin.otherwise(head.send(content).wait(&gate));
+    for number in 0..100 {
+        let path = format!("/used/{number}");
+        world.origin.on_path(&path, Answer::fresh(60, noise(64 * KIB as usize)));
+        assert_eq!(world.get(&path).status(), 200);
+    }
+    let stored = || world.shared.store.usage().stored_bytes;
+    assert!(stored() > 6 * MIB);
+    let ask = |number| {
+        let mut client = world.client();
+        client.send(request("GET", &world.url(&format!("/endless/{number}")), &[], ""));
+        client
+    };
+    let clients: Vec<_> = (0..16).map(ask).collect();
+    world.origin.has_requests(116);
+    let budget = &world.shared.budget;
+    let is_enough = || budget.used(Use::Fills) > 3 * MIB && budget.used(Use::Passing) > 0;
+    eventually("what can't be kept passes", is_enough);
+    // Half of the cache is not for what arrives.
+    assert!(stored() > 3 * MIB, "{:?}", world.shared.store.usage());
+    drop(clients);
+    gate.open();
     everything_is_given_back(budget);
 }
 

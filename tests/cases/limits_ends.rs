@@ -171,21 +171,11 @@ fn case_s7_a_client_that_sends_its_next_request_early_is_not_gone() {
     assert_eq!((client.response().text(), client.response().text()), ("one", "two"));
 }
 
-/// An endless response that may be stored.
-fn endless() -> Answer {
-    Answer::raw("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n").run(
-        |wire| {
-            let chunk = [b"1000\r\n", &vec![b'x'; 0x1000][..], b"\r\n"].concat();
-            while wire.send(&chunk) {}
-        },
-    )
-}
-
 #[test]
 fn case_s6_an_endless_response_ends_with_its_last_reader() {
     for leave in WAYS {
         let world = World::new();
-        world.origin.on_path("/", endless());
+        world.origin.on_path("/", Answer::endless());
         let mut client = world.client();
         client.send(request("GET", &world.url("/"), &[], ""));
         client.head();

@@ -142,6 +142,13 @@ impl Answer {
         self
     }
 
+    /// One without an end that may be stored.
+    pub fn endless() -> Answer {
+        let chunk = [b"1000\r\n", &vec![b'x'; 0x1000][..], b"\r\n"].concat();
+        let head = Answer::cached("max-age=60").field("Transfer-Encoding", "chunked").end_of_head();
+        head.run(move |wire| while wire.send(&chunk) {})
+    }
+
     /// Does something by itself with the connection.
     pub fn run(mut self, act: impl Fn(&mut Wire) + Send + Sync + 'static) -> Answer {
         self.steps.push(Step::Run(Arc::new(act)));

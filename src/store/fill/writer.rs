@@ -202,6 +202,7 @@ impl FillWriter {
 
     /// Gives the disk up, which has been behind for too long: what follows only passes.
     pub fn stop_keeping(&mut self) {
+        self.charge.becomes(Use::Passing);
         let mut state = self.fill.lock();
         state.keeping = Keeping::Nothing;
         state.drop_taken();
@@ -332,7 +333,7 @@ impl FillWriter {
     /// and counted.
     fn take(&mut self, octets: u64) {
         let keeping = self.fill.lock().keeping;
-        if keeping != Keeping::Nothing && self.memory.reserve_for(&self.charge, octets) {
+        if keeping != Keeping::Nothing && self.memory.reserve_for(&self.charge, octets, self.promised > 0) {
             return;
         }
         // What goes to disk waits for it, and takes little meanwhile.
@@ -351,7 +352,7 @@ impl FillWriter {
             _ => self.chunk_size.max(at_least.min(CHUNK_MAX)),
         };
         self.chunk_size = (size * 2).clamp(CHUNK_MIN, CHUNK_MAX);
-        let is_there = is_kept && self.memory.reserve_for(&self.charge, size as u64);
+        let is_there = is_kept && self.memory.reserve_for(&self.charge, size as u64, self.promised > 0);
         if !is_there && keeping == Keeping::Memory {
             self.stop_keeping();
         }
