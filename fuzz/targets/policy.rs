@@ -124,7 +124,10 @@ pub fn list_file(data: &[u8]) {
         Policy::build(&Config::default(), vec![list], &[])
     };
     let Ok((whole, warnings)) = built(&text) else { return };
-    let alone: Vec<_> = text.iter().filter_map(|line| built(std::slice::from_ref(line)).ok()).collect();
+    // A mark of the byte order is one at the beginning of the file alone.
+    let alone =
+        text.iter().enumerate().map(|(at, line)| if at == 0 { line.clone() } else { format!("\n{line}") });
+    let alone: Vec<_> = alone.filter_map(|line| built(&[line]).ok()).collect();
     assert_eq!(alone.len(), text.len(), "what can be compiled together can be alone");
     // A line that is bad costs no other, and each is reported with its number.
     let bad: Vec<usize> = (0..alone.len()).filter(|at| !alone[*at].1.is_empty()).map(|at| at + 1).collect();

@@ -139,7 +139,6 @@ fn wildcard(text: &str) -> Result<Kind, PatternError> {
             Ok(Kind::Below(domain))
         };
     }
-    let text = text.strip_suffix('.').unwrap_or(text);
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.*?".contains(&byte);
     if !text.bytes().all(known) {
         return Err(PatternError::Wildcard);
@@ -147,6 +146,7 @@ fn wildcard(text: &str) -> Result<Kind, PatternError> {
     if text.starts_with('.') || text.contains("..") {
         return Err(HostError::EmptyLabel.into());
     }
+    let text = text.strip_suffix('.').unwrap_or(text);
     let numeric = text.bytes().any(|byte| byte.is_ascii_digit())
         && text.bytes().all(|byte| byte.is_ascii_digit() || b".*?".contains(&byte));
     if numeric { Err(PatternError::AddressWildcard) } else { Ok(Kind::Glob(text.to_ascii_lowercase())) }
@@ -241,6 +241,8 @@ mod tests {
             ("0x7f.0.0.1", Err(PatternError::Host(HostError::NonCanonicalIpv4))),
             ("ads..example", Err(PatternError::Host(HostError::EmptyLabel))),
             ("ads..*", Err(PatternError::Host(HostError::EmptyLabel))),
+            ("ads*..", Err(PatternError::Host(HostError::EmptyLabel))),
+            ("ads*.", Ok("glob ads*")),
             ("*.10.0.0.1", Err(PatternError::AddressWildcard)),
             ("10.*", Err(PatternError::AddressWildcard)),
             ("ads.*/x", Err(PatternError::Wildcard)),
