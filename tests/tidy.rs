@@ -11,6 +11,8 @@
 mod circles;
 #[path = "tidy/documents.rs"]
 mod documents;
+#[path = "tidy/map.rs"]
+mod map;
 #[path = "tidy/source.rs"]
 mod source;
 
@@ -79,6 +81,33 @@ fn every_configuration_key_is_documented() {
     assert!(!root("src/config").exists() || !known.is_empty(), "src/config has no list KNOWN_KEYS");
     let docs = fs::read_to_string(root("docs/configuration.md")).unwrap_or_default();
     refuse(undocumented(&known, &docs));
+}
+
+#[test]
+fn code_map_is_that_of_the_sources() {
+    let map = map::code_map(&sources("src"), ROOMS);
+    let path = root("docs/code-map.md");
+    if std::env::var_os("LARDER_WRITE").is_some() {
+        fs::write(&path, &map).expect("docs/ can be written");
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == map, "docs/code-map.md is old: LARDER_WRITE=1 cargo test --test tidy code_map");
+}
+
+#[test]
+fn code_map_has_first_sentences() {
+    let cases = [
+        ("//! One. Two.\nuse a;", "One."),
+        (
+            "//! What [`f`] is (RFC 9110 §8.8.3), and\n//! more: all of it. Two.",
+            "What `f` is (RFC 9110 §8.8.3), and more: all of it.",
+        ),
+        ("//! Without an end\n//!\n//! Another.", "Without an end"),
+        ("use a;", ""),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(map::first_sentence(text), expected, "{text}");
+    }
 }
 
 #[test]
