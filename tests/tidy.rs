@@ -94,6 +94,16 @@ fn code_map_is_that_of_the_sources() {
     assert!(written == map, "docs/code-map.md is old: LARDER_WRITE=1 cargo test --test tidy code_map");
 }
 
+/// What is read in five minutes.
+const ARCHITECTURE_WORDS_MAX: usize = 1800;
+
+#[test]
+fn architecture_is_short() {
+    let text = fs::read_to_string(root("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let words = text.split_whitespace().count();
+    assert!(words <= ARCHITECTURE_WORDS_MAX, "{words} words, {ARCHITECTURE_WORDS_MAX} at most");
+}
+
 #[test]
 fn code_map_has_first_sentences() {
     let cases = [
