@@ -6,9 +6,11 @@
 
 use std::borrow::Cow;
 
-use super::freshness::delta_seconds;
-use crate::http::grammar::{Members, trim, unquote};
+use crate::http::grammar::{Members, saturating_decimal, trim, unquote};
 use crate::http::{FieldName, Fields};
+
+/// RFC 9111 §1.2.2: a value that is too large to represent is 2^31.
+pub const DELTA_SECONDS_MAX: u64 = 1 << 31;
 
 /// The directives of a response that a shared cache acts on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -223,6 +225,11 @@ fn argument_of(member: &[u8]) -> Argument<'_> {
         return Argument::Malformed;
     }
     unquote(text).map_or(Argument::Malformed, Argument::Text)
+}
+
+/// `delta-seconds` of RFC 9111 §1.2.2.
+pub(super) fn delta_seconds(text: &[u8]) -> Option<u64> {
+    saturating_decimal(text).map(|seconds| seconds.min(DELTA_SECONDS_MAX))
 }
 
 /// Whether the member ends inside a quoted string, and so swallowed all members behind it.

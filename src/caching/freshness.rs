@@ -4,12 +4,8 @@
 //! response younger. A clock that is set back a little makes nothing older or younger than it was
 //! when received; one that is set back by more makes everything stale that it can't date any more.
 
-use super::directives::ResponseDirectives;
-use crate::http::grammar::saturating_decimal;
+use super::directives::{DELTA_SECONDS_MAX, ResponseDirectives, delta_seconds};
 use crate::http::{FieldName, Fields, Timestamp};
-
-/// RFC 9111 §1.2.2: a value that is too large to represent is 2^31.
-pub const DELTA_SECONDS_MAX: u64 = 1 << 31;
 
 /// How far a clock may be set back before what was received by it counts as stale. Arbitrary: what
 /// keeps clocks right moves them by less.
@@ -45,11 +41,6 @@ impl Lifetime {
             Lifetime::None => 0,
         }
     }
-}
-
-/// `delta-seconds` of RFC 9111 §1.2.2.
-pub(super) fn delta_seconds(text: &[u8]) -> Option<u64> {
-    saturating_decimal(text).map(|seconds| seconds.min(DELTA_SECONDS_MAX))
 }
 
 /// The value of `Date` of a response that came at `received`, when it is there exactly once and valid.

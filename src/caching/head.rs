@@ -8,10 +8,11 @@ use std::hash::{DefaultHasher, Hasher as _};
 
 use bytes::Bytes;
 
+use super::directives::DELTA_SECONDS_MAX;
 use super::directives::ResponseDirectives;
 use super::freshness::{
-    DELTA_SECONDS_MAX, SET_BACK_SECONDS_MAX, corrected_initial_age, date_value, expired_before,
-    explicit_lifetime, is_heuristically_cacheable, parse_date,
+    SET_BACK_SECONDS_MAX, corrected_initial_age, date_value, expired_before, explicit_lifetime,
+    is_heuristically_cacheable, parse_date,
 };
 use super::secret::SecretFields;
 use super::stored_fields::{merge, storable_fields};

@@ -40,9 +40,10 @@ mod vary;
 mod tests;
 
 pub use answer::{Answer, answer};
+pub use directives::DELTA_SECONDS_MAX;
 pub use etag::ETag;
 pub use explain::{ExplainedVariant, Explanation, Line, explain};
-pub use freshness::{DELTA_SECONDS_MAX, Lifetime, Times};
+pub use freshness::{Lifetime, Times};
 pub use groups::{group_tags, groups_of, invalidated_groups};
 pub use head::{StoredHead, StoredParts};
 pub use invalidation::invalidated;
