@@ -8,75 +8,12 @@ use bytes::Bytes;
 
 use super::framing::{request_length, response_length};
 use super::grammar::{is_tchar, is_token};
-use super::scan::{HeadLimits, HeadSpan};
+use super::scan::{HeadError, HeadLimits, HeadSpan};
 use super::userinfo;
-use super::{
-    Authority, ConnectionOptions, FieldName, Fields, Method, Request, Response, Target, TargetError, Version,
-};
+use super::{Authority, ConnectionOptions, FieldName, Fields, Method, Request, Response, Target, Version};
 
 /// A method longer than this is no method that anybody implements. Arbitrary.
 const METHOD_LENGTH_MAX: usize = 64;
-
-/// Why a head was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HeadError {
-    #[error("a line ends in a bare LF")]
-    BareLf,
-    #[error("the message does not begin with a request line")]
-    NotHttp,
-    #[error("the request line is malformed")]
-    RequestLine,
-    #[error("the status line is malformed")]
-    StatusLine,
-    #[error("the method is too long to be one")]
-    Method,
-    #[error("the request target is too long")]
-    UriTooLong,
-    #[error("the head is too large")]
-    TooLarge,
-    #[error("a line of the head is too long")]
-    LineTooLong,
-    #[error("the head has too many fields")]
-    TooManyFields,
-    #[error("this is TLS, and the proxy is spoken to in plain HTTP: its address begins with http://")]
-    Tls,
-    #[error("the HTTP version is not 1.x")]
-    Version,
-    #[error("a field line is malformed")]
-    Field,
-    #[error("{0}")]
-    Target(#[from] TargetError),
-    #[error("the form of the request target does not fit the method")]
-    TargetForm,
-    #[error("Host is missing, repeated or malformed")]
-    Host,
-    #[error("Content-Length is repeated or not a number")]
-    ContentLength,
-    #[error("Content-Length and Transfer-Encoding contradict each other")]
-    LengthConflict,
-    #[error("the transfer coding is not one chunked")]
-    TransferEncoding,
-    #[error("Transfer-Encoding in an HTTP/1.0 message")]
-    TransferEncodingInHttp10,
-    #[error("the method takes no content")]
-    UnexpectedContent,
-    #[error("the expectation is not 100-continue")]
-    Expectation,
-}
-
-impl HeadError {
-    /// The status code that tells a client so.
-    pub const fn status(self) -> u16 {
-        match self {
-            HeadError::UriTooLong => 414,
-            HeadError::TooLarge | HeadError::LineTooLong | HeadError::TooManyFields => 431,
-            HeadError::Version => 505,
-            HeadError::Method => 501,
-            HeadError::Expectation => 417,
-            _ => 400,
-        }
-    }
-}
 
 /// Parses a request head that [`super::scan`] found; `head` is exactly the octets of its span.
 pub fn parse_request(head: &Bytes, span: HeadSpan, limits: &HeadLimits) -> Result<Request, HeadError> {

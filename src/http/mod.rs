@@ -34,7 +34,6 @@ pub use connection_fields::{ConnectionOptions, is_forbidden_trailer};
 pub use content::{Content, ContentError, ReadHeadError, Reader, Source};
 pub use date::Timestamp;
 pub use fields::{Field, Fields, FieldsBuilder};
-pub use head::HeadError;
 pub use host::{Host, HostError};
 pub use http2::{
     Excess, Gate, GivenUp, Http2Reader, Http2Writer, Malformed, SECTION_MAX, Usage, Watch, ask,
@@ -45,6 +44,6 @@ pub use message::{BodyLength, Method, Request, Response, Version, reason_phrase}
 pub use name::FieldName;
 pub use persistence::Persistence;
 pub use presence::Presence;
-pub use scan::{FIELDS_MAX, HeadLimits, RESPONSE_FIELDS_MAX};
+pub use scan::{FIELDS_MAX, HeadError, HeadLimits, RESPONSE_FIELDS_MAX};
 pub use stream::{ReadHalf, Resumed, Stream, WriteHalf};
 pub use uri::{Authority, HostField, Scheme, Target, TargetError, TargetUri};

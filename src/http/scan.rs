@@ -3,7 +3,68 @@
 //! Each octet is looked at once, however the peer splits them. A bare LF, an endless line or too
 //! many of them are refused as soon as they are seen, not when the head is whole.
 
-use super::HeadError;
+use super::TargetError;
+
+/// Why a head was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    #[error("a line ends in a bare LF")]
+    BareLf,
+    #[error("the message does not begin with a request line")]
+    NotHttp,
+    #[error("the request line is malformed")]
+    RequestLine,
+    #[error("the status line is malformed")]
+    StatusLine,
+    #[error("the method is too long to be one")]
+    Method,
+    #[error("the request target is too long")]
+    UriTooLong,
+    #[error("the head is too large")]
+    TooLarge,
+    #[error("a line of the head is too long")]
+    LineTooLong,
+    #[error("the head has too many fields")]
+    TooManyFields,
+    #[error("this is TLS, and the proxy is spoken to in plain HTTP: its address begins with http://")]
+    Tls,
+    #[error("the HTTP version is not 1.x")]
+    Version,
+    #[error("a field line is malformed")]
+    Field,
+    #[error("{0}")]
+    Target(#[from] TargetError),
+    #[error("the form of the request target does not fit the method")]
+    TargetForm,
+    #[error("Host is missing, repeated or malformed")]
+    Host,
+    #[error("Content-Length is repeated or not a number")]
+    ContentLength,
+    #[error("Content-Length and Transfer-Encoding contradict each other")]
+    LengthConflict,
+    #[error("the transfer coding is not one chunked")]
+    TransferEncoding,
+    #[error("Transfer-Encoding in an HTTP/1.0 message")]
+    TransferEncodingInHttp10,
+    #[error("the method takes no content")]
+    UnexpectedContent,
+    #[error("the expectation is not 100-continue")]
+    Expectation,
+}
+
+impl HeadError {
+    /// The status code that tells a client so.
+    pub const fn status(self) -> u16 {
+        match self {
+            HeadError::UriTooLong => 414,
+            HeadError::TooLarge | HeadError::LineTooLong | HeadError::TooManyFields => 431,
+            HeadError::Version => 505,
+            HeadError::Method => 501,
+            HeadError::Expectation => 417,
+            _ => 400,
+        }
+    }
+}
 
 /// Limits on a head, in octets and lines. The defaults here are those of requests.
 #[derive(Clone, Copy, Debug)]

@@ -19,7 +19,6 @@ pub const ALLOWED: &[(&[&str], &str)] = &[
         "what a variable is, and what its file is",
     ),
     (&["cli/running.rs", "cli/serve.rs"], "settings that a reload applies are among those of the start"),
-    (&["http/framing.rs", "http/head.rs", "http/scan.rs"], "the error of a head is where heads are parsed"),
     (
         &["http/http2/asking.rs", "http/http2/halves.rs", "http/stream.rs", "http/write.rs"],
         "the two halves of a stream know each other's kinds",
