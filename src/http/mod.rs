@@ -17,6 +17,7 @@ mod host;
 mod http2;
 mod lenient;
 mod message;
+mod method;
 mod name;
 mod persistence;
 mod presence;
@@ -40,7 +41,8 @@ pub use http2::{
     is_unprocessed, is_violation, request_of, section_size,
 };
 pub use lenient::Reading;
-pub use message::{BodyLength, Method, Request, Response, Version, reason_phrase};
+pub use message::{BodyLength, Request, Response, Version, reason_phrase};
+pub use method::Method;
 pub use name::FieldName;
 pub use persistence::Persistence;
 pub use presence::Presence;

@@ -23,7 +23,6 @@ pub const ALLOWED: &[(&[&str], &str)] = &[
         &["http/http2/asking.rs", "http/http2/halves.rs", "http/stream.rs", "http/write.rs"],
         "the two halves of a stream know each other's kinds",
     ),
-    (&["http/message.rs", "http/uri.rs"], "a request has a target, whose form depends on the method"),
     (&["origin/dns.rs", "origin/resolve.rs"], "the resolver's answers and their queries"),
     (&["policy/networks.rs", "policy/pattern.rs"], "the error of a pattern is also that of a network"),
     (
