@@ -19,10 +19,7 @@ pub const ALLOWED: &[(&[&str], &str)] = &[
         "what a variable is, and what its file is",
     ),
     (&["cli/running.rs", "cli/serve.rs"], "settings that a reload applies are among those of the start"),
-    (
-        &["http/http2/asking.rs", "http/http2/halves.rs", "http/stream.rs", "http/write.rs"],
-        "the two halves of a stream know each other's kinds",
-    ),
+    (&["http/http2/asking.rs", "http/http2/halves.rs"], "the two halves of a stream know each other's kinds"),
     (&["origin/dns.rs", "origin/resolve.rs"], "the resolver's answers and their queries"),
     (&["policy/networks.rs", "policy/pattern.rs"], "the error of a pattern is also that of a network"),
     (
