@@ -17,7 +17,6 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::{Hosts, TokioResolver};
 
 use super::name_files::ResolvConf;
-use super::resolve::Found;
 use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::Host;
@@ -35,6 +34,21 @@ pub(super) struct Dns {
 impl std::fmt::Debug for Dns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Dns").field("conf", &self.conf).finish_non_exhaustive()
+    }
+}
+
+/// Addresses that were found.
+pub(super) struct Found {
+    pub addresses: Vec<IpAddr>,
+    /// Those of the other family, where they have still to come; none if they never do.
+    pub later: Option<Pin<Box<dyn Future<Output = Vec<IpAddr>>>>>,
+    /// The name under which they were found, where a search domain was put behind it.
+    pub qualified: Option<Host>,
+}
+
+impl From<Vec<IpAddr>> for Found {
+    fn from(addresses: Vec<IpAddr>) -> Found {
+        Found { addresses, later: None, qualified: None }
     }
 }
 

@@ -7,10 +7,9 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::pin::Pin;
 use std::sync::Arc;
 
-use super::dns::{Dns, Unresolved};
+use super::dns::{Dns, Found, Unresolved};
 use super::name_files::{NameFiles, Names};
 use crate::clock::Clock;
 use crate::error::Failure;
@@ -32,21 +31,6 @@ pub struct System {
     dns: RefCell<Option<Arc<Dns>>>,
     /// What the files said when connections were last looked for.
     seen: RefCell<Option<Names>>,
-}
-
-/// Addresses that were found.
-pub(super) struct Found {
-    pub addresses: Vec<IpAddr>,
-    /// Those of the other family, where they have still to come; none if they never do.
-    pub later: Option<Pin<Box<dyn Future<Output = Vec<IpAddr>>>>>,
-    /// The name under which they were found, where a search domain was put behind it.
-    pub qualified: Option<Host>,
-}
-
-impl From<Vec<IpAddr>> for Found {
-    fn from(addresses: Vec<IpAddr>) -> Found {
-        Found { addresses, later: None, qualified: None }
-    }
 }
 
 impl Resolver {
