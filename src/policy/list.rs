@@ -18,7 +18,8 @@
 use std::net::IpAddr;
 
 use super::Warning;
-use super::pattern::{Pattern, PatternError};
+use super::pattern::Pattern;
+use super::pattern_error::PatternError;
 use super::rules::Rules;
 
 /// Names that a hosts file gives the machine itself.

@@ -10,9 +10,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::PatternError;
 use super::address::canonical_network;
-use super::pattern::parsed;
+use super::pattern_error::{PatternError, parsed};
 
 /// A network in CIDR notation; a single address is a network of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

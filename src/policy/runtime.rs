@@ -12,7 +12,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Warning;
-use super::pattern::{Pattern, PatternError};
+use super::pattern::Pattern;
+use super::pattern_error::PatternError;
 
 /// More run-time patterns belong into a list file; the number is arbitrary.
 const PATTERNS_MAX: usize = 100_000;

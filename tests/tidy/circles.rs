@@ -20,7 +20,6 @@ pub const ALLOWED: &[(&[&str], &str)] = &[
     ),
     (&["cli/running.rs", "cli/serve.rs"], "settings that a reload applies are among those of the start"),
     (&["http/http2/asking.rs", "http/http2/halves.rs"], "the two halves of a stream know each other's kinds"),
-    (&["policy/networks.rs", "policy/pattern.rs"], "the error of a pattern is also that of a network"),
     (
         &[
             "proxy/answer.rs",
