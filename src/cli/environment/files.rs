@@ -12,28 +12,8 @@ use tracing::warn;
 
 use super::super::trust::{Places, Root, java};
 use super::trusted::{Trusted, bundle_with, extra_with};
+use super::variables::ClientFiles;
 use crate::config::{Environment, Settings};
-
-/// Where files for clients are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) struct ClientFiles {
-    /// What the machine and the user trust, and the authority, in PEM.
-    pub(in crate::cli) bundle: PathBuf,
-    /// The authority alone, in PEM.
-    pub(in crate::cli) certificate: PathBuf,
-    /// The authority and what the user has added to what programs trust by themselves.
-    pub(in crate::cli) extra: PathBuf,
-    /// Settings for wget, those of the user included.
-    pub(in crate::cli) wgetrc: PathBuf,
-    /// Settings for apt.
-    pub(in crate::cli) apt: PathBuf,
-    /// Settings for Mercurial, which it reads behind those of the user.
-    pub(in crate::cli) hgrc: PathBuf,
-    /// A folder with settings for PHP, which it reads behind those of the system.
-    pub(in crate::cli) php: PathBuf,
-    /// A PKCS #12 keystore with the bundle, where there is a JVM.
-    pub(in crate::cli) keystore: Option<PathBuf>,
-}
 
 /// Makes the files in a folder.
 pub(super) fn make(

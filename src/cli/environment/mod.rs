@@ -29,8 +29,8 @@ pub use proxy::ProxyAddress;
 pub(super) use trusted::{bundle, certificates, named_by_user, of_machine};
 pub(super) use variables::{MARK, NO_PROXY, Variables};
 
-use files::ClientFiles;
 use trusted::Trusted;
+use variables::ClientFiles;
 
 /// `larder env`.
 pub fn env(args: &EnvArgs) -> anyhow::Result<ExitCode> {

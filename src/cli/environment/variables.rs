@@ -1,7 +1,8 @@
 //! The variables, and who reads them.
 
+use std::path::PathBuf;
+
 use super::super::trust::java::PASSWORD;
-use super::files::ClientFiles;
 use super::proxy::ProxyAddress;
 use crate::config::Environment;
 use crate::http::Scheme;
@@ -11,6 +12,27 @@ pub(in crate::cli) const NO_PROXY: &str = "localhost,127.0.0.1,::1";
 
 /// Says to another `larder run`, and to the files of PHP, which proxy is Larder's.
 pub(in crate::cli) const MARK: &str = "LARDER_RUN";
+
+/// Where files for clients are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct ClientFiles {
+    /// What the machine and the user trust, and the authority, in PEM.
+    pub(in crate::cli) bundle: PathBuf,
+    /// The authority alone, in PEM.
+    pub(in crate::cli) certificate: PathBuf,
+    /// The authority and what the user has added to what programs trust by themselves.
+    pub(in crate::cli) extra: PathBuf,
+    /// Settings for wget, those of the user included.
+    pub(in crate::cli) wgetrc: PathBuf,
+    /// Settings for apt.
+    pub(in crate::cli) apt: PathBuf,
+    /// Settings for Mercurial, which it reads behind those of the user.
+    pub(in crate::cli) hgrc: PathBuf,
+    /// A folder with settings for PHP, which it reads behind those of the system.
+    pub(in crate::cli) php: PathBuf,
+    /// A PKCS #12 keystore with the bundle, where there is a JVM.
+    pub(in crate::cli) keystore: Option<PathBuf>,
+}
 
 /// What programs are told.
 #[derive(Clone, Debug)]
