@@ -11,8 +11,8 @@ use crate::config::{Environment, Settings};
 use crate::tls::{Authority, RootCertificate};
 
 use super::args::{CaArgs, CaCommand, ExportArgs, InstallArgs, UninstallArgs};
-use super::commands::{bad_config, print};
 use super::environment::bundle;
+use super::output::{bad_config, print};
 use super::trust::{Found, Places, Root, Step, Store, StoreKind};
 
 /// `larder ca`.

@@ -7,8 +7,9 @@ use anyhow::bail;
 use serde::Serialize;
 
 use super::args::{CacheCommand, ClientArgs, ListArgs, LookArgs, PurgeArgs, ShowArgs};
-use super::commands::{bad_config, print, tell};
+use super::commands::tell;
 use super::control_client::ask;
+use super::output::{bad_config, counted, print};
 use super::{verify, warm};
 use crate::admin::cache::{
     CacheAnswer, CacheRequest, DiskStats, LeftOutStats, Listed, MemoryStats, Scope, ShareStats, Shown,
@@ -111,11 +112,6 @@ fn scrubbed(disk: &DiskStats) -> String {
         }
         None => "none yet".to_owned(),
     }
-}
-
-/// A count with its noun.
-pub(super) fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn row(name: &str, count: impl std::fmt::Display, bytes: u64) -> String {

@@ -4,12 +4,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::admin::control::{ControlRequest, ControlResponse};
-use crate::config::{Admin, CacheSettings, DiskSize, EXIT_BAD_CONFIG, Settings};
+use crate::config::{Admin, CacheSettings, DiskSize, Settings};
 use crate::policy::{Pattern, Policy};
 
 use super::args::{ClientArgs, PatternArgs, ServeArgs};
 use super::control_client::ask;
 use super::fit::fit;
+use super::output::{bad_config, in_units, print};
 
 /// `larder check`: whether the configuration can be used, and what it comes to.
 pub fn check(args: &ServeArgs) -> anyhow::Result<ExitCode> {
@@ -57,19 +58,6 @@ pub fn blocked(args: &ClientArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Says what is wrong with the configuration; the exit code for it.
-pub fn bad_config(error: &(impl std::error::Error + ?Sized)) -> ExitCode {
-    // Where the standard error can't be written to, the exit code has to do.
-    let _unwritable = writeln!(io::stderr(), "larder: bad configuration: {error}").is_err();
-    ExitCode::from(EXIT_BAD_CONFIG)
-}
-
-/// Says what has failed; the exit code for it.
-pub fn failed(error: &anyhow::Error) -> ExitCode {
-    let _unwritable = writeln!(io::stderr(), "larder: {error:#}").is_err();
-    ExitCode::FAILURE
-}
-
 pub(super) fn tell(args: &ClientArgs, request: &ControlRequest) -> anyhow::Result<ExitCode> {
     let cache_dir = match args.cache_dir() {
         Ok(cache_dir) => cache_dir,
@@ -115,21 +103,4 @@ fn summary(settings: &Settings, policy: &Policy) -> Vec<String> {
 fn cache_rules(cache: &CacheSettings) -> String {
     let offline = if cache.offline { "; offline: no origin is asked" } else { "" };
     format!("{}{offline}", cache.rules.len())
-}
-
-pub(super) fn in_units(bytes: u64) -> String {
-    match bytes {
-        0..0x10_0000 => format!("{bytes} bytes"),
-        _ => format!("{} MiB", bytes >> 20),
-    }
-}
-
-/// Prints lines. A reader that has seen enough (`larder blocked | head`) is no failure.
-pub(super) fn print(lines: &[String]) -> anyhow::Result<ExitCode> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let written = lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush());
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }

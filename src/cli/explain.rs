@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 use super::args::ExplainArgs;
-use super::commands::{bad_config, print};
 use super::control_client::ask;
+use super::output::{bad_config, print};
 use super::run::{self, Larder};
 use crate::admin::control::{ControlRequest, ControlResponse};
 use crate::admin::explain::{ExplainRequest, Explained, ExplainedLine, ExplainedStored, Outlook, Past};

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
 
-use super::commands::in_units;
+use super::output::in_units;
 use crate::config::{MemorySize, Settings};
 
 /// What an automatic budget has beside the cache, at the least, in bytes. Arbitrary: some ten thousand

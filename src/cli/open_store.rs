@@ -10,7 +10,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::cache_folder::make_folder;
-use super::commands::in_units;
+use super::output::in_units;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{DiskSize, Settings};

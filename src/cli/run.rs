@@ -17,9 +17,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::RunArgs;
-use super::commands::bad_config;
 use super::control_client::ask_status;
 use super::environment::variables;
+use super::output::bad_config;
 use crate::admin::control::RunningStatus;
 use crate::config::{Environment, Settings};
 

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::{info, warn};
 
 use super::args::ServeArgs;
-use super::cache::counted;
 use super::open_tls::configured_listener;
+use super::output::counted;
 use super::serve::{apply_live, of_scheme};
 use crate::admin::control::{ControlRequest, ControlResponse, Counts, RunningStatus};
 use crate::admin::{cache, explain};

@@ -18,10 +18,10 @@ use tracing::{error, info, warn};
 
 use super::args::ServeArgs;
 use super::cache_folder::make_folder;
-use super::commands::{bad_config, in_units};
 use super::fit::fit;
 use super::open_store::open_store;
 use super::open_tls::open_tls;
+use super::output::{bad_config, in_units};
 use super::running::{Running, answer};
 use crate::admin::control::{SOCKET_NAME, bind_control, serve_control};
 use crate::admin::{AdminListener, Status, bind_admin};

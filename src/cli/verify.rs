@@ -5,8 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::args::VerifyArgs;
-use super::cache::counted;
-use super::commands::print;
+use super::output::{counted, print};
 use crate::admin::numbers::Size;
 use crate::store::disk::files::SystemFiles;
 use crate::store::disk::verify::verify as read_all;

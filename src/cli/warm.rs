@@ -14,8 +14,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::args::WarmArgs;
-use super::commands::{bad_config, print};
 use super::control_client::ask_status;
+use super::output::{bad_config, print};
 use crate::admin::numbers::Size;
 use crate::http::{ChunkLimits, Content, HeadLimits, Method, Reader, Reading, Target, TargetUri};
 

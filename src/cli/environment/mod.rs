@@ -17,8 +17,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use super::args::EnvArgs;
-use super::commands::{bad_config, print};
 use super::control_client::ask_status;
+use super::output::{bad_config, print};
 use super::warm::reachable;
 use crate::config::{Environment, Settings};
 use crate::http::Scheme;
