@@ -11,7 +11,6 @@ use tracing::{info, warn};
 use super::args::ServeArgs;
 use super::open_tls::configured_listener;
 use super::output::counted;
-use super::serve::{apply_live, of_scheme};
 use crate::admin::control::{ControlRequest, ControlResponse, Counts, RunningStatus};
 use crate::admin::{cache, explain};
 use crate::config::{CacheSettings, Settings};
@@ -30,6 +29,17 @@ pub(super) struct Running {
     listening: Vec<SocketAddr>,
     /// Where those connect that do.
     within_tls: Vec<SocketAddr>,
+}
+
+/// Puts in force what of `[cache]` can change while Larder runs.
+pub(super) fn apply_live(shared: &Shared, cache: &CacheSettings) {
+    shared.rules.replace(cache.rules.clone());
+    shared.searches.enable(cache.no_vary_search);
+    shared.set_offline(cache.offline);
+}
+
+pub(super) fn of_scheme(listening: &[Listen], scheme: Scheme) -> Vec<SocketAddr> {
+    listening.iter().filter(|listen| listen.scheme == scheme).map(|listen| listen.address).collect()
 }
 
 /// Does what the control socket asks for.

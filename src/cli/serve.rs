@@ -22,7 +22,7 @@ use super::fit::fit;
 use super::open_store::open_store;
 use super::open_tls::open_tls;
 use super::output::{bad_config, in_units};
-use super::running::{Running, answer};
+use super::running::{Running, answer, apply_live, of_scheme};
 use crate::admin::control::{SOCKET_NAME, bind_control, serve_control};
 use crate::admin::{AdminListener, Status, bind_admin};
 use crate::budget::Budget;
@@ -215,10 +215,6 @@ fn examples(listening: &[Listen], settings: &Settings) -> String {
     )
 }
 
-pub(super) fn of_scheme(listening: &[Listen], scheme: Scheme) -> Vec<SocketAddr> {
-    listening.iter().filter(|listen| listen.scheme == scheme).map(|listen| listen.address).collect()
-}
-
 /// An address that a client can be given: an unspecified one is none.
 fn example_address(addresses: &[SocketAddr]) -> String {
     let loopback = |address: &&SocketAddr| ListenerScope::of(**address) == ListenerScope::Loopback;
@@ -304,13 +300,6 @@ fn cache_policy(settings: &Settings) -> CachePolicy {
     let targets = Targets::new(&settings.cache.targeted);
     let unkeyed_fields = settings.cache.unkeyed_fields.iter().cloned().collect();
     CachePolicy { set_cookie, targets, unkeyed_fields, ..CachePolicy::default() }
-}
-
-/// Puts in force what of `[cache]` can change while Larder runs.
-pub(super) fn apply_live(shared: &Shared, cache: &config::CacheSettings) {
-    shared.rules.replace(cache.rules.clone());
-    shared.searches.enable(cache.no_vary_search);
-    shared.set_offline(cache.offline);
 }
 
 fn limits(settings: &Settings, descriptors: &Descriptors) -> Limits {
