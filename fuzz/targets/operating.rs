@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use larder::admin::control::{ControlRequest, ControlResponse};
+use larder::admin::messages::{ControlRequest, ControlResponse};
 use larder::config::{ConfigError, parse, parse_duration, parse_listen, parse_size};
 
 use super::input::seed;

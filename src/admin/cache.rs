@@ -1,17 +1,17 @@
-//! What the control socket is asked about the cache, and what it answers: the messages, and the
-//! answers from the store.
+//! What the control socket answers about the cache, from the store.
 //!
 //! Invariant: what may take long (a look at the whole disk) runs on a thread of its own, so that
 //! signals, pages and other commands don't wait for it. Texts for people say what was done;
 //! everything else here is numbers and what is stored, for a program to lay out.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
-use super::control::ControlResponse;
+use super::messages::{
+    CacheAnswer, CacheRequest, ControlResponse, DiskStats, LeftOutStats, Listed, MemoryStats, Scope,
+    ShareStats, Shown, ShownRecord,
+};
 use crate::caching::{HIDDEN, Lifetime};
 use crate::http::{Host, Method, Target, TargetUri, Timestamp};
 use crate::proxy::Shared;
@@ -25,151 +25,6 @@ pub const LIST_MAX: usize = 10_000;
 /// Records on disk that are read to say how many a purge concerns. With more of them that would take
 /// longer than the purge; a second's worth.
 const COUNTED_RECORDS_MAX: u64 = 20_000;
-
-/// What a running Larder is asked about its cache.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "lowercase")]
-pub enum CacheRequest {
-    Stats,
-    /// What is stored, of one host or below a prefix.
-    List {
-        host: Option<String>,
-        prefix: Option<String>,
-        limit: usize,
-    },
-    Show {
-        url: String,
-    },
-    Purge {
-        scope: Scope,
-    },
-    /// Write to disks again that could not be written to.
-    Online,
-}
-
-/// What to purge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    Url(String),
-    Host(String),
-    Prefix(String),
-    Tag(String),
-    All,
-}
-
-/// What it answers, where that is more than a text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "lowercase")]
-pub enum CacheAnswer {
-    Stats { memory: MemoryStats, disks: Vec<DiskStats>, left_out: Vec<LeftOutStats> },
-    Listing { responses: Vec<Listed>, total: u64 },
-    Shown { responses: Vec<Shown> },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemoryStats {
-    pub objects: u64,
-    pub stored_bytes: u64,
-    pub filling_bytes: u64,
-    pub limit_bytes: u64,
-    /// Since the start.
-    pub evictions: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DiskStats {
-    pub folder: String,
-    /// `online` or `read-only`.
-    pub state: String,
-    /// Why it is not online.
-    pub reason: Option<String>,
-    pub limit_bytes: u64,
-    /// The sum of the octets of what follows.
-    pub used_bytes: u64,
-    pub segments: u64,
-    pub responses: ShareStats,
-    pub heads: ShareStats,
-    pub removals: ShareStats,
-    pub dead: ShareStats,
-    pub rest_bytes: u64,
-    /// In effect.
-    pub purges: u64,
-    /// These and those below count since the start.
-    pub reads: u64,
-    pub read_errors: u64,
-    pub damaged: u64,
-    pub dropped: u64,
-    /// Of the look at all of it in the background.
-    pub scrubbed_bytes: u64,
-    pub scrub_passes: u64,
-    /// When all was looked at last, in seconds since 1970.
-    pub scrubbed: Option<u64>,
-    pub scrub_damaged: u64,
-    pub written_bytes: u64,
-    pub reclaimed_bytes: u64,
-}
-
-/// A folder that could not be used at the start.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOutStats {
-    pub folder: String,
-    pub reason: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShareStats {
-    pub records: u64,
-    pub bytes: u64,
-}
-
-/// One line of a listing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listed {
-    pub url: String,
-    pub status: u16,
-    /// Octets of content.
-    pub length: u64,
-    pub in_memory: bool,
-    pub on_disk: bool,
-    /// Seconds.
-    pub age: u64,
-    /// Seconds of freshness left; negative when stale.
-    pub ttl: i64,
-    /// The entity tag, else `Last-Modified`.
-    pub validator: Option<String>,
-}
-
-/// All there is to say of a stored response.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shown {
-    #[serde(flatten)]
-    pub listed: Listed,
-    pub reason: String,
-    pub fields: Vec<(String, String)>,
-    /// What the request had under the names in `Vary`.
-    pub selecting: Vec<(String, Option<String>)>,
-    pub origin: SocketAddr,
-    /// When its head came from the origin, in seconds since 1970.
-    pub received: u64,
-    /// How long it is fresh, and who says so: `explicit`, `heuristic` or `none`.
-    pub lifetime: u64,
-    pub lifetime_by: String,
-    pub generation: u64,
-    /// Uses since it came into memory.
-    pub memory_uses: Option<u64>,
-    pub record: Option<ShownRecord>,
-}
-
-/// Where a response lies on disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShownRecord {
-    pub segment: String,
-    pub at: u64,
-    pub bytes_max: u64,
-    /// Up to seven.
-    pub uses: u64,
-}
 
 /// Does what was asked.
 pub async fn answer(shared: &Arc<Shared>, memory_bytes_max: u64, request: CacheRequest) -> ControlResponse {

@@ -10,16 +10,13 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::{CacheAnswer, CacheRequest};
-use super::explain::{ExplainRequest, Explained};
+use super::messages::{ControlRequest, ControlResponse};
 use super::socket::SocketPath;
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -39,99 +36,6 @@ const CONNECTIONS_MAX: usize = 16;
 
 /// How long a connection may take over a line, in either direction.
 const LINE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// What a running Larder is told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "lowercase")]
-pub enum ControlRequest {
-    /// Block these patterns from now on.
-    Block { patterns: Vec<String> },
-    /// No longer block these patterns.
-    Unblock { patterns: Vec<String> },
-    /// Say what is blocked at run time.
-    Blocked,
-    /// Read the configuration and the lists again.
-    Reload,
-    /// Say what is running here.
-    Status,
-    /// Something about the cache.
-    Cache(CacheRequest),
-    /// Why is something answered as it is?
-    Explain(ExplainRequest),
-}
-
-/// What it answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "result", rename_all = "lowercase")]
-pub enum ControlResponse {
-    Done {
-        /// For a person.
-        message: String,
-        /// The patterns that were added, removed, or are there.
-        #[serde(default)]
-        patterns: Vec<String>,
-    },
-    Failed {
-        message: String,
-    },
-    Status(RunningStatus),
-    Cache(CacheAnswer),
-    Explained(Box<Explained>),
-}
-
-/// What a running Larder says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunningStatus {
-    pub pid: u32,
-    /// Where clients connect.
-    pub addresses: Vec<SocketAddr>,
-    /// Where they connect within TLS.
-    #[serde(default)]
-    pub within_tls: Vec<SocketAddr>,
-    /// The folder of the authority that signs for those listeners, unless they show a certificate of the
-    /// operator's.
-    #[serde(default)]
-    pub listener_ca_dir: Option<PathBuf>,
-    /// The folder of the authority that it looks into HTTPS with, if it does.
-    pub ca_dir: Option<PathBuf>,
-    /// It was started by `larder run`, and ends with the last command there.
-    pub is_for_run: bool,
-    pub counts: Counts,
-}
-
-/// What has happened since the start. A CONNECT whose inside is served is in none of the outcomes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    pub requests: u64,
-    pub hits: u64,
-    /// Requests that the origin was asked about.
-    #[serde(default)]
-    pub forwarded: u64,
-    #[serde(default)]
-    pub failed: u64,
-    /// Tunnels that stayed closed to Larder, and connections that switched protocols.
-    pub tunnels: u64,
-    /// Requests that were refused.
-    pub denied: u64,
-    pub bytes_to_clients: u64,
-    pub bytes_from_origins: u64,
-}
-
-impl Counts {
-    /// What has happened since an earlier moment.
-    pub fn since(&self, earlier: &Counts) -> Counts {
-        Counts {
-            requests: self.requests.saturating_sub(earlier.requests),
-            hits: self.hits.saturating_sub(earlier.hits),
-            forwarded: self.forwarded.saturating_sub(earlier.forwarded),
-            failed: self.failed.saturating_sub(earlier.failed),
-            tunnels: self.tunnels.saturating_sub(earlier.tunnels),
-            denied: self.denied.saturating_sub(earlier.denied),
-            bytes_to_clients: self.bytes_to_clients.saturating_sub(earlier.bytes_to_clients),
-            bytes_from_origins: self.bytes_from_origins.saturating_sub(earlier.bytes_from_origins),
-        }
-    }
-}
 
 /// Why the control socket can't be opened.
 #[derive(Debug, thiserror::Error)]

@@ -7,9 +7,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
-use super::control::ControlResponse;
+use super::messages::{
+    ControlResponse, ExplainRequest, Explained, ExplainedLine, ExplainedStored, Gap, Outlook, Past,
+};
 use crate::caching::{
     Answer, ByteRange, CachePolicy, Decision, ExplainedVariant, Explanation, ForwardReason, Handled, Line,
     NotStored, RuleName, StoredHead, cacheable_request, explain, selected,
@@ -23,85 +24,6 @@ use crate::store::Stored;
 const HEADERS_MAX: usize = 64;
 /// Gaps that a line names.
 const GAPS_SHOWN_MAX: usize = 8;
-
-/// What is asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExplainRequest {
-    /// A URL, or the number of a request.
-    pub of: String,
-    pub method: String,
-    /// Field lines that the request would have.
-    pub headers: Vec<(String, String)>,
-}
-
-/// What is answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Explained {
-    /// The request that was asked about, by its number.
-    pub past: Option<Past>,
-    /// What the next request would meet; none for a tunnel and for what is no URL.
-    pub next: Option<Outlook>,
-}
-
-/// What became of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Past {
-    /// As error pages and the log show it.
-    pub request: String,
-    /// When it ended, in milliseconds since 1970, and how long it took.
-    pub finished_ms: u64,
-    pub took_ms: u64,
-    pub client: String,
-    pub method: String,
-    pub url: String,
-    /// 0 when the client got no response.
-    pub status: u16,
-    pub cache_status: String,
-    /// In words.
-    pub why: Vec<ExplainedLine>,
-}
-
-/// What the next request would meet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outlook {
-    pub method: String,
-    pub url: String,
-    /// `hit`, `partial`, `validation`, `miss`, `forward`, `blocked` or `504`.
-    pub decision: String,
-    pub verdict: ExplainedLine,
-    pub request: Vec<ExplainedLine>,
-    pub stored: Vec<ExplainedStored>,
-    /// The last response for this URL that was not stored.
-    pub not_stored: Option<Past>,
-}
-
-/// One stored response.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExplainedStored {
-    pub status: u16,
-    /// Octets of content.
-    pub length: u64,
-    pub in_memory: bool,
-    pub on_disk: bool,
-    pub is_selected: bool,
-    /// What is not there of its content, in order.
-    pub missing: Vec<Gap>,
-    pub lines: Vec<ExplainedLine>,
-}
-
-/// Octets of a content, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
-    pub first: u64,
-    pub last: u64,
-}
-
-/// A fact and its clause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExplainedLine {
-    pub text: String,
-    pub clause: String,
-}
 
 /// Answers a question.
 pub async fn answer(shared: &Arc<Shared>, question: ExplainRequest) -> ControlResponse {

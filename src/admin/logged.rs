@@ -3,7 +3,8 @@
 
 use serde::Deserialize;
 
-use super::explain::{ExplainedLine, Past, forwarded, in_words};
+use super::explain::{forwarded, in_words};
+use super::messages::{ExplainedLine, Past};
 use crate::caching::{ForwardReason, NotStored};
 
 /// The members of a line that say what became of the request.

@@ -11,6 +11,7 @@ pub mod explain;
 mod exposition;
 mod listen;
 pub mod logged;
+pub mod messages;
 mod metrics;
 pub mod numbers;
 mod pac;

@@ -11,10 +11,10 @@ use super::commands::tell;
 use super::control_client::ask;
 use super::output::{bad_config, counted, print};
 use super::{verify, warm};
-use crate::admin::cache::{
-    CacheAnswer, CacheRequest, DiskStats, LeftOutStats, Listed, MemoryStats, Scope, ShareStats, Shown,
+use crate::admin::messages::{
+    CacheAnswer, CacheRequest, ControlRequest, ControlResponse, DiskStats, LeftOutStats, Listed, MemoryStats,
+    Scope, ShareStats, Shown,
 };
-use crate::admin::control::{ControlRequest, ControlResponse};
 use crate::admin::numbers::Size;
 
 /// `larder cache`.

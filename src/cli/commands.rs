@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::admin::control::{ControlRequest, ControlResponse};
+use crate::admin::messages::{ControlRequest, ControlResponse};
 use crate::config::{Admin, CacheSettings, DiskSize, Settings};
 use crate::policy::{Pattern, Policy};
 

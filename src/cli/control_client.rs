@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
-use crate::admin::control::{
-    ControlRequest, ControlResponse, REQUEST_LENGTH_MAX, RunningStatus, SOCKET_NAME,
-};
+use crate::admin::control::{REQUEST_LENGTH_MAX, SOCKET_NAME};
+use crate::admin::messages::{ControlRequest, ControlResponse, RunningStatus};
 use crate::admin::socket::SocketPath;
 
 /// Longer than a reload of large lists takes.

@@ -9,9 +9,10 @@ use super::args::ExplainArgs;
 use super::control_client::ask;
 use super::output::{bad_config, print};
 use super::run::{self, Larder};
-use crate::admin::control::{ControlRequest, ControlResponse};
-use crate::admin::explain::{ExplainRequest, Explained, ExplainedLine, ExplainedStored, Outlook, Past};
 use crate::admin::logged::of_line;
+use crate::admin::messages::{
+    ControlRequest, ControlResponse, ExplainRequest, Explained, ExplainedLine, ExplainedStored, Outlook, Past,
+};
 use crate::admin::numbers::Size;
 use crate::config::{Environment, Settings};
 

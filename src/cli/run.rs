@@ -20,7 +20,7 @@ use super::args::RunArgs;
 use super::control_client::ask_status;
 use super::environment::variables;
 use super::output::bad_config;
-use crate::admin::control::RunningStatus;
+use crate::admin::messages::RunningStatus;
 use crate::config::{Environment, Settings};
 
 pub(super) use larder::{Larder, has_left, logs};

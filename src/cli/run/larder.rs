@@ -16,7 +16,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::admin::control::{RunningStatus, SOCKET_NAME};
+use crate::admin::control::SOCKET_NAME;
+use crate::admin::messages::RunningStatus;
 use crate::cli::cache_folder::make_folder;
 use crate::cli::control_client::ask_status;
 use crate::cli::environment::{named_by_user, of_machine};

@@ -2,7 +2,7 @@
 //! went through Larder, and where to look for more.
 
 use super::larder::{ACCESS_NAME, Larder};
-use crate::admin::control::{Counts, RunningStatus};
+use crate::admin::messages::{Counts, RunningStatus};
 use crate::admin::numbers::Size;
 use crate::cli::environment::{MARK, NO_PROXY};
 use crate::cli::output::counted;
