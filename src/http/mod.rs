@@ -37,8 +37,8 @@ pub use date::Timestamp;
 pub use fields::{Field, Fields, FieldsBuilder};
 pub use host::{Host, HostError};
 pub use http2::{
-    Excess, Gate, GivenUp, Http2Reader, Http2Writer, Malformed, SECTION_MAX, Usage, Watch, ask,
-    is_unprocessed, is_violation, request_of, section_size,
+    Excess, Gate, GivenUp, Http2Reader, Http2Writer, Malformed, RequestFields, SECTION_MAX, Usage, Watch,
+    ask, is_unprocessed, is_violation, request_of,
 };
 pub use lenient::Reading;
 pub use message::{BodyLength, Request, Response, Version, reason_phrase};

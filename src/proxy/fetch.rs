@@ -136,8 +136,7 @@ pub(super) async fn fetch(
     loop {
         let heads: Vec<_> = plan.validating.iter().map(|object| &object.head).collect();
         let extra = Extra { validation: validation_fields(&heads), upgrade: None };
-        let head = forward::request_head(&exchange.proxy.shared, exchange.request, uri, &extra);
-        let reply = match forward::ask(exchange, uri, &head).await {
+        let reply = match forward::ask(exchange, uri, &extra).await {
             Ok(reply) => reply,
             Err(Interrupted::Failed(failure)) => {
                 return after_failure(exchange, key, plan, failure).await;
@@ -402,9 +401,7 @@ async fn anew(exchange: &mut Exchange<'_>, key: Key<'_>, outcome: Outcome) -> Re
     }
     exchange.record.note("reuse", "what arrived was gone before any of it was sent; asks anew");
     let uri = target(exchange.request, key);
-    let head =
-        forward::request_head(&exchange.proxy.shared, exchange.request, uri, &forward::Extra::default());
-    let reply = forward::ask(exchange, uri, &head).await?;
+    let reply = forward::ask(exchange, uri, &Extra::default()).await?;
     let outcome = Outcome { stored: false, ttl: None, ..outcome };
     deliver::pass(exchange, uri, reply, outcome, None).await
 }

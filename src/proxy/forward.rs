@@ -159,13 +159,13 @@ fn max_forwards(out: &mut Vec<u8>, request: &Request, value: &[u8]) {
 /// connection that ends behind so many requests may end for many of them at once.
 pub(super) const REPEATS_MAX: usize = 3;
 
-/// Sends a request without content, and waits for the head of the final response; interim ones
-/// go to the client. What the origin has not processed is sent again (RFC 9113 §8.7), and so is an
+/// Sends a request without content, with what its head has beyond the client's fields, and waits for the
+/// head of the final response; interim ones go to the client. What the origin has not processed is sent again (RFC 9113 §8.7), and so is an
 /// idempotent request whose connection was closed, once (RFC 9112 §9.3.1).
 pub(super) async fn ask(
     exchange: &mut Exchange<'_>,
     uri: &TargetUri,
-    head: &[u8],
+    extra: &Extra,
 ) -> Result<Reply, Interrupted> {
     let request_time = exchange.proxy.shared.clock.now();
     let mut repeats = Repeats::of(&exchange.request.method);
@@ -179,6 +179,8 @@ pub(super) async fn ask(
             None => exchange.unless_gone(Box::pin(origins.connect(uri, &judge))).await??,
         };
         exchange.record.asks(&connection);
+        // Rendered for each try: nobody holds it while the origin thinks.
+        let head = request_head(&exchange.proxy.shared, exchange.request, uri, extra);
         let error = match send_and_wait(exchange, &mut connection, uri, head).await {
             Ok(response) => {
                 let times = Times { request_time, response_time: exchange.proxy.shared.clock.now() };
@@ -253,15 +255,16 @@ async fn send_and_wait(
     exchange: &mut Exchange<'_>,
     connection: &mut Connection,
     uri: &TargetUri,
-    head: &[u8],
+    head: Vec<u8>,
 ) -> Result<Response, Unanswered> {
     let waits = exchange.waits();
     pass_te(exchange.request, connection);
-    match exchange.proxy.shared.clock.timeout(waits.idle, connection.writer.write_all(head)).await {
+    match exchange.proxy.shared.clock.timeout(waits.idle, connection.writer.write_all(&head)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(Unanswered::Stale(error)),
         Err(_timed_out) => return Err(Unanswered::Interrupted(no_response_in_time().into())),
     }
+    drop(head);
     // Interim responses are forwarded (RFC 9110 §15.2) until a final one comes.
     let mut seen = 0;
     loop {

@@ -4,7 +4,6 @@
 //! (CVE-2023-44487, CVE-2025-8671). The exchange of a stream that its client has reset is stopped at once,
 //! which gives its place to the next.
 
-use std::cell::Cell;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -18,15 +17,12 @@ use super::{Phase, connection};
 use crate::budget::{Full, Place, Share, Use, client_of};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{
-    Gate, Http2Reader, Http2Writer, Malformed, Resumed, SECTION_MAX, Watch, request_of, section_size,
+    Gate, Http2Reader, Http2Writer, Malformed, RequestFields, Resumed, SECTION_MAX, Watch, request_of,
 };
 use crate::proxy::{Client, Next, Proxy, exchange, refuse_connection};
 
 /// Requests that one connection may have under way (RFC 9113 §5.1.2).
 const STREAMS: usize = 100;
-/// Octets of the fields of all requests under way, counted likewise. References to a table make much of
-/// little: more requests have to wait.
-const FIELDS_HELD: usize = 1024 * 1024;
 /// Octets of a stream, and of all of a connection, that may come before they are taken: enough for
 /// all streams, so that a tunnel whose far end reads nothing does not stop the others.
 const WINDOW: u32 = 128 * 1024;
@@ -48,8 +44,7 @@ pub(super) async fn serve(proxy: &Proxy, mut client: Client, with: connection::S
     let gate = Gate::to_client(Resumed::new(early, stream), watch.clone(), move || time.monotonic_ms());
     let handshake = builder().handshake(gate);
     let Ok(Ok(connection)) = clock.timeout(with.limits.header_timeout, handshake).await else { return };
-    let serving =
-        Serving { proxy: proxy.clone(), client: Rc::new(client), with, watch, fields: Rc::default() };
+    let serving = Serving { proxy: proxy.clone(), client: Rc::new(client), with, watch };
     serving.run(connection).await;
 }
 
@@ -76,8 +71,6 @@ struct Serving {
     client: Rc<Client>,
     with: connection::Serving,
     watch: Rc<Watch>,
-    /// Octets of the fields of all requests under way.
-    fields: Rc<Cell<usize>>,
 }
 
 /// Whether all places are taken by exchanges that still run.
@@ -113,6 +106,7 @@ impl Serving {
                     // What its client has given up by now makes room in the next turn.
                     Some(Ok((_, mut respond))) if is_full(&mut streams) && !makes_room(&mut streams).await => {
                         respond.send_reset(Reason::REFUSED_STREAM);
+                        self.watch.ends(respond.stream_id().as_u32());
                     }
                     Some(Ok((request, respond))) => {
                         streams.spawn_local(self.stream(request, respond));
@@ -186,14 +180,16 @@ impl Serving {
         let (proxy, client, with) = (self.proxy.clone(), self.client.clone(), self.with.clone());
         let admitted = self.admit();
         let (watch, stream) = (self.watch.clone(), respond.stream_id().as_u32());
-        let fields = Held::take(&self.fields, section_size(request.headers()));
         async move {
             let _ends = EndsWithTask { watch: &watch, stream };
             // Its client may have reset it already.
             let Some(given_up) = watch.given_up(stream) else { return };
-            let Some(_fields) = fields else { return respond.send_reset(Reason::REFUSED_STREAM) };
-            if watch.is_too_large(stream) {
-                return refuse(&proxy, &client, respond, too_large(Malformed::TooLarge)).await;
+            match given_up.fields() {
+                RequestFields::Whole => {}
+                RequestFields::TooLarge => {
+                    return refuse(&proxy, &client, respond, too_large(Malformed::TooLarge)).await;
+                }
+                RequestFields::NoRoom => return respond.send_reset(Reason::REFUSED_STREAM),
             }
             // Kept for as long as the stream is served.
             let _admitted = match admitted {
@@ -241,29 +237,6 @@ async fn refuse(proxy: &Proxy, client: &Client, respond: SendResponse<Bytes>, fa
     let mut client = client.of_refused_stream(Http2Writer::of_response(respond));
     let next = Box::pin(refuse_connection(proxy, &mut client, failure)).await;
     client.end_stream(next);
-}
-
-/// The fields of one request, counted with those of its connection's others.
-struct Held {
-    all: Rc<Cell<usize>>,
-    octets: usize,
-}
-
-impl Held {
-    /// `None`: there are too many.
-    fn take(all: &Rc<Cell<usize>>, octets: usize) -> Option<Held> {
-        let total = all.get() + octets;
-        (total <= FIELDS_HELD).then(|| {
-            all.set(total);
-            Held { all: all.clone(), octets }
-        })
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.all.set(self.all.get() - self.octets);
-    }
 }
 
 /// A stream that is nobody's any more when its task ends.

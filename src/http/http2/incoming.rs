@@ -12,7 +12,7 @@ use super::frames::{FrameHeader, HEADER, PAYLOAD_MAX, PREFACE, flag, kind};
 use super::hpack::Decoder;
 use super::meter::Excess;
 use super::section::{Judged, Place, Section, Sender};
-use super::watch::Watch;
+use super::watch::{RequestFields, Watch};
 
 /// Content of a frame that is put together with others; arbitrary.
 const SMALL: usize = 1024;
@@ -188,7 +188,7 @@ impl Incoming {
             return Ok(Looked::Yes);
         }
         match header.kind {
-            kind::RST_STREAM => self.watch.ends(header.stream),
+            kind::RST_STREAM => self.watch.resets(header.stream),
             kind::DATA if header.has(flag::END_STREAM) => self.watch.ends_sending(header.stream),
             _ => {}
         }
@@ -307,15 +307,25 @@ impl Incoming {
         Some(fragment)
     }
 
-    fn section(&mut self, section: Section, ready: &mut BytesMut, now_ms: u64) -> Result<(), Excess> {
+    fn section(&mut self, mut section: Section, ready: &mut BytesMut, now_ms: u64) -> Result<(), Excess> {
         self.watch.meter.borrow_mut().decoded(section.size, now_ms)?;
         let (stream, begins, is_end) = (section.stream, section.begins_message(), section.is_end);
+        let (is_client, octets) = (self.sender == Sender::Client, section.octets());
+        let has_room = !is_client || !begins || self.watch.has_room(octets);
+        if !has_room {
+            section.empty();
+        }
+        if is_client && section.is_trailer() && !self.watch.holds_trailers(stream, octets) {
+            section.spoil();
+        }
         let judged = section.write(self.sender, ready);
-        if self.sender == Sender::Client && begins && judged != Judged::Malformed {
-            self.watch.begins(stream)?;
-            if judged == Judged::TooLarge {
-                self.watch.refuses_fields(stream);
-            }
+        if is_client && begins && judged != Judged::Malformed {
+            let (fields, octets) = match judged {
+                _ if !has_room => (RequestFields::NoRoom, 0),
+                Judged::TooLarge => (RequestFields::TooLarge, octets),
+                Judged::WellFormed | Judged::Malformed => (RequestFields::Whole, octets),
+            };
+            self.watch.begins(stream, fields, octets)?;
         }
         if is_end {
             self.watch.ends_sending(stream);
@@ -407,6 +417,32 @@ mod tests {
         let within = [frame(kind::HEADERS, 0, 1, &[0x88]), frame(kind::DATA, 0, 1, b"a")].concat();
         let (out, frames) = ready(Sender::Client, &within, 1 << 20).expect("few");
         assert_eq!((frames, &out[HEADER..]), (2, &within[HEADER + 1..]));
+    }
+
+    #[test]
+    fn fields_of_all_streams_together_are_bounded_before_they_are_written() {
+        // `:method: GET`, `:scheme: http`, `:path: /`, and an authority; then a field of 4,000 octets that goes
+        // into the table, or one octet for each time that it is named.
+        let request =
+            [&[0x82, 0x86, 0x84, 0x01, 1, b'a'][..], &[0x40, 1, b'x', 0x7f, 0xa1, 0x1e], &[b'y'; 4000]];
+        let named = [&[0x82, 0x86, 0x84, 0x01, 1, b'a'][..], &[0xbe; 14]].concat();
+        let ends = flag::END_HEADERS | flag::END_STREAM;
+        let first = frame(kind::HEADERS, ends, 1, &request.concat());
+        let asks = |stream| frame(kind::HEADERS, ends, stream, &named);
+        let requests: Vec<u8> = (1..100).flat_map(|number| asks(2 * number + 1)).collect();
+        let (out, _) = ready(Sender::Client, &[&first[..], &requests].concat(), 1 << 20).expect("paid for");
+        assert!(out.len() < (1 << 20) + 100 * 200, "{}", out.len());
+        let of_refused = memchr::memmem::find_iter(&out, b"refused.invalid").count();
+        assert!((80..85).contains(&of_refused), "{of_refused}");
+        // Trailer fields count with the others.
+        let posts = (1..100).flat_map(|number| {
+            let head =
+                frame(kind::HEADERS, flag::END_HEADERS, 2 * number + 1, &[0x83, 0x86, 0x84, 0x01, 1, b'a']);
+            [head, frame(kind::HEADERS, ends, 2 * number + 1, &[0xbe; 14])].concat()
+        });
+        let posts: Vec<u8> = posts.collect();
+        let (out, _) = ready(Sender::Client, &[&first[..], &posts].concat(), 1 << 20).expect("paid for");
+        assert!(out.len() < (1 << 20) + 100 * 200, "{}", out.len());
     }
 
     #[test]

@@ -162,11 +162,6 @@ fn length(fields: &Fields, is_whole: bool) -> Result<BodyLength, Malformed> {
     }
 }
 
-/// What fields count together (RFC 9113 §6.5.2).
-pub fn section_size(fields: &HeaderMap) -> usize {
-    fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
-}
-
 /// What the head would take as lines, for the log.
 fn head_bytes(parts: &Parts) -> u64 {
     let fields = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);

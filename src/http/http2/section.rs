@@ -79,6 +79,28 @@ impl Section {
         self.place == Place::First
     }
 
+    /// Whether it stands behind content.
+    pub(super) fn is_trailer(&self) -> bool {
+        self.place == Place::Trailer
+    }
+
+    /// Octets of the fields that are written, counted as those of the section are.
+    pub(super) fn octets(&self) -> usize {
+        self.fields.iter().map(|(name, value)| name.len() + value.len() + FIELD).sum()
+    }
+
+    /// Puts a request that says nothing in the place of this one, whose stream is refused. One that is
+    /// malformed remains so.
+    pub(super) fn empty(&mut self) {
+        let control =
+            [(":method", "GET"), (":scheme", "https"), (":authority", "refused.invalid"), (":path", "/")];
+        let field = |(name, value): (&'static str, &'static str)| {
+            (Bytes::from_static(name.as_bytes()), Bytes::from_static(value.as_bytes()))
+        };
+        self.fields = control.into_iter().map(field).collect();
+        self.size = self.octets();
+    }
+
     /// It is malformed for what does not stand in its lines.
     pub(super) fn spoil(&mut self) {
         self.is_malformed = true;
