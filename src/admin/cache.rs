@@ -213,7 +213,7 @@ async fn purge(shared: &Shared, scope: Scope) -> Result<ControlResponse, String>
     if purged.is_written {
         return Ok(done(message));
     }
-    Ok(done(format!("{message}; it may come back at the next start, for the disk can't be written to")))
+    Ok(done(format!("{message}; it may come back at the next start, because the disk has not written it")))
 }
 
 async fn purge_url(shared: &Shared, uri: &TargetUri) -> Result<ControlResponse, String> {

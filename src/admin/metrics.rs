@@ -162,6 +162,9 @@ impl Reading {
         out.counters("disk_read_errors", None, help, "folder", &of(|disk| disk.read_errors))?;
         let help = "Records on disk that were found damaged.";
         out.counters("disk_damaged_records", None, help, "folder", &of(|disk| disk.damaged))?;
+        let help =
+            "Removals that a client was answered before they were on disk, because the disk was behind.";
+        out.counters("disk_late_removals", None, help, "folder", &of(|disk| disk.late_removals))?;
         let help = "Bytes on disk that were read in the background and compared with their checksums.";
         out.counters("disk_scrubbed", Some(&Unit::Bytes), help, "folder", &of(|disk| disk.scrub.read_bytes))?;
         let help = "Times that all in the folder was looked at.";

@@ -287,6 +287,7 @@ fn the_tier_on_disk_is_told_of_where_there_is_one() {
         format!("larder_disk_read_only{{folder=\"{here}\"}} 0\n"),
         format!("larder_disk_read_errors_total{{folder=\"{here}\"}} 0\n"),
         format!("larder_disk_damaged_records_total{{folder=\"{here}\"}} 0\n"),
+        format!("larder_disk_late_removals_total{{folder=\"{here}\"}} 0\n"),
         format!("larder_disk_scrubbed_bytes_total{{folder=\"{here}\"}} 0\n"),
         format!("larder_disk_left_out{{folder=\"{here}\"}} 0\n"),
         "larder_disk_left_out{folder=\"/mnt/\\\"<b>\\\"\"} 1\n".to_owned(),

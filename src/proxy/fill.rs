@@ -268,11 +268,11 @@ async fn store(
 ) {
     let content = match filled {
         Ok(Finished::Kept(content)) => content,
-        Ok(Finished::Chunks(length)) if filling.fill.settled().await >= length => {
+        Ok(Finished::Chunks(length)) if on_disk(asking, filling).await >= length => {
             StoredContent::Chunks { length }
         }
         Ok(Finished::Chunks(length) | Finished::Passed(length)) => {
-            let on_disk = filling.fill.settled().await;
+            let on_disk = on_disk(asking, filling).await;
             let Some(content) = of_use(asking, filling, length, on_disk) else {
                 tell(id, "store", "not stored: too-large");
                 return remove_replaced(asking, key, filling, asked).await;
@@ -296,7 +296,7 @@ async fn store(
                 tell(id, "store", format_args!("{error}: what has arrived is stored"));
                 return insert(asking, key, filling, content, asked);
             }
-            let on_disk = filling.fill.settled().await;
+            let on_disk = on_disk(asking, filling).await;
             let content = filling.length.and_then(|length| of_use(asking, filling, length, on_disk));
             let Some(content) = content else {
                 return tell(id, "store", format_args!("not stored: {error}"));
@@ -310,6 +310,13 @@ async fn store(
     };
     tell(id, "store", format_args!("stored, {} octets of content", content.length()));
     insert(asking, key, filling, content, asked);
+}
+
+/// The octets of a content that are on disk, when the rest of it is there, too, or the disk has had its
+/// time: those who wait for this exchange don't wait for a disk that is behind.
+async fn on_disk(asking: &Asking<'_>, filling: &Filling) -> u64 {
+    let settled = asking.proxy.shared.clock.timeout(DISK_PATIENCE, filling.fill.settled()).await;
+    settled.unwrap_or_else(|_timed_out| filling.fill.on_disk())
 }
 
 /// What is on disk of a content, from its first octet on, if it is of use: when the rest can be asked for.

@@ -71,27 +71,40 @@ impl Shared {
         }
     }
 
-    /// Removes all that is stored for a URI, and what answers requests for it (RFC 9111 §4.4), with
-    /// all that is in one group with it (RFC 9875 §2.2.1).
-    pub async fn invalidate(&self, uri: &TargetUri) {
-        let key_uri = self.key_uri(uri);
-        let key = self.store.key(&key_uri);
-        let variants = self.store.look_up(key).await;
-        let heads = variants.iter().flat_map(|variants| variants.iter()).map(|object| &object.head);
-        let groups = groups_of(&key_uri, heads);
-        self.remove(uri).await;
-        self.store.purge_groups(&key_uri, groups).await;
+    /// Removes all that is stored for these URIs, and what answers requests for them (RFC 9111 §4.4),
+    /// with all that is in one group with it (RFC 9875 §2.2.1).
+    pub async fn invalidate(&self, uris: &[TargetUri]) {
+        let mut all_groups = Vec::new();
+        for uri in uris {
+            let key_uri = self.key_uri(uri);
+            let variants = self.store.look_up(self.store.key(&key_uri)).await;
+            let heads = variants.iter().flat_map(|variants| variants.iter()).map(|object| &object.head);
+            let groups = groups_of(&key_uri, heads);
+            all_groups.push((key_uri, groups));
+        }
+        self.remove_all(uris).await;
+        for (key_uri, groups) in all_groups {
+            self.store.purge_groups(&key_uri, groups).await;
+        }
     }
 
     /// Removes all that is stored for a URI, and what answers requests for it.
     pub async fn remove(&self, uri: &TargetUri) {
-        let key_uri = self.key_uri(uri);
-        let key = self.store.key(&key_uri);
-        // Before the store: what comes in meanwhile sees one or the other.
-        for other in self.searches.invalidate(&key_uri, self.store.generation(key).seq()) {
-            self.store.invalidate(self.store.key(&other)).await;
+        self.remove_all(std::slice::from_ref(uri)).await;
+    }
+
+    /// The same for several, with one wait for the disk.
+    async fn remove_all(&self, uris: &[TargetUri]) {
+        let mut all = Vec::new();
+        for uri in uris {
+            let key_uri = self.key_uri(uri);
+            // Before the store: what comes in meanwhile sees one or the other.
+            let since = self.store.generation(self.store.key(&key_uri)).seq();
+            all.extend(self.searches.invalidate(&key_uri, since));
+            all.push(key_uri.into_owned());
         }
-        self.store.invalidate(key).await;
+        let keys: Vec<_> = all.iter().map(|uri| self.store.key(uri)).collect();
+        self.store.invalidate_all(&keys).await;
     }
 
     /// Whether a rule names files that belong together with this one.
@@ -103,9 +116,7 @@ impl Shared {
     /// and which they are.
     pub(super) async fn invalidate_companions(&self, uri: &TargetUri) -> Option<(RuleName, Vec<TargetUri>)> {
         let (companions, rule) = self.rules.load()?.companions(uri)?;
-        for companion in &companions {
-            self.remove(companion).await;
-        }
+        self.remove_all(&companions).await;
         self.rules.count(rule);
         Some((rule, companions))
     }

@@ -260,10 +260,9 @@ pub(super) async fn others(
     record: &Record,
 ) {
     let store = &proxy.shared.store;
-    for uri in invalidated(&request.method, target(request, key), response) {
-        record.note("store", format_args!("invalidates {uri}"));
-        proxy.shared.invalidate(&uri).await;
-    }
+    let uris = invalidated(&request.method, target(request, key), response);
+    uris.iter().for_each(|uri| record.note("store", format_args!("invalidates {uri}")));
+    proxy.shared.invalidate(&uris).await;
     let groups = invalidated_groups(&request.method, key.uri, response);
     if !groups.is_empty() {
         record.note("store", format_args!("invalidates groups: {}", groups.len()));

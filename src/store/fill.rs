@@ -160,6 +160,11 @@ impl Fill {
         }
     }
 
+    /// The octets that are on disk by now, from the first one on.
+    pub fn on_disk(&self) -> u64 {
+        self.lock().on_disk
+    }
+
     /// A chunk that ends after `end` octets was written, or could not be.
     fn written(&self, end: u64, is_there: bool) {
         let mut state = self.lock();

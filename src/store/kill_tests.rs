@@ -55,7 +55,7 @@ struct Watched {
     killed: Vec<Killed>,
 }
 
-fn copied(from: &Path) -> Folders {
+pub(super) fn copied(from: &Path) -> Folders {
     let to = Folders::new();
     let store = to.0.join("store");
     SystemFiles.create_folder(&store).expect("a temporary folder");
@@ -167,7 +167,8 @@ async fn interrupted(at: usize) -> (Vec<Killed>, usize) {
     (killed, seen)
 }
 
-async fn found_of_one(store: &Store, key: u64) -> Option<u64> {
+/// The number in the content of a stored response.
+pub(super) async fn found_of_one(store: &Store, key: u64) -> Option<u64> {
     let variants = store.look_up(store.key(&uri(key))).await?;
     let StoredContent::Memory { pieces, .. } = &variants[0].content else { panic!("it is small") };
     Some(String::from_utf8_lossy(&pieces.concat()).parse().expect("a number"))

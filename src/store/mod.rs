@@ -24,6 +24,8 @@ mod purging;
 mod refill;
 #[cfg(test)]
 mod set_tests;
+#[cfg(test)]
+mod slow_tests;
 mod spans;
 mod sync;
 mod tiers;
@@ -271,15 +273,22 @@ impl Store {
         self.tiers.replace(key, old, new);
     }
 
-    /// Removes `old`, if it is still stored. When this returns, a crash can't bring it back.
+    /// Removes `old`, if it is still stored. When this returns, a kill can't bring it back, unless the
+    /// disk is [behind](Store::invalidate).
     pub async fn remove(&self, key: Key<'_>, old: &Arc<Object>) {
         self.tiers.remove(key, old).await;
     }
 
-    /// Removes all stored responses of a cache key (RFC 9111 §4.4). When this returns, a crash
-    /// can't bring them back.
+    /// Removes all stored responses of a cache key (RFC 9111 §4.4), at once. When this returns, a kill
+    /// can't bring them back, unless the disk is behind: it is waited for up to ten seconds, and then
+    /// not at all until it has caught up. What may come back is logged and counted.
     pub async fn invalidate(&self, key: Key<'_>) {
-        self.tiers.invalidate(key).await;
+        self.tiers.invalidate(&[key]).await;
+    }
+
+    /// The same for several keys, with one wait.
+    pub async fn invalidate_all(&self, keys: &[Key<'_>]) {
+        self.tiers.invalidate(keys).await;
     }
 
     /// Purges all that is stored now in a scope. When this returns, none of it is used any more.

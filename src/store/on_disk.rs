@@ -12,12 +12,13 @@
 //! belong on threads that may.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::disk::extent::Wanted;
 use super::disk::record::{BODY_MAX, Kind, Record};
-use super::disk::{Disk, Done, Queued, Refused};
+use super::disk::{Disk, Done, Queued, Refused, SETTLE_MAX};
 use super::heads::{self, Decoded};
 use super::key::{Derived, HashKey, Key};
 use super::object::{Object, Part, StoredContent};
@@ -60,25 +61,29 @@ impl std::fmt::Debug for OnDisk {
 impl OnDisk {
     /// All stored responses of a key, the newest first; empty when there is none.
     pub fn load(&self, key: Key<'_>) -> Vec<Object> {
-        self.disk.settle(key.hash);
+        let mut patience = SETTLE_MAX;
+        if !self.disk.settle(key.hash, &mut patience) {
+            // What is there has been replaced.
+            return Vec::new();
+        }
         let Some(record) = self.disk.read(key.hash) else { return Vec::new() };
         if matches!(record.kind, Kind::Object | Kind::Head) {
-            return self.object(key, record).into_iter().collect();
+            return self.object(key, record, &mut patience).into_iter().collect();
         }
         if record.kind != Kind::Vary || heads::decode_uri(&record.head).as_ref() != Some(key.uri) {
             return Vec::new();
         }
         let generations = heads::decode_variants(&record.head).unwrap_or_default();
-        let variant = |generation: u64| {
+        let mut variant = |generation: u64| {
             let record = self.disk.read(self.hash_key.derived(key.hash, generation, Derived::Variant))?;
             let is_meant =
                 matches!(record.kind, Kind::Object | Kind::Head) && record.generation == generation;
-            self.object(key, record).filter(|_| is_meant)
+            self.object(key, record, &mut patience).filter(|_| is_meant)
         };
-        generations.into_iter().filter_map(variant).collect()
+        generations.into_iter().filter_map(&mut variant).collect()
     }
 
-    fn object(&self, key: Key<'_>, record: Record) -> Option<Object> {
+    fn object(&self, key: Key<'_>, record: Record, patience: &mut Duration) -> Option<Object> {
         let decoded = heads::decode(&record.head).filter(|decoded| decoded.uri == *key.uri)?;
         if !self.may_have(record.kind, decoded.length) {
             return None;
@@ -89,7 +94,11 @@ impl OnDisk {
             _ if decoded.length != record.body_length() as u64 => return None,
             _ => StoredContent::new(detached(record.body)),
         };
-        self.disk.settle(self.hash_key.derived(key.hash, record.generation, Derived::Meta));
+        let meta = self.hash_key.derived(key.hash, record.generation, Derived::Meta);
+        if !self.disk.settle(meta, patience) {
+            // The head that is there may be good for longer than the one on its way.
+            return None;
+        }
         let decoded = self.as_freshened(key, record.generation, decoded, &|key| self.disk.read(key))?;
         Some(Object {
             rendered: (self.render)(&decoded.head, decoded.received),

@@ -13,9 +13,9 @@
 
 use std::sync::Arc;
 
-use super::disk::Queued;
 use super::disk::purges::{PurgeRefused, PurgeScope, PurgeTarget, Purges};
 use super::disk::record::{Kind, Record};
+use super::disk::{Fate, Queued};
 use super::on_disk::OnDisk;
 use super::tiers::Tiers;
 use super::{Key, Object};
@@ -29,7 +29,8 @@ use crate::http::TargetUri;
 pub struct Purged {
     /// Stored responses that were in memory.
     pub in_memory: u64,
-    /// Whether a restart keeps it in effect; false when the disk can't be written to.
+    /// Whether a restart keeps it in effect; false when the disk can't be written to, or has not written
+    /// it in time.
     pub is_written: bool,
 }
 
@@ -86,19 +87,19 @@ impl Tiers {
                 }
             }
         }
-        let (tiers, origin) = (self.clone(), origin.detached());
+        let (tiers, of_origin) = (self.clone(), origin.detached());
         // A look at all that is in memory takes longer than an event loop may wait.
         let sweeping = move || {
             let purges = tiers.any_table();
             tiers.memory.retain(|uri, object| {
-                uri.same_origin(&origin) && concerns(purges, uri, &object.head, object.generation)
+                uri.same_origin(&of_origin) && concerns(purges, uri, &object.head, object.generation)
             })
         };
         if tokio::task::spawn_blocking(sweeping).await.is_err() {
             tracing::warn!("groups may still be used: the process is ending");
         }
         let queued = in_force.iter().flat_map(|(scope, seq)| self.queue_purge(scope, *seq)).collect();
-        self.wait(queued).await;
+        self.keep_removed(&[origin], queued).await;
     }
 
     /// The tables of all disks, or that of memory where there is none.
@@ -115,7 +116,7 @@ impl Tiers {
     async fn write_purge(self: &Arc<Tiers>, scope: &PurgeScope, seq: u64) -> bool {
         let queued = self.queue_purge(scope, seq);
         let is_queued = queued.len() == self.disks.len();
-        self.wait(queued).await && is_queued
+        self.wait(queued).await == Fate::Written && is_queued
     }
 
     fn queue_purge(&self, scope: &PurgeScope, seq: u64) -> Vec<(usize, Queued)> {

@@ -9,12 +9,13 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::disk::purges::Purges;
 use super::disk::set::place_of;
-use super::disk::{Done, Queued};
+use super::disk::{Done, Fate, Queued};
 use super::fill::Chunks;
 use super::memory::{Changes, Evicted, Memory, Variants};
 use super::object::Object;
@@ -22,6 +23,7 @@ use super::on_disk::{ContentId, OnDisk};
 use super::{Generation, Key, VARIANTS_MAX, tick};
 use crate::budget::{Share, Use};
 use crate::caching::StoredHead;
+use crate::http::TargetUri;
 
 #[derive(Debug)]
 pub(super) struct Tiers {
@@ -43,6 +45,10 @@ const OBJECT_PART: u64 = 4;
 
 /// Arbitrary; more than threads will ever meet in.
 pub(super) const ORDERS: usize = 64;
+
+/// How long a client waits for a removal to be written. Arbitrary: long beside a disk that is busy,
+/// short beside the patience of clients.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What brings an object to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,9 +255,7 @@ impl Tiers {
     /// Removes `old`, if it is still stored. When this returns, a crash can't bring it back.
     pub async fn remove(self: &Arc<Tiers>, key: Key<'_>, old: &Arc<Object>) {
         let Some(queued) = self.queue_removal(key, old) else { return };
-        if !self.wait(queued).await {
-            tracing::warn!("{} may come back after a restart: the disk fails", key.uri);
-        }
+        self.keep_removed(&[key.uri], queued).await;
     }
 
     /// Takes one response of a key out of memory, and queues for each disk what says so.
@@ -279,7 +283,14 @@ impl Tiers {
         queued.map(|queued| vec![(place, queued)])
     }
 
-    pub async fn invalidate(self: &Arc<Tiers>, key: Key<'_>) {
+    /// Removes all stored responses of these keys. All of them are removed before one is waited for.
+    pub async fn invalidate(self: &Arc<Tiers>, keys: &[Key<'_>]) {
+        let queued = keys.iter().flat_map(|key| self.queue_invalidation(*key)).collect();
+        self.keep_removed(&keys.iter().map(|key| key.uri).collect::<Vec<_>>(), queued).await;
+    }
+
+    /// Takes a key out of memory, and queues for each disk what says so.
+    fn queue_invalidation(&self, key: Key<'_>) -> Vec<(usize, Queued)> {
         let order = self.lock_order(key.hash);
         let having = |(_, tier): &(usize, &OnDisk)| tier.contains(key.hash);
         let queued = |(place, tier): (usize, &OnDisk)| Some((place, tier.forget(key)?));
@@ -287,26 +298,37 @@ impl Tiers {
             self.disks.iter().enumerate().filter(having).filter_map(queued).collect();
         self.memory.invalidate(key.hash);
         drop(order);
-        if queued.is_empty() {
-            return;
-        }
-        if !self.wait(queued).await {
-            tracing::warn!("{} may come back after a restart: the disk fails", key.uri);
+        queued
+    }
+
+    /// Waits for removals of these URIs as [`Tiers::wait`] does, and logs it when a restart may undo them.
+    pub async fn keep_removed(&self, uris: &[&TargetUri], queued: Vec<(usize, Queued)>) {
+        match self.wait(queued).await {
+            Fate::Written => {}
+            Fate::Late => uris.iter().for_each(|uri| {
+                tracing::warn!("{uri} may come back if Larder is killed now: the disk is behind");
+            }),
+            Fate::Lost => uris.iter().for_each(|uri| {
+                tracing::warn!("{uri} may come back after a restart: the disk fails");
+            }),
         }
     }
 
-    /// Waits until what was queued on each of these disks is written. Whether it was.
-    pub async fn wait(self: &Arc<Tiers>, queued: Vec<(usize, Queued)>) -> bool {
-        let tiers = self.clone();
-        let waiting = move || {
-            let is_written = |(place, queued): (usize, Queued)| {
-                tiers.disks.get(place).is_none_or(|tier| tier.disk.wait(queued))
-            };
-            // Each of them is waited for, also behind one that has failed.
-            queued.into_iter().filter(|queued| !is_written(*queued)).count() == 0
+    /// Waits until the removals that were queued on these disks are written, but no longer than a
+    /// client may have to wait for a disk. The worst of what became of them.
+    pub async fn wait(&self, queued: Vec<(usize, Queued)>) -> Fate {
+        let on_disks =
+            || queued.iter().filter_map(|(place, queued)| Some((&self.disks.get(*place)?.disk, *queued)));
+        // They go by one clock.
+        let Some((first, _queued)) = on_disks().next() else { return Fate::Written };
+        let waiting = async {
+            for (disk, queued) in on_disks() {
+                disk.through(queued).await;
+            }
         };
-        // Where it can't be started the process is ending, and writes what is queued.
-        tokio::task::spawn_blocking(waiting).await.unwrap_or(true)
+        // In time or not: each disk says what has become of it.
+        let _in_time = first.clock().timeout(REMOVAL_PATIENCE, waiting).await;
+        on_disks().map(|(disk, queued)| disk.give_up_waiting(queued)).max().unwrap_or(Fate::Written)
     }
 
     fn forget_left_behind(&self, key: Key<'_>) {

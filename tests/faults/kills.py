@@ -101,6 +101,8 @@ def rounds(binary, count, seed, slow=None):
             time.sleep(chance.random() * (LOAD_S_MAX_BUSY if slow else LOAD_S_MAX))
             larder.kill()
             load.join()
+            for path in larder.late_removals():
+                oracle.may_be_back(int(path))
             if load.violations:
                 raise Violation(load.violations[0])
         except Violation as violation:

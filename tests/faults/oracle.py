@@ -58,6 +58,11 @@ class Oracle:
         with self.lock:
             self.floor[key] = max(self.floor[key], generation)
 
+    def may_be_back(self, key):
+        """The disk was too slow to write a removal in time, and the log says so: the promise is not made."""
+        with self.lock:
+            self.floor[key] = 1
+
     def check(self, key, language, floor, response):
         """What is wrong with a response; None when nothing is."""
         generation = int(response.field("x-generation") or 0)

@@ -46,6 +46,11 @@ class Larder:
             lines = response.read().decode().splitlines()
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
 
+    def late_removals(self):
+        """The paths of what it has said of that a kill may bring it back, because the disk was behind."""
+        found = (re.search(r"http://[^/ ]+/(\S*) may come back if Larder is killed", line) for line in self.said)
+        return [one[1] for one in found if one]
+
     def kill(self):
         self.process.kill()
         self.end()

@@ -69,7 +69,7 @@ pub(super) fn run(inner: &Inner, last: u64) {
         let finished = if written.is_ok() { queue.finished } else { u64::MAX };
         let through: Vec<_> = queue.waiting.extract_if(.., |(number, _)| *number <= finished).collect();
         drop(queue);
-        inner.done.notify_all();
+        inner.tell_waiting();
         for (_number, done) in through {
             (done.0)(written.is_ok());
         }

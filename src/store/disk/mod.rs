@@ -33,6 +33,7 @@ pub mod survey;
 mod tests;
 mod usage;
 pub mod verify;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -41,6 +42,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use admission::WriteBudget;
 use files::{Files, Lock};
@@ -55,6 +57,7 @@ use superblock::{InvalidSuperblock, Superblock};
 
 pub use queue::{Done, Queued};
 pub use usage::DiskUsage;
+pub use waiting::{Fate, SETTLE_MAX};
 
 use crate::clock::Clock;
 
@@ -139,8 +142,9 @@ struct Inner {
     queue: Mutex<Queue>,
     /// There is something to write, or to stop for.
     work: Condvar,
-    /// Something was written, or can't be.
+    /// Something was written, or can't be: for threads, and for tasks.
     done: Condvar,
+    advanced: Notify,
     /// There is nothing to wait for any more.
     stopping: Condvar,
     scrub: Scrub,
@@ -151,6 +155,7 @@ struct Inner {
     read_errors: AtomicU64,
     damaged: AtomicU64,
     dropped: AtomicU64,
+    late_removals: AtomicU64,
     purges: Purges,
     is_dead: OnceLock<Ask>,
     _lock: Box<dyn Lock>,
@@ -203,6 +208,7 @@ impl Disk {
             queue: Mutex::default(),
             work: Condvar::new(),
             done: Condvar::new(),
+            advanced: Notify::new(),
             stopping: Condvar::new(),
             scrub: Scrub::default(),
             used: AtomicU64::new(0),
@@ -212,6 +218,7 @@ impl Disk {
             read_errors: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            late_removals: AtomicU64::new(0),
             purges: Purges::new(),
             is_dead: OnceLock::new(),
             _lock: lock,

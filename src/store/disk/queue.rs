@@ -1,4 +1,4 @@
-//! What waits to be written to a disk, who waits for it, and what becomes of it when the disk can't
+//! What waits to be written to a disk, and what becomes of it when the disk can't
 //! be written to.
 //!
 //! Invariant: records are written in the order in which they were queued. A removal is never
@@ -14,7 +14,6 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 use super::purges::PurgeScope;
 use super::record::{self, Kind, Record};
@@ -27,14 +26,11 @@ const QUEUE_MAX: u64 = 4 << 20;
 /// Removals that a disk which can't be written to keeps in mind; arbitrary. After more of them
 /// all that it holds counts as removed when it can be written to again.
 const UNWRITTEN_MAX: usize = 16_384;
-/// How long a look-up waits for a record that is being written; arbitrary. After that it is a miss.
-const SETTLE_MAX: Duration = Duration::from_secs(1);
-
 /// A record that waits to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Queued {
-    number: u64,
-    is_removal: bool,
+    pub(super) number: u64,
+    pub(super) is_removal: bool,
 }
 
 /// Called when a record was written, or could not be; true says that it is there to be read.
@@ -63,6 +59,8 @@ pub(super) struct Queue {
     pub finished: u64,
     /// Whom to tell when so many are done.
     pub waiting: Vec<(u64, Done)>,
+    /// Nobody waits for the disk again before so many records are done: somebody has waited too long.
+    pub behind_until: u64,
     /// Why nothing is written any more.
     pub read_only: Option<String>,
     /// Removals that could not be written.
@@ -95,14 +93,6 @@ impl Disk {
         self.inner.contains(key)
     }
 
-    /// Waits until nothing of this key is on its way to the device, so that it can be read; at most
-    /// as long as somebody waits for a disk that is behind.
-    pub fn settle(&self, key: u128) {
-        let queue = self.inner.lock_queue();
-        let is_under_way = |queue: &mut Queue| queue.keys.contains_key(&key);
-        let _settled = self.inner.done.wait_timeout_while(queue, SETTLE_MAX, is_under_way);
-    }
-
     /// Queues the removal of a record that can't be made use of any more.
     pub fn forget(&self, key: u128) {
         // Refused when the disk is being closed, when nothing more is read either.
@@ -129,25 +119,6 @@ impl Disk {
             queue.waiting.push((queued.number, done));
         }
         Ok(())
-    }
-
-    /// Waits until what was queued is written, so that a crash of this process doesn't undo it; of a
-    /// removal that can't be written, until a restart finds nothing. False: neither can be done.
-    pub fn wait(&self, queued: Queued) -> bool {
-        let mut queue = self.inner.lock_queue();
-        loop {
-            if queue.finished >= queued.number {
-                return true;
-            }
-            match queue.withdrawal {
-                _ if queue.read_only.is_none() => {}
-                _ if !queued.is_removal => return false,
-                Withdrawal::Done => return true,
-                Withdrawal::Failed => return false,
-                Withdrawal::NotNeeded => {}
-            }
-            queue = self.inner.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
     }
 
     /// Whether nothing can be written any more.
@@ -290,6 +261,7 @@ impl Inner {
         queue.resumes = false;
         // What was lost is nobody's to wait for any more.
         queue.finished = queue.queued;
+        self.tell_waiting();
         for record in queue.unwritten.take() {
             queue.add(record);
         }
@@ -334,7 +306,7 @@ impl Inner {
             tracing::warn!("what is removed from {folder} may come back after a restart: {error}");
         }
         self.lock_queue().withdrawal = if withdrawn.is_ok() { Withdrawal::Done } else { Withdrawal::Failed };
-        self.done.notify_all();
+        self.tell_waiting();
     }
 
     /// Takes this folder out of the lists of all that it is open with. Whether there are others, and

@@ -30,6 +30,8 @@ pub struct DiskUsage {
     pub damaged: u64,
     /// Records that were refused because too many waited to be written.
     pub dropped: u64,
+    /// Removals that a client was answered before they were written, because the disk was behind.
+    pub late_removals: u64,
     /// Why it can't be written to any more; `None` while it can.
     pub read_only: Option<String>,
     /// What a look at all of it, in the background, has done so far.
@@ -52,6 +54,7 @@ impl DiskUsage {
             read_errors: self.read_errors + other.read_errors,
             damaged: self.damaged + other.damaged,
             dropped: self.dropped + other.dropped,
+            late_removals: self.late_removals + other.late_removals,
             read_only: self.read_only.or(other.read_only),
             scrub: self.scrub.and(other.scrub),
         }
@@ -73,6 +76,7 @@ impl Disk {
             read_errors: self.inner.read_errors.load(Ordering::Relaxed),
             damaged: self.inner.damaged.load(Ordering::Relaxed),
             dropped: self.inner.dropped.load(Ordering::Relaxed),
+            late_removals: self.inner.late_removals.load(Ordering::Relaxed),
             read_only: self.inner.lock_queue().read_only.clone(),
             scrub: self.inner.scrub.usage(),
         }
