@@ -10,6 +10,7 @@ use super::collapse::Filling;
 use super::deliver::{self, passed_framing};
 use super::forward::Reply;
 use super::origin_failure::{bad_content, silent};
+use super::pace::Pace;
 use super::partial::Asking;
 use super::render::{Framing, Tail, stored_fields, via};
 use super::rules::target;
@@ -66,8 +67,8 @@ async fn part(
     let mut at = 0;
     while at <= range.last {
         let mut pieces = Vec::new();
-        let arrived =
-            reader.next(&mut pieces).await.map_err(|aborted| filling.ended(&mut sender, aborted))?;
+        let arrived = sender.unless_gone(reader.next(&mut pieces)).await?;
+        let arrived = arrived.map_err(|aborted| filling.ended(&mut sender, aborted))?;
         if let Arrived::OnDisk { range: left, length } = arrived {
             at = left.last + 1;
             if let Some(wanted) = intersection(range, left) {
@@ -198,17 +199,21 @@ pub(super) async fn pass(
     Tail { framing, age: None, outcome: &outcome, keep_open }.write(&mut head);
     exchange.record.responds(206, outcome, response.fields.first(FieldName::ContentType));
     let mut content = Content::new(response.length, &shared.limits.chunks);
+    let mut pace = Pace::of_response(shared, response.length, idle);
     let mut sender = exchange.sender(&mut head, framing);
     let mut at = 0;
     while at <= range.last {
         let mut pieces = Vec::new();
-        let next = content.next(&mut connection.reader, &mut pieces);
-        match shared.clock.timeout(idle, next).await {
+        let next = shared.clock.timeout(idle, content.next(&mut connection.reader, &mut pieces));
+        let (next, waited_ms) = Pace::timed(&shared.clock, sender.unless_gone(next)).await;
+        match next? {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(sender.failed(bad_content(&error))),
             Err(timed_out) => return Err(sender.failed(silent(timed_out))),
         }
-        sender.record.received_from_origin(pieces.iter().map(|piece| piece.len() as u64).sum());
+        let arrived = pieces.iter().map(|piece| piece.len() as u64).sum();
+        sender.record.received_from_origin(arrived);
+        pace.moved(waited_ms, arrived).map_err(|slow| sender.broken(slow))?;
         let mut wanted = within(range, &mut at, &pieces);
         let is_last = at > range.last;
         if !wanted.is_empty() || is_last {

@@ -11,6 +11,7 @@ use super::collapse::{Lead, MayLead, Place, Role, join};
 use super::deliver;
 use super::forward::Reply;
 use super::keep::Brought;
+use super::pace::Pace;
 use super::partial::{Asking, Unsupplied};
 use super::record::Record;
 use crate::caching::{ByteRange, NoPart, NotStored, is_same_representation, part_of_whole};
@@ -96,13 +97,17 @@ async fn with_part(
     let Reply { response, mut connection, times, .. } = reply;
     let mut gathered = shared.store.gather(range.length()).ok_or(Unsupplied::NoMemory)?;
     let mut content = Content::new(response.length, &shared.limits.chunks);
+    let mut pace = Pace::of_response(shared, response.length, shared.limits.idle);
     let mut pieces = Vec::new();
     while !content.is_done() {
         let next = content.next(&mut connection.reader, &mut pieces);
-        let next = shared.clock.timeout(shared.limits.idle, next).await;
+        let next = shared.clock.timeout(shared.limits.idle, next);
+        let (next, waited_ms) = Pace::timed(&shared.clock, next).await;
         let failed = |error: &dyn std::fmt::Display| Unsupplied::Failed(error.to_string());
         next.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        record.received_from_origin(pieces.iter().map(|piece| piece.len() as u64).sum());
+        let octets = pieces.iter().map(|piece| piece.len() as u64).sum();
+        record.received_from_origin(octets);
+        pace.moved(waited_ms, octets).map_err(|slow| failed(&slow))?;
         pieces.drain(..).for_each(|piece| gathered.push(&piece));
         if gathered.length() > range.length() {
             return Err(NoPart::Range.into());

@@ -45,7 +45,7 @@ pub(super) async fn connect(
     let is_plain = authority.port == Scheme::Http.default_port();
     let ahead = match interception {
         None if !is_plain => {
-            let connection = tunnel::dial(exchange, authority).await?;
+            let connection = tunnel::dial(exchange, authority).await??;
             exchange.record.tunnel(connection.peer);
             Some(connection)
         }
@@ -53,7 +53,9 @@ pub(super) async fn connect(
             // Inside, an address is judged when it is dialled. Where it is known without waiting, or
             // where anything may come out of the tunnel, the client is told now.
             if is_plain || authority.host.ip().is_some() {
-                match proxy.origins.admitted(authority, &exchange.judge()).await {
+                let judge = exchange.judge();
+                let judging = Box::pin(proxy.origins.admitted(authority, &judge));
+                match exchange.unless_gone(judging).await? {
                     Err(failure) if failure.fault == Fault::Policy => return Err(failure.into()),
                     // A name that does not resolve is told inside, if a response is not stored.
                     Ok(_) | Err(_) => {}
@@ -64,7 +66,7 @@ pub(super) async fn connect(
     };
     // What can't be had is known before the tunnel is open.
     if let Some(interception) = interception.filter(|_| !is_plain) {
-        certificate(exchange, interception, &authority.host, Alpn::Http2).await?;
+        certificate(exchange, interception, &authority.host, Alpn::Http2).await??;
     }
     tunnel::establish(exchange).await?;
     match hear(exchange, &tunnel, ahead).await? {
@@ -110,20 +112,21 @@ fn interception<'a>(
     }
 }
 
-/// What serves a host to this client; waits for its turn where many new certificates are asked for.
+/// What serves a host to this client; waits for its turn where many new certificates are asked for, unless
+/// the client goes before that.
 async fn certificate(
-    exchange: &Exchange<'_>,
+    exchange: &mut Exchange<'_>,
     interception: &Interception,
     host: &Host,
     alpn: Alpn,
-) -> Result<Arc<ServerConfig>, Failure> {
+) -> Result<Result<Arc<ServerConfig>, Failure>, Interrupted> {
     let shared = &exchange.proxy.shared;
     let request = MintRequest { host, alpn, client: exchange.client.peer.ip(), origin_not_after: None };
     let made = interception.leaves.server_config_in_time(&request);
-    match shared.clock.timeout(shared.limits.handshake, made).await {
-        Ok(config) => Ok(config?),
+    Ok(match exchange.unless_gone(shared.clock.timeout(shared.limits.handshake, made)).await? {
+        Ok(config) => config.map_err(Failure::from),
         Err(_timed_out) => Err(MintError::TooMany.into()),
-    }
+    })
 }
 
 /// Waits for what the client begins with. Who is silent may wait for the server to begin: it is
@@ -145,7 +148,7 @@ async fn hear(
             Beginning::Silent if tunnel.blocked.is_none() && !tunnel.refuses_unreadable(exchange) => {
                 exchange.record.note("intercept", "the client is silent: the server may begin");
                 // What is wrong with it is told when the client asks for something.
-                ahead = tunnel::dial(exchange, tunnel.authority).await.ok();
+                ahead = tunnel::dial(exchange, tunnel.authority).await?.ok();
             }
             Beginning::Silent => {}
             Beginning::Broken(_error) => return Ok(Heard::Ended(Next::Broken)),
@@ -348,7 +351,7 @@ async fn pass(
     exchange.record.note("intercept", format_args!("a tunnel: {why}"));
     let connection = match ahead {
         Some(connection) => connection,
-        None => tunnel::dial(exchange, tunnel.authority).await.map_err(Interrupted::Cut)?,
+        None => tunnel::dial(exchange, tunnel.authority).await?.map_err(Interrupted::Cut)?,
     };
     exchange.record.tunnel(connection.peer);
     tunnel::relay(exchange, connection).await
@@ -364,7 +367,7 @@ async fn accept(
     let proxy = exchange.proxy;
     let shared = &proxy.shared;
     let host = &tunnel.authority.host;
-    let config = match certificate(exchange, interception, host, Alpn::answering(&hello.alpn)).await {
+    let config = match certificate(exchange, interception, host, Alpn::answering(&hello.alpn)).await? {
         Ok(config) => config,
         Err(failure) => return Ok(refuse_tls(exchange, Alert::InternalError, failure).await),
     };

@@ -243,7 +243,14 @@ impl Source<'_> {
         }
         self.resumes += 1;
         let last = filling.length.and_then(|length| length.checked_sub(1));
-        match self.asking.part(&filling.head, (at, last), filling.length).await {
+        let asking = self.asking.part(&filling.head, (at, last), filling.length);
+        let part = tokio::select! {
+            biased;
+            part = Box::pin(asking) => part,
+            // Nobody waits for it.
+            () = writer.unread() => return Err(error),
+        };
+        match part {
             Ok(reply) => {
                 tell(self.id, "store", format_args!("{error}; goes on at octet {at}"));
                 self.reply = reply;

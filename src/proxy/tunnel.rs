@@ -26,10 +26,17 @@ const SPLICE_FROM: u64 = 256 * 1024;
 /// The buffer of a direction that is copied, in octets.
 const BUFFER: usize = 16 * 1024;
 
-/// A connection to the far end of a tunnel.
-pub(super) async fn dial(exchange: &mut Exchange<'_>, authority: &Authority) -> Result<Connection, Failure> {
-    exchange.proxy.shared.online()?;
-    exchange.proxy.origins.connect_tunnel(authority, &exchange.judge()).await
+/// A connection to the far end of a tunnel, unless the client goes before it is there.
+pub(super) async fn dial(
+    exchange: &mut Exchange<'_>,
+    authority: &Authority,
+) -> Result<Result<Connection, Failure>, Interrupted> {
+    let (proxy, judge) = (exchange.proxy, exchange.judge());
+    let dialling = Box::pin(async {
+        proxy.shared.online()?;
+        proxy.origins.connect_tunnel(authority, &judge).await
+    });
+    exchange.unless_gone(dialling).await
 }
 
 /// Tells the client that its tunnel is open.

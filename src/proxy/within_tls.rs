@@ -58,20 +58,25 @@ async fn hear(
             exchange.record.note("intercept", "the client is silent within TLS: the server may begin");
         }
     }
-    match dial(exchange, tunnel, offered).await {
+    match dial(exchange, tunnel, offered).await? {
         Ok(connection) => hear_beside(exchange, connection, Undecided::Hold).await,
         // The first request is told what is wrong.
         Err(_failure) => Ok(Heard::Begun(Opening::Http, None)),
     }
 }
 
+/// As [`tunnel::dial`], within TLS.
 async fn dial(
     exchange: &mut Exchange<'_>,
     tunnel: &Tunnel<'_>,
     offered: &[Vec<u8>],
-) -> Result<Connection, Failure> {
-    exchange.proxy.shared.online()?;
-    exchange.proxy.origins.connect_tls_tunnel(tunnel.authority, &exchange.judge(), offered).await
+) -> Result<Result<Connection, Failure>, Interrupted> {
+    let (proxy, judge) = (exchange.proxy, exchange.judge());
+    let dialling = Box::pin(async {
+        proxy.shared.online()?;
+        proxy.origins.connect_tls_tunnel(tunnel.authority, &judge, offered).await
+    });
+    exchange.unless_gone(dialling).await
 }
 
 /// Passes what is inside on, within TLS.
@@ -85,7 +90,7 @@ async fn pass(
     exchange.record.note("intercept", format_args!("passes on within TLS: {why}"));
     let connection = match ahead {
         Some(connection) => connection,
-        None => dial(exchange, tunnel, offered).await.map_err(Interrupted::Cut)?,
+        None => dial(exchange, tunnel, offered).await?.map_err(Interrupted::Cut)?,
     };
     exchange.record.tunnel(connection.peer);
     tunnel::relay(exchange, connection).await

@@ -16,14 +16,14 @@ fn has_ended(world: &World, exchanges: u64) {
 }
 
 /// Waits until no connection to an origin is open, and no exchange has a place for one.
-fn lets_go(world: &World) {
+pub(crate) fn lets_go(world: &World) {
     let lending = &world.server().places().lending;
     eventually("its connection and its place are free", || {
         (lending.connections.used(), lending.exchanges.used()) == (0, 0)
     });
 }
 
-fn reset(client: Client) {
+pub(crate) fn reset(client: Client) {
     client.wire.reset_on_drop();
     drop(client);
 }
@@ -259,7 +259,7 @@ fn case_s6_a_fill_without_readers_has_an_end_and_a_number() {
 
 /// Moves the clock by less than the silence that is allowed, and has `act` send one octet each time,
 /// until the client is answered or closed.
-fn drips(world: &World, client: &mut Client, mut act: impl FnMut(&mut Client)) {
+pub(crate) fn drips(world: &World, client: &mut Client, mut act: impl FnMut(&mut Client)) {
     for _ in 0..20 {
         world.catch_up();
         world.advance(55);

@@ -31,6 +31,7 @@ mod http2_gate;
 mod interception;
 mod limits;
 mod limits_ends;
+mod limits_gone;
 mod limits_places;
 mod names;
 mod order;

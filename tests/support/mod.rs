@@ -20,6 +20,7 @@ pub mod name_server;
 mod origin;
 mod process;
 mod transport;
+mod unreachable;
 mod wire;
 mod world;
 
@@ -33,6 +34,7 @@ pub use http2_origin::{Http2Answer, Http2Origin};
 pub use message::{Body, End, Framing, Head};
 pub use origin::{Origin, Seen};
 pub use process::Process;
+pub use unreachable::Unreachable;
 pub use wire::{Wire, in_flight_max};
 pub use world::{START, Setup, World, temporary};
 
