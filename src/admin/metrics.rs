@@ -90,6 +90,8 @@ impl Reading {
         out.counters("memory_refusals", None, help, "use", &refused)?;
         let help = "Slow readers that were cut off because memory was short.";
         out.counter("slow_readers_cut", None, help, self.readers_cut)?;
+        let help = "Tunnels and messages of unknown length that were cut off because places were short.";
+        out.counter("open_ended_cut", None, help, self.open_ended_cut)?;
         let of = |number: fn(&PlaceReading) -> u64| -> Vec<(&str, u64)> {
             self.places.iter().map(|place| (place.name, number(place))).collect()
         };

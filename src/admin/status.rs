@@ -60,6 +60,7 @@ pub(super) struct Reading {
     pub(super) budget_bytes_max: u64,
     pub(super) memory: Vec<(&'static str, u64, u64)>,
     pub(super) readers_cut: u64,
+    pub(super) open_ended_cut: u64,
     pub(super) places: Vec<PlaceReading>,
 }
 
@@ -138,6 +139,7 @@ impl Status {
             budget_bytes_max: self.shared.budget.limit(),
             memory: self.memory(),
             readers_cut: self.shared.budget.readers().cuts(),
+            open_ended_cut: self.shared.budget.open_ended().cuts(),
             places: self.places(),
         }
     }

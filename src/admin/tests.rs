@@ -8,10 +8,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{AdminError, Status, bind_admin};
-use crate::budget::{Budget, Place, Places};
+use crate::budget::{Budget, Place, Places, Use};
 use crate::caching::CachePolicy;
 use crate::clock::Clock;
-use crate::http::Timestamp;
+use crate::http::{Authority, Host, Scheme, Timestamp};
 use crate::log::{AccessLog, Format, LogSettings, Target};
 use crate::origin::{Lending, OriginLimits};
 use crate::policy::{Config, Policy};
@@ -51,7 +51,7 @@ fn places(connections: usize) -> (ServerPlaces, Vec<Place<IpAddr>>) {
         connections: Places::new(100, 100),
         streams: Places::new(1, 1),
         refusals: Places::new(1, 1),
-        lending: Lending::new(&OriginLimits::default(), &Budget::unlimited()),
+        lending: Lending::new(&OriginLimits::default(), &Budget::unlimited(), &Clock::system()),
     };
     let client = ON_ANY_PORT.ip();
     let taken = (0..connections).map(|_| places.connections.take(&client).expect("enough of them"));
@@ -220,6 +220,58 @@ async fn the_numbers_are_those_of_the_proxy() {
         }
     })
     .await;
+}
+
+/// Takes places until one is refused; they are given back.
+fn refuse_one<K: Eq + std::hash::Hash + Clone>(places: &Arc<Places<K>>, taker: &K) {
+    let taken: Vec<_> = std::iter::from_fn(|| places.take(taker).ok()).collect();
+    assert!(!taken.is_empty());
+}
+
+#[test]
+fn each_refusal_is_counted_once_under_its_documented_name() {
+    let budget = Budget::new(1 << 20);
+    let settings = StoreSettings {
+        memory: 1 << 18,
+        object_max: 1 << 16,
+        budget: budget.clone(),
+        ..StoreSettings::default()
+    };
+    let shared = shared_with(Store::new(settings, [1, 2, 3]));
+    let (places, _) = places(0);
+    let client = ON_ANY_PORT.ip();
+    for of_clients in [&places.connections, &places.streams, &places.lending.exchanges, &shared.unread_fills]
+    {
+        refuse_one(of_clients, &client);
+    }
+    let authority = Authority { host: Host::parse_text("origin.example").expect("a host"), port: 80 };
+    refuse_one(&places.lending.connections, &(Scheme::Http, authority));
+    let _reading = budget.readers().wait(1, 0);
+    for purpose in Use::ALL {
+        budget.take(purpose, 2 << 20).expect_err("more than there is");
+    }
+    let _endless = budget.open_ended().begin(client, 0);
+    let full = Places::new(1, 1);
+    let _only = full.take(&client);
+    budget.make_room(&full, 120_000);
+    let text = super::metrics::text(Status::new(shared, Vec::new(), 1 << 20, places).read()).expect("text");
+    let of_places = ["connections", "streams", "exchanges", "origin_connections", "unread_fills"]
+        .map(|of| (format!("larder_places_refused_total{{of=\"{of}\"}}"), of));
+    let of_memory = Use::ALL.map(|purpose| {
+        (format!("larder_memory_refusals_total{{use=\"{}\"}}", purpose.as_str()), purpose.as_str())
+    });
+    let documented = include_str!("../../docs/admin.md");
+    for (series, of) in of_places.iter().chain(&of_memory) {
+        assert!(text.lines().any(|line| line == format!("{series} 1")), "{series} in {text}");
+        assert!(documented.contains(&format!("`{of}`")), "{of}");
+    }
+    for series in ["larder_slow_readers_cut_total", "larder_open_ended_cut_total"] {
+        assert!(text.lines().any(|line| line == format!("{series} 1")), "{series} in {text}");
+    }
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap_or_default();
+        assert!(documented.contains(&format!("| `{name}")), "{name}");
+    }
 }
 
 #[tokio::test]

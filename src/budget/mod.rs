@@ -12,14 +12,17 @@
 //! for which `cli/fit.rs` leaves a part of the machine's memory alone.
 
 mod content;
+mod open_ended;
 mod places;
 mod readers;
 
 use std::fmt;
+use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 pub use content::{Charge, PIECE_COST};
+pub use open_ended::{OpenEnd, OpenEnded};
 pub use places::{Full, Place, Places, client_of};
 pub use readers::{Reading, SlowReaders};
 
@@ -114,6 +117,7 @@ struct Counts {
     refused: [AtomicU64; Use::ALL.len()],
     relief: OnceLock<Box<Relief>>,
     readers: SlowReaders,
+    open_ended: OpenEnded,
 }
 
 impl Budget {
@@ -126,6 +130,7 @@ impl Budget {
             refused: Default::default(),
             relief: OnceLock::new(),
             readers: SlowReaders::default(),
+            open_ended: OpenEnded::default(),
         }))
     }
 
@@ -187,6 +192,17 @@ impl Budget {
     /// The readers that wait for their clients.
     pub fn readers(&self) -> &SlowReaders {
         &self.0.readers
+    }
+
+    /// The exchanges without an end of their own.
+    pub fn open_ended(&self) -> &OpenEnded {
+        &self.0.open_ended
+    }
+
+    /// Has exchanges without an end of their own leave where these places are nearly all taken, so that
+    /// whoever comes next finds one.
+    pub fn make_room<K: Eq + Hash + Clone>(&self, places: &Places<K>, now_ms: u64) {
+        self.0.open_ended.make_room(places.wanted(), now_ms);
     }
 
     fn charge(&self, purpose: Use, bytes: u64) -> Result<(), Spent> {

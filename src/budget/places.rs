@@ -97,14 +97,23 @@ impl<K: Eq + Hash + Clone> Places<K> {
 
     /// A place for `taker`.
     pub fn take(self: &Arc<Places<K>>, taker: &K) -> Result<Place<K>, Full> {
-        let taken = self.lock().take(taker, self);
-        match taken {
-            Ok(()) => Ok(Place { places: self.clone(), taker: taker.clone() }),
-            Err(full) => {
-                self.refused(full).fetch_add(1, Ordering::Relaxed);
-                Err(full)
-            }
-        }
+        self.spare(taker).inspect_err(|full| {
+            self.refused(*full).fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    /// As [`Places::take`], for what can do without: nobody is refused when there is none.
+    pub fn spare(self: &Arc<Places<K>>, taker: &K) -> Result<Place<K>, Full> {
+        self.lock().take(taker, self)?;
+        Ok(Place { places: self.clone(), taker: taker.clone() })
+    }
+
+    /// Places that should become free, so that those who come next find some: none as long as more than
+    /// one in 128 is.
+    pub(super) fn wanted(&self) -> usize {
+        let reserve = (self.max / 64).max(1);
+        let free = self.max.saturating_sub(self.used());
+        if free > reserve / 2 { 0 } else { reserve - free }
     }
 
     fn refused(&self, full: Full) -> &AtomicU64 {
@@ -191,6 +200,25 @@ mod tests {
         let places = Places::new(60, 2);
         assert_eq!(fill(&places, 1).len(), 2);
         assert_eq!(places.take(&1).map(drop), Ok(()));
+    }
+
+    #[test]
+    fn some_are_wanted_when_hardly_any_is_left() {
+        for (max, used, wanted) in
+            [(1, 0, 0), (1, 1, 1), (8, 7, 0), (8, 8, 1), (640, 634, 0), (640, 635, 5), (640, 640, 10)]
+        {
+            let places = Places::fixed(max, max);
+            let _taken: Vec<_> = (0..used).map(|_| places.take(&0)).collect();
+            assert_eq!(places.wanted(), wanted, "{used} of {max}");
+        }
+    }
+
+    #[test]
+    fn who_can_do_without_is_not_refused() {
+        let places = Places::new(1, 1);
+        let _taken = places.take(&1);
+        assert_eq!(places.spare(&2).err(), Some(Full::Total));
+        assert_eq!(places.refusals(), [(Full::Total, 0), (Full::Share, 0)]);
     }
 
     #[test]

@@ -47,6 +47,11 @@ impl BodyLength {
     pub const fn is_empty(self) -> bool {
         matches!(self, BodyLength::None | BodyLength::Exact(0))
     }
+
+    /// Whether nothing tells beforehand where the content ends.
+    pub const fn is_unknown(self) -> bool {
+        matches!(self, BodyLength::Chunked | BodyLength::UntilClose | BodyLength::UntilEnd)
+    }
 }
 
 /// A request head.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::{OriginKey, OriginLimits};
 use crate::budget::{Budget, Full, Place, Places, Share, Use, client_of};
+use crate::clock::Clock;
 use crate::error::{ErrorType, Failure, Fault};
 
 /// Memory of an exchange that asks an origin: its state, a reader's first buffer on the origin's side, and
@@ -26,6 +27,7 @@ pub struct Lending {
     /// By origin.
     pub connections: Arc<Places<OriginKey>>,
     budget: Budget,
+    clock: Clock,
 }
 
 /// What an exchange has while it uses a connection.
@@ -44,23 +46,39 @@ pub(super) struct Opened {
 
 impl Lending {
     /// As many as these limits say, with memory of this budget.
-    pub fn new(limits: &OriginLimits, budget: &Budget) -> Lending {
+    pub fn new(limits: &OriginLimits, budget: &Budget, clock: &Clock) -> Lending {
         Lending {
             exchanges: Places::new(limits.exchanges_max, limits.exchanges_per_client_max),
             connections: Places::fixed(limits.connections_max, of_one_origin(limits)),
             budget: budget.clone(),
+            clock: clock.clone(),
         }
     }
 
     pub(super) fn lend(&self, client: IpAddr) -> Result<Loan, Failure> {
-        let place =
-            self.exchanges.take(&client_of(client)).map_err(|full| too_many(full, &self.exchanges))?;
+        let place = self.exchanges.take(&client_of(client));
+        self.budget.make_room(&self.exchanges, self.clock.monotonic_ms());
+        let place = place.map_err(|full| too_many(full, &self.exchanges))?;
         let memory = self.budget.take(Use::Buffers, EXCHANGE_BYTES)?;
         Ok(Loan { _place: place, _memory: memory })
     }
 
     pub(super) fn open(&self, key: &OriginKey) -> Result<Opened, Full> {
-        self.connections.take(key).map(|place| Opened { _place: place, tls: None })
+        let place = self.connections.take(key);
+        self.make_room();
+        place.map(|place| Opened { _place: place, tls: None })
+    }
+
+    /// As [`Lending::open`], for a connection that can be done without.
+    pub(super) fn spare(&self, key: &OriginKey) -> Option<Opened> {
+        let place = self.connections.spare(key).ok()?;
+        self.make_room();
+        Some(Opened { _place: place, tls: None })
+    }
+
+    /// For those that come next.
+    fn make_room(&self) {
+        self.budget.make_room(&self.connections, self.clock.monotonic_ms());
     }
 
     pub(super) fn begin_tls(&self, opened: &mut Opened) -> Result<(), Failure> {

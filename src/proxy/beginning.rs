@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 
+use super::lease::Lease;
 use super::opening::Opening;
 use super::unreadable::has_rule_about;
 use super::{Client, Exchange, Interrupted, Shared};
@@ -98,6 +99,7 @@ pub(super) async fn beside(
     exchange: &mut Exchange<'_>,
     origin: &mut Connection,
     undecided: Undecided<'_>,
+    lease: &Lease<'_>,
 ) -> Result<Beginning, Interrupted> {
     let shared = &exchange.proxy.shared;
     let (clock, idle) = (&shared.clock, shared.limits.tunnel_idle);
@@ -130,6 +132,7 @@ pub(super) async fn beside(
                 written.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(Interrupted::ClientGone)?;
                 exchange.record.received_from_origin(length as u64);
                 exchange.record.sent(length as u64);
+                lease.moved(length);
                 if !has_begun {
                     deadline.set(clock.sleep(idle));
                 }

@@ -16,6 +16,7 @@ use super::beginning::{BEGINNING, Beginning, Undecided, beside, of_client, timed
 use super::handshake::shake_hands;
 use super::inside::Inside;
 use super::interception::{Interception, LeftAlone};
+use super::lease::Lease;
 use super::opening::Opening;
 use super::unreadable::{Alert, has_rule_about, is_refused, judge_name, refusal, refuse_tls};
 use super::{Exchange, Interrupted, Next, tunnel, within_tls};
@@ -31,6 +32,7 @@ pub(super) struct Tunnel<'a> {
     pub(super) interception: Option<&'a Interception>,
     /// The host is blocked, and a page inside says so.
     pub(super) blocked: Option<Failure>,
+    pub(super) lease: Lease<'a>,
 }
 
 /// Answers a CONNECT request that the policy admits, or whose refusal `blocked` is to be shown.
@@ -41,7 +43,8 @@ pub(super) async fn connect(
 ) -> Result<Next, Interrupted> {
     let proxy = exchange.proxy;
     let interception = interception(exchange, authority, blocked.as_ref())?;
-    let tunnel = Tunnel { authority, interception, blocked };
+    let lease = Lease::begin(exchange);
+    let tunnel = Tunnel { authority, interception, blocked, lease };
     let is_plain = authority.port == Scheme::Http.default_port();
     let ahead = match interception {
         None if !is_plain => {
@@ -69,7 +72,7 @@ pub(super) async fn connect(
         certificate(exchange, interception, &authority.host, Alpn::Http2).await??;
     }
     tunnel::establish(exchange).await?;
-    match hear(exchange, &tunnel, ahead).await? {
+    match tunnel.lease.within(hear(exchange, &tunnel, ahead)).await?? {
         Heard::Begun(opening, ahead) => {
             serve_opening(exchange, tunnel, opening, ahead.map(|ahead| *ahead)).await
         }
@@ -155,7 +158,7 @@ async fn hear(
         }
     }
     match ahead {
-        Some(connection) => hear_beside(exchange, connection, undecided).await,
+        Some(connection) => hear_beside(exchange, connection, undecided, &tunnel.lease).await,
         None => match of_client(exchange, idle, undecided).await? {
             Beginning::Opened(opening) => Ok(Heard::Begun(opening, None)),
             Beginning::Silent => Err(timed_out()),
@@ -169,8 +172,9 @@ pub(super) async fn hear_beside(
     exchange: &mut Exchange<'_>,
     mut connection: Connection,
     undecided: Undecided<'_>,
+    lease: &Lease<'_>,
 ) -> Result<Heard, Interrupted> {
-    match beside(exchange, &mut connection, undecided).await? {
+    match beside(exchange, &mut connection, undecided, lease).await? {
         Beginning::Opened(opening) => Ok(Heard::Begun(opening, Some(Box::new(connection)))),
         Beginning::Silent => Err(timed_out()),
         Beginning::Broken(error) => Ok(Heard::Ended(tunnel::break_off(exchange, connection, &error))),
@@ -354,7 +358,7 @@ async fn pass(
         None => tunnel::dial(exchange, tunnel.authority).await?.map_err(Interrupted::Cut)?,
     };
     exchange.record.tunnel(connection.peer);
-    tunnel::relay(exchange, connection).await
+    tunnel::relay(exchange, connection, &tunnel.lease).await
 }
 
 /// Ends TLS here. What is inside decides how it goes on.

@@ -10,7 +10,7 @@ use super::partial::{Asking, Completion};
 use super::record::Record;
 use super::render::{Framing, Tail, passed_head};
 use super::rules::target;
-use super::sender::{More, Sender};
+use super::sender::{More, Sender, open_end};
 use super::waits::Silence;
 use super::{Client, Exchange, Interrupted, Next, Proxy, parts};
 use crate::caching::Outcome;
@@ -144,6 +144,7 @@ async fn whole(
             break;
         }
     }
+    drop(sender);
     exchange.client.scratch = head;
     Ok(if keep_open { Next::KeepOpen } else { Next::Close })
 }
@@ -160,7 +161,7 @@ pub(super) async fn pass(
     let keep_open = exchange.client.keeps_open(exchange.request)
         && passed_framing(exchange.request, &response) != Framing::UntilClose;
     let Client { writer, scratch, .. } = &mut *exchange.client;
-    let silence = Silence { clock: &exchange.proxy.shared.clock, limit: idle, moved: None };
+    let silence = Silence { clock: &exchange.proxy.shared.clock, limit: idle, moved: None, open_end: None };
     let to = Towards { writer, scratch, record: exchange.record, keep_open, keeper, silence };
     pass_content(exchange.proxy, to, exchange.request, &response, &mut connection.reader, outcome).await?;
     keep(exchange.proxy, uri, Persistence::of(&response), connection);
@@ -198,7 +199,8 @@ pub(super) async fn pass_content(
     record.responds(response.status, outcome, response.fields.first(FieldName::ContentType));
     let mut content = Content::new(response.length, &shared.limits.chunks);
     let (idle, pace) = (silence.limit, Pace::of_reader(shared, silence.limit));
-    let mut sender = Sender { writer, shared, idle, pace, front: head, framing, record };
+    let open_end = silence.open_end.cloned().or_else(|| open_end(shared, framing.is_open(), record));
+    let mut sender = Sender { writer, shared, idle, pace, open_end, front: head, framing, record };
     // Content that came with the head leaves with it; content that has yet to come must not
     // hold the head back.
     if !content.is_done() && reader.buffered().is_empty() {

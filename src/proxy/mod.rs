@@ -22,6 +22,7 @@ mod handshake;
 mod inside;
 mod interception;
 mod keep;
+mod lease;
 mod local;
 mod offline;
 mod opening;

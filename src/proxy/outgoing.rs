@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::lease::place_needed;
 use super::pace::Pace;
+use super::sender::cut;
 use super::waits::Silence;
 use super::{Interrupted, Proxy};
 use crate::error::{ErrorType, Failure, Fault};
@@ -94,8 +96,15 @@ impl<'a> Outgoing<'a> {
         silence: Silence<'_>,
     ) -> Result<(), UploadError> {
         let reading = silence.within(self.content.next(reader, pieces));
+        let reading = async {
+            tokio::select! {
+                biased;
+                read = reading => Ok(read),
+                () = cut(silence.open_end) => Err(UploadError::Client(Interrupted::ClientGone(place_needed()))),
+            }
+        };
         let (read, waited_ms) = Pace::timed(silence.clock, reading).await;
-        match read {
+        match read? {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(UploadError::Client(content_failure(error))),
             Err(_timed_out) => return Err(UploadError::Client(upload_timeout().into())),

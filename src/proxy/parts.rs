@@ -139,7 +139,8 @@ impl Sender<'_> {
         let mut moving = Moving { extent, sent: 0, more, pipe, pipes: &self.shared.pipes };
         while moving.sent < extent.length() {
             // What is in a file takes no memory; through TLS or HTTP/2 it is copied in parts.
-            let patience = Patience { shared: self.shared, idle: self.idle, held: COPIED_AT_ONCE };
+            let open_end = self.open_end.as_ref();
+            let patience = Patience::of(self.shared, self.idle, COPIED_AT_ONCE, open_end);
             match patience.wait(&mut self.pace, moving.some(self.writer), |octets| *octets).await? {
                 0 => break,
                 octets => {

@@ -9,7 +9,8 @@
 use std::io;
 use std::time::Duration;
 
-use super::sender::Sender;
+use super::lease::place_needed;
+use super::sender::{Sender, cut};
 use super::{Exchange, Interrupted};
 use crate::clock::Clock;
 use crate::http::{Presence, WriteHalf};
@@ -53,11 +54,19 @@ impl Exchange<'_> {
 }
 
 impl Sender<'_> {
-    /// What `future` gives, unless the client goes before that.
+    /// What `future` gives, unless the client, or a response without an end, goes before that.
     pub(super) fn unless_gone<F: Future>(
         &mut self,
         future: F,
     ) -> impl Future<Output = Result<F::Output, Interrupted>> {
-        unless_gone(&self.shared.clock, self.writer, future)
+        let open_end = self.open_end.as_ref();
+        let waiting = unless_gone(&self.shared.clock, self.writer, future);
+        async move {
+            tokio::select! {
+                biased;
+                output = waiting => output,
+                () = cut(open_end) => Err(Interrupted::ClientGone(place_needed())),
+            }
+        }
     }
 }

@@ -35,7 +35,7 @@ pub struct Counters {
 pub struct Record {
     id: u64,
     started_ms: u64,
-    client: SocketAddr,
+    pub(super) client: SocketAddr,
     bytes_from_client: u64,
     bytes_to_client: u64,
     bytes_from_origin: u64,
@@ -208,11 +208,22 @@ impl Record {
         Next::Reset
     }
 
+    /// Why Larder itself has ended the exchange, where it has.
+    pub(super) fn ends_by(&mut self, error: &std::io::Error) {
+        self.detail = match error.kind() {
+            std::io::ErrorKind::OutOfMemory => {
+                Some("cut off: memory is short, and this client took too little".to_owned())
+            }
+            std::io::ErrorKind::ResourceBusy => {
+                Some("cut off: places are short, and this one moved next to nothing".to_owned())
+            }
+            _ => self.detail.take(),
+        };
+    }
+
     /// The client went away.
     pub(super) fn client_gone(&mut self, error: &std::io::Error) -> Next {
-        if error.kind() == std::io::ErrorKind::OutOfMemory {
-            self.detail = Some("cut off: memory is short, and this client took too little".to_owned());
-        }
+        self.ends_by(error);
         let timed_out = error.kind() == std::io::ErrorKind::TimedOut;
         self.ending = if timed_out { Ending::TimedOut } else { Ending::Aborted };
         self.note("client", format_args!("gone: {error}"));

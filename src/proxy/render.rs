@@ -30,6 +30,11 @@ impl Framing {
             (None, Version::Http10 | Version::Http2) => Framing::UntilClose,
         }
     }
+
+    /// Whether nothing tells beforehand where the content ends.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Framing::Chunked | Framing::UntilClose)
+    }
 }
 
 /// Status line and field lines of a response that is stored: everything in its head that does

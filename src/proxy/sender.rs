@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::lease::place_needed;
 use super::origin_failure::incomplete;
 use super::pace::Pace;
 use super::record::Record;
 use super::render::Framing;
 use super::{Exchange, Interrupted, Shared};
+use crate::budget::OpenEnd;
 use crate::error::Failure;
 use crate::http::write::{Unsent, chunk_size_line, last_chunk, write_all};
 use crate::http::{Fields, WriteHalf};
@@ -24,6 +26,8 @@ pub(super) struct Sender<'a> {
     /// How long the client may take nothing.
     pub idle: Duration,
     pub pace: Pace,
+    /// Of content whose length is not known.
+    pub open_end: Option<OpenEnd<'a>>,
     /// What goes in front of the next content; the head at first. Its memory is reused.
     pub front: &'a mut Vec<u8>,
     pub framing: Framing,
@@ -43,17 +47,24 @@ impl Exchange<'_> {
 
     /// The way to this exchange's client, for a response that begins with this head.
     pub(super) fn sender<'s>(&'s mut self, head: &'s mut Vec<u8>, framing: Framing) -> Sender<'s> {
-        let idle = self.waits().idle;
+        let (shared, idle) = (&*self.proxy.shared, self.waits().idle);
         Sender {
             writer: &mut self.client.writer,
-            shared: &self.proxy.shared,
+            shared,
             idle,
-            pace: Pace::of_reader(&self.proxy.shared, idle),
+            pace: Pace::of_reader(shared, idle),
+            open_end: open_end(shared, framing.is_open(), self.record),
             front: head,
             framing,
             record: self.record,
         }
     }
+}
+
+/// What registers content that ends when its sender says so: it is the first to go when places are short.
+pub(super) fn open_end<'a>(shared: &'a Shared, is_open: bool, record: &Record) -> Option<OpenEnd<'a>> {
+    let begin = || shared.budget.open_ended().begin(record.client.ip(), shared.clock.monotonic_ms());
+    is_open.then(begin)
 }
 
 /// Whether more content follows.
@@ -82,7 +93,7 @@ impl Sender<'_> {
         let mut result = Ok(());
         while result.is_ok() && !unsent.is_done() {
             let writing = unsent.write_some(self.writer);
-            let patience = Patience { shared: self.shared, idle: self.idle, held: held(pieces) };
+            let patience = Patience::of(self.shared, self.idle, held(pieces), self.open_end.as_ref());
             let written = patience.wait(&mut self.pace, writing, |octets| *octets as u64).await;
             result = written.map(|octets| self.record.sent(octets as u64));
         }
@@ -110,7 +121,7 @@ impl Sender<'_> {
         for mut piece in pieces.drain(..) {
             while !piece.is_empty() {
                 let before = piece.len();
-                let patience = Patience { shared: self.shared, idle: self.idle, held: left };
+                let patience = Patience::of(self.shared, self.idle, left, self.open_end.as_ref());
                 patience.wait(&mut self.pace, stream.content(&mut piece), |octets| *octets as u64).await?;
                 self.record.sent((before - piece.len()) as u64);
                 left -= (before - piece.len()) as u64;
@@ -171,9 +182,21 @@ pub(super) struct Patience<'a> {
     pub idle: Duration,
     /// Octets that wait for the client.
     pub held: u64,
+    /// Of content whose length is not known.
+    pub open_end: Option<&'a OpenEnd<'a>>,
 }
 
-impl Patience<'_> {
+impl<'a> Patience<'a> {
+    /// With a client for which so many octets wait.
+    pub(super) fn of(
+        shared: &'a Shared,
+        idle: Duration,
+        held: u64,
+        open_end: Option<&'a OpenEnd<'a>>,
+    ) -> Patience<'a> {
+        Patience { shared, idle, held, open_end }
+    }
+
     /// Waits until the client takes something; `taken` says how many octets.
     pub(super) async fn wait<T>(
         &self,
@@ -184,24 +207,42 @@ impl Patience<'_> {
         let mut writing = std::pin::pin!(writing);
         let first = std::future::poll_fn(|context| Poll::Ready(writing.as_mut().poll(context))).await;
         // Most take it at once, and pay for nothing that follows.
-        if let Poll::Ready(written) = first {
-            return written.map_err(Interrupted::ClientGone);
-        }
         let clock = &self.shared.clock;
+        if let Poll::Ready(written) = first {
+            let written = written.map_err(Interrupted::ClientGone)?;
+            self.moved(taken(&written));
+            return Ok(written);
+        }
         let reading = self.shared.budget.readers().wait(self.held, clock.monotonic_ms());
         let waiting = async {
             tokio::select! {
                 biased;
                 written = writing => written,
                 () = reading.cut() => Err(io::ErrorKind::OutOfMemory.into()),
+                () = cut(self.open_end) => Err(place_needed()),
                 () = clock.sleep(self.idle) => Err(io::ErrorKind::TimedOut.into()),
             }
         };
         let (written, waited_ms) = Pace::timed(clock, waiting).await;
         let written = written.map_err(Interrupted::ClientGone)?;
-        match pace.moved(waited_ms, taken(&written)) {
+        let octets = taken(&written);
+        self.moved(octets);
+        match pace.moved(waited_ms, octets) {
             Ok(()) => Ok(written),
             Err(slow) => Err(Interrupted::ClientGone(io::Error::new(io::ErrorKind::TimedOut, slow))),
         }
+    }
+    fn moved(&self, octets: u64) {
+        if let Some(open_end) = self.open_end {
+            open_end.moved(octets, self.shared.clock.monotonic_ms());
+        }
+    }
+}
+
+/// Waits until an exchange without an end has to go; for ever, where it has an end.
+pub(super) async fn cut(open_end: Option<&OpenEnd<'_>>) {
+    match open_end {
+        Some(open_end) => open_end.cut().await,
+        None => std::future::pending().await,
     }
 }

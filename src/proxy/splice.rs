@@ -96,7 +96,7 @@ pub(super) async fn until_end(
     mut pipe: Pipe,
     from: &TcpStream,
     to: &TcpStream,
-    carried: &Carried,
+    carried: &Carried<'_>,
 ) -> Result<(), Broken> {
     while pipe.take(from).await.map_err(Broken::Read)? > 0 {
         while pipe.held > 0 {
@@ -134,7 +134,21 @@ pub(super) async fn until_end(
     _pipe: Pipe,
     _from: &TcpStream,
     _to: &TcpStream,
-    _carried: &Carried,
+    _carried: &Carried<'_>,
 ) -> Result<(), Broken> {
     Err(Broken::Read(io::ErrorKind::Unsupported.into()))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_so_many_pipes_and_no_more() {
+        let places = Arc::new(Semaphore::new(2));
+        let both = [Pipe::new(&places).expect("the first"), Pipe::new(&places).expect("the last")];
+        assert!(Pipe::new(&places).is_err());
+        drop(both);
+        Pipe::new(&places).expect("one that is free again");
+    }
 }

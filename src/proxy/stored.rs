@@ -143,6 +143,7 @@ async fn send(
     } else {
         parts::send(&mut sender, &parts, Some(&mut completion)).await
     };
+    drop(sender);
     exchange.client.scratch = head;
     // Nothing was sent yet: the origin can be asked for all of it.
     if let Err(Interrupted::Failed(failure)) = &sent {

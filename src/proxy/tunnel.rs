@@ -14,6 +14,7 @@ use bytes::Bytes;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::Semaphore;
 
+use super::lease::Lease;
 use super::record::Record;
 use super::splice::Pipe;
 use super::{Exchange, Interrupted, Next, Proxy, splice};
@@ -53,23 +54,24 @@ pub(super) async fn establish(exchange: &mut Exchange<'_>) -> Result<(), Interru
     Ok(())
 }
 
-/// Carries octets between the two until both have ended, one fails, or both are silent for too
-/// long. What either had sent too early goes first.
+/// Carries octets between the two until both have ended, one fails, both are silent for too long, or its
+/// lease ends. What either had sent too early goes first.
 pub(super) async fn relay(
     exchange: &mut Exchange<'_>,
     mut connection: Connection,
+    lease: &Lease<'_>,
 ) -> Result<Next, Interrupted> {
     let early_up = exchange.client.reader.take_buffered();
     let early_down = connection.reader.take_buffered();
     let client = (exchange.client.reader.io_mut(), &mut exchange.client.writer);
     let origin = (connection.reader.io_mut(), &mut connection.writer);
     let pipes = &exchange.proxy.shared.pipes;
-    let carrying =
-        Carrying { record: exchange.record, pipes, up: Carried::default(), down: Carried::default() };
+    let (up, down) = (Carried::new(lease), Carried::new(lease));
+    let carrying = Carrying { record: exchange.record, pipes, up, down };
     let ended = tokio::select! {
         result = both_ways(client, origin, (&early_up, &early_down), &carrying) => result,
         () = silence(exchange.proxy, &carrying.up, &carrying.down) => Err(io::ErrorKind::TimedOut.into()),
-        () = too_long(exchange.proxy) => Err(io::Error::new(io::ErrorKind::TimedOut, "open for too long")),
+        error = lease.ended() => Err(error),
     };
     let Err(error) = ended else {
         carrying.record.note("tunnel", "both sides have ended");
@@ -82,6 +84,7 @@ pub(super) async fn relay(
 
 /// Ends a tunnel that one side has broken off, or in which nobody has said anything for too long.
 pub(super) fn break_off(exchange: &mut Exchange<'_>, connection: Connection, error: &io::Error) -> Next {
+    exchange.record.ends_by(error);
     exchange.record.note("tunnel", format_args!("ended: {error}"));
     // RFC 9113 §8.5: "a proxy MUST send a TCP segment with the RST bit set if it detects an error with
     // the stream or the HTTP/2 connection."
@@ -132,8 +135,8 @@ pub(super) enum Broken {
 struct Carrying<'a> {
     record: &'a mut Record,
     pipes: &'a Arc<Semaphore>,
-    up: Carried,
-    down: Carried,
+    up: Carried<'a>,
+    down: Carried<'a>,
 }
 
 impl Drop for Carrying<'_> {
@@ -145,14 +148,20 @@ impl Drop for Carrying<'_> {
 }
 
 /// What one direction has carried.
-#[derive(Debug, Default)]
-pub(super) struct Carried {
-    pub octets: Cell<u64>,
+#[derive(Debug)]
+pub(super) struct Carried<'a> {
+    octets: Cell<u64>,
+    lease: &'a Lease<'a>,
 }
 
-impl Carried {
+impl<'a> Carried<'a> {
+    fn new(lease: &'a Lease<'a>) -> Carried<'a> {
+        Carried { octets: Cell::new(0), lease }
+    }
+
     pub(super) fn add(&self, octets: usize) {
         self.octets.set(self.octets.get() + octets as u64);
+        self.lease.moved(octets);
     }
 }
 
@@ -160,7 +169,7 @@ async fn direction(
     from: &mut ReadHalf,
     to: &mut WriteHalf,
     (early, pipes): (&Bytes, &Arc<Semaphore>),
-    carried: &Carried,
+    carried: &Carried<'_>,
 ) -> Result<(), Broken> {
     to.write_all(early).await.map_err(|_gone| Broken::Write)?;
     carried.add(early.len());
@@ -181,7 +190,7 @@ async fn direction(
 async fn copy_some(
     from: &mut ReadHalf,
     to: &mut WriteHalf,
-    carried: &Carried,
+    carried: &Carried<'_>,
     until: u64,
 ) -> Result<bool, Broken> {
     let mut buffer = vec![0; BUFFER];
@@ -205,16 +214,8 @@ fn ends_as_a_tunnel(from: &mut ReadHalf) -> Result<(), Broken> {
     }
 }
 
-/// Ends when a tunnel has been open for as long as it may.
-async fn too_long(proxy: &Proxy) {
-    match proxy.shared.limits.tunnel_time {
-        Some(limit) => proxy.shared.clock.sleep(limit).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Ends when neither direction has carried anything for the whole idle time.
-async fn silence(proxy: &Proxy, up: &Carried, down: &Carried) {
+async fn silence(proxy: &Proxy, up: &Carried<'_>, down: &Carried<'_>) {
     let limit = proxy.shared.limits.tunnel_idle;
     // Looking four times within the limit finds silence at most a quarter too late.
     let step = limit / 4;

@@ -16,11 +16,13 @@ use super::fill::{Start, known_length};
 use super::forward::{
     Extra, HeadFailure, JUST_USED, REPEATS_MAX, Reply, forward_interim, pass_te, request_head, response_head,
 };
+use super::lease::Lease;
 use super::origin_failure::{no_answer, too_many_interim, unasked_switch};
 use super::outgoing::{Outgoing, UploadError};
 use super::presence::unless_gone;
 use super::render::{Framing, passed_head, withheld};
 use super::rules::target;
+use super::sender::open_end;
 use super::waits::{Silence, Waits};
 use super::{Exchange, Interrupted, Next, Proxy, Shared, deliver, fill, tunnel, update};
 use crate::caching::{ForwardReason, Handled, Outcome, StoredHead, Times};
@@ -100,7 +102,11 @@ async fn both_ways(
 ) -> Result<(Answered, bool), Interrupted> {
     let (started, read_all) = (Cell::new(false), Cell::new(!exchange.request.has_content()));
     let (waits, moved) = (exchange.waits(), Cell::new(0));
-    let silence = Silence { clock: &exchange.proxy.shared.clock, limit: waits.idle, moved: Some(&moved) };
+    let shared = &exchange.proxy.shared;
+    // Both directions are one exchange: what moves in either counts.
+    let open_end = open_end(shared, exchange.request.length.is_unknown(), exchange.record);
+    let open_end = open_end.as_ref();
+    let silence = Silence { clock: &shared.clock, limit: waits.idle, moved: Some(&moved), open_end };
     let keep_open = exchange.client.may_keep_open(exchange.request);
     let mut uploaded = None;
     let answered = {
@@ -342,5 +348,6 @@ async fn switch(
     exchange.write(&head).await?;
     exchange.client.writer.become_tunnel();
     exchange.record.switched(head.len() as u64);
-    tunnel::relay(exchange, connection).await
+    let lease = Lease::begin(exchange);
+    tunnel::relay(exchange, connection, &lease).await
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::inside::Inside;
 use super::{Exchange, Limits};
+use crate::budget::OpenEnd;
 use crate::clock::{Clock, TimedOut};
 
 /// The waits of one exchange.
@@ -50,6 +51,8 @@ pub(super) struct Silence<'a> {
     pub limit: Duration,
     /// Counts what moves in either direction, where both carry content.
     pub moved: Option<&'a Cell<u64>>,
+    /// Of an exchange whose request is of unknown length.
+    pub open_end: Option<&'a OpenEnd<'a>>,
 }
 
 impl Silence<'_> {
@@ -69,6 +72,9 @@ impl Silence<'_> {
     pub(super) fn moves(&self, octets: u64) {
         if let Some(moved) = self.moved {
             moved.set(moved.get().wrapping_add(octets));
+        }
+        if let Some(open_end) = self.open_end {
+            open_end.moved(octets, self.clock.monotonic_ms());
         }
     }
 }

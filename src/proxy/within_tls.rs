@@ -23,7 +23,7 @@ pub(super) async fn serve(
         agreed != Agreed::Nothing || tunnel.blocked.is_some() || tunnel.refuses_unreadable(exchange);
     let heard = match is_certain {
         true => Heard::Begun(Opening::Http, None),
-        false => hear(exchange, &tunnel, offered).await?,
+        false => tunnel.lease.within(hear(exchange, &tunnel, offered)).await??,
     };
     let (opening, ahead) = match heard {
         Heard::Begun(opening, ahead) => (opening, ahead.map(|ahead| *ahead)),
@@ -59,7 +59,7 @@ async fn hear(
         }
     }
     match dial(exchange, tunnel, offered).await? {
-        Ok(connection) => hear_beside(exchange, connection, Undecided::Hold).await,
+        Ok(connection) => hear_beside(exchange, connection, Undecided::Hold, &tunnel.lease).await,
         // The first request is told what is wrong.
         Err(_failure) => Ok(Heard::Begun(Opening::Http, None)),
     }
@@ -93,5 +93,5 @@ async fn pass(
         None => dial(exchange, tunnel, offered).await?.map_err(Interrupted::Cut)?,
     };
     exchange.record.tunnel(connection.peer);
-    tunnel::relay(exchange, connection).await
+    tunnel::relay(exchange, connection, &tunnel.lease).await
 }

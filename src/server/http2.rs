@@ -160,7 +160,10 @@ impl Serving {
     /// A place for a stream, and the memory that one takes.
     fn admit(&self) -> Result<(Place<IpAddr>, Share), Failure> {
         let streams = &self.with.streams;
-        let place = streams.take(&client_of(self.client.peer.ip())).map_err(|full| {
+        let shared = &self.proxy.shared;
+        let place = streams.take(&client_of(self.client.peer.ip()));
+        shared.budget.make_room(streams, shared.clock.monotonic_ms());
+        let place = place.map_err(|full| {
             let public = match full {
                 Full::Total => "The proxy has too many requests under way",
                 Full::Share => "This client has too many requests under way",
@@ -168,7 +171,7 @@ impl Serving {
             let failure = Failure::new(ErrorType::ConnectionLimitReached, Fault::Proxy, 503, public);
             failure.with_internal(format_args!("streams of HTTP/2: {full} of {}", streams.max()))
         })?;
-        Ok((place, self.proxy.shared.budget.take(Use::Streams, STREAM_BYTES)?))
+        Ok((place, shared.budget.take(Use::Streams, STREAM_BYTES)?))
     }
 
     /// Answers the request of one stream.

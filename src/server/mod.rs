@@ -105,7 +105,7 @@ impl Server {
         let places = ServerPlaces {
             connections: Places::new(limits.connections_max, limits.connections_per_client_max),
             streams: Places::new(limits.streams_max, limits.streams_per_client_max),
-            lending: Lending::new(&limits.origin, &shared.budget),
+            lending: Lending::new(&limits.origin, &shared.budget, &shared.clock),
             refusals: Places::new(REFUSALS, REFUSALS),
         };
         let mut workers = Vec::new();

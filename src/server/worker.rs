@@ -195,7 +195,10 @@ impl Accepting {
     /// A place for a connection, and the memory that one takes.
     fn place(&self, client: &Client) -> Result<(Place<IpAddr>, Share), Failure> {
         let connections = &self.places.connections;
-        let place = connections.take(&client_of(client.peer.ip())).map_err(|full| {
+        let shared = &self.proxy.shared;
+        let place = connections.take(&client_of(client.peer.ip()));
+        shared.budget.make_room(connections, shared.clock.monotonic_ms());
+        let place = place.map_err(|full| {
             let public = match full {
                 Full::Total => "The proxy has too many connections",
                 Full::Share => "This client has too many connections to the proxy",
@@ -203,7 +206,7 @@ impl Accepting {
             let failure = Failure::new(ErrorType::ConnectionLimitReached, Fault::Proxy, 503, public);
             failure.with_internal(format_args!("client connections: {full} of {}", connections.max()))
         })?;
-        Ok((place, self.proxy.shared.budget.take(Use::Connections, CONNECTION_BYTES)?))
+        Ok((place, shared.budget.take(Use::Connections, CONNECTION_BYTES)?))
     }
 
     /// Out of descriptors: the waiting client is turned away on a descriptor kept for that, idle

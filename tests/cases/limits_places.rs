@@ -8,14 +8,14 @@ use socket2::{Domain, Socket, Type};
 use crate::support::{Answer, Client, Gate, Origin, Process, Response, Wire, World, eventually, request};
 
 /// A connection from another address of this machine.
-fn from(last: u8, proxy: SocketAddr) -> Client {
+pub(crate) fn from(last: u8, proxy: SocketAddr) -> Client {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0)).into()).unwrap();
     socket.connect(&proxy.into()).unwrap();
     Client { wire: Wire::new(socket.into()) }
 }
 
-fn is_refused(response: &Response) -> bool {
+pub(crate) fn is_refused(response: &Response) -> bool {
     let has_reason = response.proxy_error() == "connection_limit_reached";
     response.status() == 503 && has_reason && response.field("Retry-After") == Some("5")
 }

@@ -33,6 +33,7 @@ mod limits;
 mod limits_ends;
 mod limits_gone;
 mod limits_places;
+mod limits_room;
 mod names;
 mod order;
 mod pages;
