@@ -1,5 +1,8 @@
 //! Dialling several addresses of one host (RFC 8305 §5): the next one starts when the one before
 //! has failed or has not answered for a moment; the first connection wins.
+//!
+//! Invariant: each attempt under way has a place of its own, and so a descriptor. Where there is none
+//! to spare, attempts follow each other.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,16 +27,32 @@ pub(super) struct Candidates<'a> {
     pub later: Option<Pin<Box<dyn Future<Output = Vec<SocketAddr>> + 'a>>>,
 }
 
+/// Places for attempts.
+pub(super) struct Reserved<'a, P> {
+    pub first: P,
+    /// One more, if there is one to spare.
+    pub more: &'a dyn Fn() -> Option<P>,
+}
+
+/// A new connection.
+#[derive(Debug)]
+pub(super) struct Connected<P> {
+    pub stream: TcpStream,
+    pub peer: SocketAddr,
+    pub place: P,
+}
+
 /// The first of these addresses to accept a connection within `limit`.
-pub(super) async fn first_to_connect(
+pub(super) async fn first_to_connect<P: Send + 'static>(
     clock: &Clock,
     candidates: Candidates<'_>,
     limit: Duration,
-) -> Result<(TcpStream, SocketAddr), Failure> {
+    places: Reserved<'_, P>,
+) -> Result<Connected<P>, Failure> {
     let racing = async {
         match (&candidates.now[..], &candidates.later) {
-            ([only], None) => connect(*only).await,
-            _ => race(clock, candidates).await,
+            ([only], None) => connect(*only, places.first).await.map_err(|(error, _place)| error),
+            _ => race(clock, candidates, places).await,
         }
     };
     match clock.timeout(limit, racing).await {
@@ -43,16 +62,26 @@ pub(super) async fn first_to_connect(
     }
 }
 
-async fn race(clock: &Clock, candidates: Candidates<'_>) -> io::Result<(TcpStream, SocketAddr)> {
+async fn race<P: Send + 'static>(
+    clock: &Clock,
+    candidates: Candidates<'_>,
+    places: Reserved<'_, P>,
+) -> io::Result<Connected<P>> {
     let Candidates { now, mut later } = candidates;
+    // That of the attempt that has failed last; there is one whenever none is under way.
+    let mut free = Some(places.first);
     let mut attempts = JoinSet::new();
     let mut waiting: VecDeque<SocketAddr> = interleaved(&now).into();
     let mut told: Option<io::Error> = None;
     let mut delay = pin!(clock.sleep(ATTEMPT_DELAY));
     let mut is_due = true;
     loop {
-        if is_due && let Some(address) = waiting.pop_front() {
-            attempts.spawn(connect(address));
+        if is_due && !waiting.is_empty() {
+            if let Some(place) = free.take().or_else(places.more)
+                && let Some(address) = waiting.pop_front()
+            {
+                attempts.spawn(connect(address, place));
+            }
             delay.set(clock.sleep(ATTEMPT_DELAY));
             is_due = false;
         }
@@ -62,7 +91,8 @@ async fn race(clock: &Clock, candidates: Candidates<'_>) -> io::Result<(TcpStrea
         tokio::select! {
             Some(ended) = attempts.join_next() => match ended.map_err(io::Error::other)? {
                 Ok(connected) => return Ok(connected),
-                Err(error) => {
+                Err((error, place)) => {
+                    free = Some(place);
                     is_due = true;
                     // That a server refuses says more than that a family has no route.
                     if told.as_ref().is_none_or(|told| told.kind() != io::ErrorKind::ConnectionRefused) {
@@ -90,11 +120,18 @@ async fn arrived(later: &mut Option<Pin<Box<dyn Future<Output = Vec<SocketAddr>>
     }
 }
 
-async fn connect(address: SocketAddr) -> io::Result<(TcpStream, SocketAddr)> {
-    let stream = TcpStream::connect(address).await?;
-    // A request is written in one piece; waiting for more of it helps nobody.
-    stream.set_nodelay(true)?;
-    Ok((stream, address))
+/// One attempt; a failed one gives its place back.
+async fn connect<P>(peer: SocketAddr, place: P) -> Result<Connected<P>, (io::Error, P)> {
+    let connecting = async {
+        let stream = TcpStream::connect(peer).await?;
+        // A request is written in one piece; waiting for more of it helps nobody.
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    };
+    match connecting.await {
+        Ok(stream) => Ok(Connected { stream, peer, place }),
+        Err(error) => Err((error, place)),
+    }
 }
 
 /// Families in turn, beginning with that of the first address (RFC 8305 §4).

@@ -344,15 +344,20 @@ impl Origins {
         judge: &impl AddressJudge,
     ) -> Result<(TcpStream, Far, Opened), Failure> {
         let key = (scheme, authority.clone());
-        let opened = self.lending.open(&key).or_else(|_full| {
-            // Idle ones are worth less than this one.
-            self.close_all_idle();
-            self.lending.open(&key).map_err(|full| self.lending.refused(full))
-        })?;
+        let opened = self.lending.spare(&key).map_or_else(
+            || {
+                // Idle ones are worth less than this one.
+                self.close_all_idle();
+                self.lending.open(&key).map_err(|full| self.lending.refused(full))
+            },
+            Ok,
+        )?;
         let (candidates, qualified) = self.candidates(authority, judge).await?;
         let limit = self.limits.connect_timeout;
-        let (stream, peer) = dial::first_to_connect(&self.clock, candidates, limit).await?;
-        Ok((stream, Far { peer, qualified }, opened))
+        let places = dial::Reserved { first: opened, more: &|| self.lending.spare(&key) };
+        let dial::Connected { stream, peer, place } =
+            dial::first_to_connect(&self.clock, candidates, limit, places).await?;
+        Ok((stream, Far { peer, qualified }, place))
     }
 
     /// The addresses of a host that may be dialled, as far as they are known now; there is at least one.
