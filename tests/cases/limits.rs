@@ -120,6 +120,46 @@ fn case_s2_what_arrives_takes_no_more_than_half_of_the_cache_from_what_is_stored
     everything_is_given_back(budget);
 }
 
+/// A response whose content never ends.
+fn endless(control: &str) -> Answer {
+    let head = format!("HTTP/1.1 200 OK\r\nCache-Control: {control}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    Answer::raw(head).run(|wire| {
+        let chunk = [b"1000\r\n", &vec![b'x'; 0x1000][..], b"\r\n"].concat();
+        while wire.send(&chunk) {}
+    })
+}
+
+#[test]
+fn case_s2_slow_readers_of_endless_content_hold_little_and_go_first() {
+    const READERS: u64 = 8;
+    for control in ["max-age=60", "no-store"] {
+        let world = with_budget(64 * MIB, 4 * MIB);
+        world.origin.on_path("/good", Answer::ok("hello"));
+        world.origin.otherwise(endless(control));
+        let budget = &world.shared.budget;
+        let ask = |number| {
+            let mut client = world.client();
+            client.send(request("GET", &world.url(&format!("/{number}")), &[], ""));
+            assert_eq!(client.head().status(), 200);
+            client
+        };
+        let slow: Vec<_> = (0..READERS).map(ask).collect();
+        let fast = std::cell::RefCell::new(world.client());
+        fast.borrow_mut().send(request("GET", &world.url("/fast"), &[], ""));
+        let most = std::cell::Cell::new(0);
+        eventually("all that wait for their clients are cut off", || {
+            most.set(budget.total().max(most.get()));
+            assert_eq!(fast.borrow_mut().wire.exactly(64 * KIB as usize).bytes.len(), 64 * KIB as usize);
+            drop(budget.take(Use::Buffers, budget.limit()));
+            budget.readers().cuts() >= READERS
+        });
+        assert!(most.get() <= 24 * MIB, "{}", most.get());
+        assert_eq!(world.get("/good").text(), "hello");
+        drop((slow, fast));
+        everything_is_given_back(budget);
+    }
+}
+
 #[test]
 fn case_s2_when_the_budget_is_spent_new_work_is_refused_and_hits_are_not() {
     let world = with_budget(MIB, 256 * KIB);

@@ -1,6 +1,7 @@
 //! Clients that take their time: it is silence that is limited, not duration.
 
 use crate::support::{Answer, Client, World, eventually, noise, request};
+use larder::proxy::Rates;
 use larder::store::StoreSettings;
 
 const MIB: usize = 1024 * 1024;
@@ -9,7 +10,12 @@ const LENGTH: usize = 32 * MIB;
 
 /// A world that has a large response stored, and a client that has the head of it.
 fn asked() -> (World, Client, Vec<u8>) {
+    asked_with(Rates::default())
+}
+
+fn asked_with(rates: Rates) -> (World, Client, Vec<u8>) {
     let world = World::with(|setup| {
+        setup.limits.rates = rates;
         setup.store = StoreSettings { memory: 128 << 20, object_max: 64 << 20, ..StoreSettings::default() };
     });
     let content = noise(LENGTH);
@@ -42,4 +48,21 @@ fn a_client_that_takes_nothing_of_what_is_stored_is_cut() {
         world.server().connections() == 0
     });
     assert!(client.wire.exactly(LENGTH).bytes.len() < LENGTH);
+}
+
+#[test]
+fn a_client_that_takes_less_than_the_least_rate_is_cut() {
+    // Less than a second's octets every 50 seconds: it is never silent for a minute.
+    let rate = 10 * MIB as u64;
+    for (rate, is_cut) in [(rate, true), (0, false)] {
+        let (world, mut client, content) = asked_with(Rates { reading: rate, ..Rates::default() });
+        let mut taken = Vec::new();
+        for _ in 0..LENGTH / (4 * MIB) {
+            world.catch_up();
+            world.advance(50);
+            taken.extend(client.wire.exactly(4 * MIB).bytes);
+        }
+        assert_eq!(taken.len() < LENGTH, is_cut, "{rate}");
+        assert!(taken == content[..taken.len()]);
+    }
 }

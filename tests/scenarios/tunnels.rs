@@ -37,8 +37,14 @@ fn open(world: &World) -> Tunnel {
 
 #[test]
 fn octets_go_both_ways_at_once_and_unchanged() {
-    let world = World::new();
-    let Tunnel { mut client, mut far } = open(&world);
+    // With pipes for both directions, for one of them, and without.
+    for pipes in [2, 1, 0] {
+        let world = World::with(|setup| setup.limits.pipes = pipes);
+        go_both_ways(open(&world));
+    }
+}
+
+fn go_both_ways(Tunnel { mut client, mut far }: Tunnel) {
     let (up, down) = (noise(3 * MIB), noise(4 * MIB));
     let mut sending = Wire::new(client.wire.stream().try_clone().unwrap());
     let mut answering = Wire::new(far.stream().try_clone().unwrap());

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "what is read is written here first")]
 
+mod limits;
 mod rules;
 mod values;
 
