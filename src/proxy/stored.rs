@@ -8,7 +8,7 @@ use super::partial::{Asking, Completion, Unsupplied};
 use super::presence::unless_gone;
 use super::render::{Framing, Tail, stored_fields};
 use super::rules::target;
-use super::sender::More;
+use super::sender::{More, Sender};
 use super::{Exchange, Interrupted, Next, Proxy, Shared, complete, fetch, parts};
 use crate::caching::{Answer, ByteRange, ForwardReason, Handled, Outcome, answer, wants_stored_only};
 use crate::http::write::{field, field_line, status_line};
@@ -135,15 +135,8 @@ async fn send(
     let keep_open = exchange.client.keeps_open(exchange.request);
     Tail { framing, age: Some(age), outcome: &outcome, keep_open }.write(&mut head);
     exchange.record.responds(status, outcome, object.head.fields.first(FieldName::ContentType));
-    let mut sender = exchange.sender(&mut head, framing);
-    let sent = if parts.iter().all(|part| matches!(part, Part::Bytes(_))) {
-        let bytes = |part| if let Part::Bytes(bytes) = part { Some(bytes) } else { None };
-        let mut pieces = parts.into_iter().filter_map(bytes).collect();
-        sender.send(&mut pieces, More::No, &Fields::default()).await
-    } else {
-        parts::send(&mut sender, &parts, Some(&mut completion)).await
-    };
-    drop(sender);
+    let sender = exchange.sender(&mut head, framing);
+    let sent = send_parts(sender, parts, &mut completion).await;
     exchange.client.scratch = head;
     // Nothing was sent yet: the origin can be asked for all of it.
     if let Err(Interrupted::Failed(failure)) = &sent {
@@ -154,6 +147,20 @@ async fn send(
         return Ok(None);
     }
     sent.map(|()| Some(if keep_open { Next::KeepOpen } else { Next::Close }))
+}
+
+/// Sends all of a selection: at once, if it is in memory.
+async fn send_parts(
+    mut sender: Sender<'_>,
+    parts: Vec<Part>,
+    completion: &mut Completion<'_>,
+) -> Result<(), Interrupted> {
+    if !parts.iter().all(|part| matches!(part, Part::Bytes(_))) {
+        return parts::send(&mut sender, &parts, Some(completion)).await;
+    }
+    let bytes = |part| if let Part::Bytes(bytes) = part { Some(bytes) } else { None };
+    let mut pieces = parts.into_iter().filter_map(bytes).collect();
+    sender.send(&mut pieces, More::No, &Fields::default()).await
 }
 
 /// Whether so little of the content is there that completing it gains nothing.
