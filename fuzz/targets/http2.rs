@@ -20,8 +20,8 @@ pub fn request(data: &[u8]) {
     let is_whole = input.number::<1>().is_multiple_of(2);
     let Some(asked) = parts_of(input.rest()) else { return };
     let limits = HeadLimits::default();
-    let Ok(request) = request_of(&asked, is_whole, &limits, [7; 16]) else { return };
-    let again = request_of(&asked, is_whole, &limits, [7; 16]);
+    let Ok(request) = request_of(asked.clone(), is_whole, &limits, [7; 16]) else { return };
+    let again = request_of(asked.clone(), is_whole, &limits, [7; 16]);
     assert_eq!(format!("{again:?}"), format!("{:?}", Ok::<_, larder::http::Malformed>(&request)));
     check_authority(&asked, &request);
     check_fields(&asked, &request.fields);

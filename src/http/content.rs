@@ -11,7 +11,9 @@ use super::chunked::{Chunk, ChunkError, ChunkLimits, ChunkedDecoder};
 use super::head::{RequestLine, check_start, parse_request, parse_response};
 use super::lenient::{Reading, parse_lenient_response};
 use super::scan::{HeadScanner, HeadSpan};
-use super::{BodyLength, Fields, HeadError, HeadLimits, Method, ReadHalf, Request, Response, Version};
+use super::{
+    BodyLength, Fields, HeadError, HeadLimits, Method, NeverIndexed, ReadHalf, Request, Response, Version,
+};
 
 /// The reading side of a connection with the octets that were read too far.
 #[derive(Debug)]
@@ -76,6 +78,11 @@ pub trait Source: AsyncRead + Unpin {
     fn take_trailers(&mut self) -> Option<Fields> {
         None
     }
+
+    /// The fields of the heads that came which no table may hold, where the version has one.
+    fn take_never_indexed(&mut self) -> NeverIndexed {
+        NeverIndexed::default()
+    }
 }
 
 impl Source for ReadHalf {
@@ -91,6 +98,13 @@ impl Source for ReadHalf {
         match self {
             ReadHalf::Http2(stream) => stream.take_trailers(),
             ReadHalf::Tcp(_) | ReadHalf::Tls(_) | ReadHalf::Taken => None,
+        }
+    }
+
+    fn take_never_indexed(&mut self) -> NeverIndexed {
+        match self {
+            ReadHalf::Http2(stream) => stream.take_never_indexed(),
+            ReadHalf::Tcp(_) | ReadHalf::Tls(_) | ReadHalf::Taken => NeverIndexed::default(),
         }
     }
 }
@@ -173,6 +187,7 @@ impl<R: Source> Reader<R> {
                 let parsed = parse(&self.take_head(span), span, method);
                 self.refused = if parsed.is_err() { span.end } else { 0 };
                 let mut response = parsed?;
+                response.fields.mark_never_indexed(self.io.take_never_indexed());
                 if let Some(version) = self.io.version() {
                     response.version = version;
                     // RFC 9113 §8.1: the flag END_STREAM ends a message, so that its end is known.

@@ -6,14 +6,15 @@
 
 use bytes::Bytes;
 
-use super::FieldName;
 use super::grammar::Members;
+use super::{FieldName, NeverIndexed};
 
 /// Field lines in order.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
     bytes: Bytes,
     lines: Vec<Line>,
+    never_indexed: NeverIndexed,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +47,7 @@ impl Field<'_> {
 impl Fields {
     /// Lines whose ranges point into `bytes`: what the parser hands over.
     pub(super) fn with_capacity(bytes: Bytes, lines: usize) -> Fields {
-        Fields { bytes, lines: Vec::with_capacity(lines) }
+        Fields { bytes, lines: Vec::with_capacity(lines), never_indexed: NeverIndexed::default() }
     }
 
     /// Adds the line whose name and value stand at these places in the bytes.
@@ -60,6 +61,16 @@ impl Fields {
             value_at: value.start as u32,
             value_len: value.len() as u32,
         });
+    }
+
+    /// Which of the lines came over HTTP/2 as such that no table may hold.
+    pub fn never_indexed(&self) -> &NeverIndexed {
+        &self.never_indexed
+    }
+
+    /// Remembers which of the lines no table may hold.
+    pub fn mark_never_indexed(&mut self, names: NeverIndexed) {
+        self.never_indexed = names;
     }
 
     /// A builder to add lines to.
@@ -118,7 +129,8 @@ impl Fields {
 
     /// These lines without those that `drop` picks, as an exact-sized copy.
     pub fn without(&self, mut drop: impl FnMut(&Field<'_>) -> bool) -> FieldsBuilder {
-        let mut kept = FieldsBuilder::default();
+        let mut kept =
+            FieldsBuilder { never_indexed: self.never_indexed.clone(), ..FieldsBuilder::default() };
         for field in self.iter().filter(|field| !drop(field)) {
             kept.push(field.name, field.value);
         }
@@ -127,7 +139,7 @@ impl Fields {
 
     /// Bytes of memory that the lines hold, for accounting.
     pub fn memory_bytes(&self) -> usize {
-        self.bytes.len() + self.lines.capacity() * size_of::<Line>()
+        self.bytes.len() + self.lines.capacity() * size_of::<Line>() + self.never_indexed.memory_bytes()
     }
 
     fn field(&self, line: &Line) -> Field<'_> {
@@ -145,6 +157,7 @@ impl Fields {
 pub struct FieldsBuilder {
     bytes: Vec<u8>,
     lines: Vec<Line>,
+    never_indexed: NeverIndexed,
 }
 
 impl FieldsBuilder {
@@ -180,7 +193,8 @@ impl FieldsBuilder {
     pub fn build(&mut self) -> Fields {
         let mut lines = std::mem::take(&mut self.lines);
         lines.shrink_to_fit();
-        Fields { bytes: Bytes::from(std::mem::take(&mut self.bytes).into_boxed_slice()), lines }
+        let bytes = Bytes::from(std::mem::take(&mut self.bytes).into_boxed_slice());
+        Fields { bytes, lines, never_indexed: std::mem::take(&mut self.never_indexed) }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_rustls::TlsStream;
 
-use super::{Fields, Http2Reader, Http2Writer};
+use super::{Fields, Http2Reader, Http2Writer, NeverIndexed};
 
 /// A connection in one piece.
 #[derive(Debug)]
@@ -411,6 +411,13 @@ impl WriteHalf {
     pub fn welcome_trailers(&mut self) {
         if let WriteHalf::Http2(stream) = self {
             stream.welcome_trailers();
+        }
+    }
+
+    /// No table of this connection may hold these fields of the message that goes out next.
+    pub fn never_index(&mut self, names: &NeverIndexed) {
+        if let WriteHalf::Http2(stream) = self {
+            stream.never_index(names);
         }
     }
 

@@ -31,6 +31,7 @@ pub(super) async fn from_fill(
 ) -> Result<Option<Next>, Interrupted> {
     // Without a length, only conditions are answered: no range begins behind the last octet of all.
     let told = answer(exchange.request, &filling.head, filling.length.unwrap_or(u64::MAX));
+    exchange.client.writer.never_index(filling.head.fields.never_indexed());
     match (told, filling.length) {
         (Answer::Range(range), Some(length)) => {
             let mut head = Vec::new();

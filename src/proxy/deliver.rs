@@ -110,6 +110,7 @@ async fn whole(
     head.extend_from_slice(own);
     Tail { framing, age, outcome: &outcome, keep_open }.write(&mut head);
     exchange.record.responds(filling.head.status, outcome, filling.head.fields.first(FieldName::ContentType));
+    exchange.client.writer.never_index(filling.head.fields.never_indexed());
     let key = shared.store.key(&filling.uri);
     let (proxy, request, scope) = (exchange.proxy, exchange.request, exchange.client.scope);
     let client = exchange.client.peer.ip();

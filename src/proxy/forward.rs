@@ -235,9 +235,12 @@ fn closed_max(connection: &Connection) -> usize {
     }
 }
 
-/// Has a request to an origin with HTTP/2 say `TE: trailers` where the client's did (RFC 9113 §8.2.2): calls
-/// of gRPC are refused without it. With HTTP/1 the field ends at each connection.
-pub(super) fn pass_te(request: &Request, connection: &mut Connection) {
+/// Passes to an origin with HTTP/2 what a head that is rendered for both versions does not have. It says
+/// `TE: trailers` where the client did (RFC 9113 §8.2.2): calls of gRPC are refused without it, and with
+/// HTTP/1 the field ends at each connection. And what the client wanted in no table gets into none: an
+/// intermediary "MUST" send such a field in the same way (RFC 7541 §6.2.3).
+pub(super) fn pass_marks(request: &Request, connection: &mut Connection) {
+    connection.writer.never_index(request.fields.never_indexed());
     let mut codings = request.fields.members(FieldName::Te);
     if codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers")) {
         connection.writer.welcome_trailers();
@@ -258,7 +261,7 @@ async fn send_and_wait(
     head: Vec<u8>,
 ) -> Result<Response, Unanswered> {
     let waits = exchange.waits();
-    pass_te(exchange.request, connection);
+    pass_marks(exchange.request, connection);
     match exchange.proxy.shared.clock.timeout(waits.idle, connection.writer.write_all(&head)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(Unanswered::Stale(error)),
@@ -276,6 +279,7 @@ async fn send_and_wait(
             Err(HeadFailure::NoOctet(error)) if seen == 0 => return Err(Unanswered::Stale(error)),
             Err(failure) => return Err(Unanswered::Interrupted(failure.into_failure().into())),
         };
+        exchange.client.writer.never_index(response.fields.never_indexed());
         if response.status >= 200 {
             return Ok(response);
         }

@@ -128,6 +128,7 @@ impl Asking<'_> {
     /// Sends a request on this connection, and skips the interim responses to it.
     async fn final_head(&self, connection: &mut Connection, head: &[u8]) -> Result<Response, NoHead> {
         let shared = &self.proxy.shared;
+        connection.writer.never_index(self.request.fields.never_indexed());
         let writing = shared.clock.timeout(shared.limits.idle, connection.writer.write_all(head)).await;
         writing.map_err(|error| NoHead::Failed(error.to_string()))?.map_err(NoHead::NoOctet)?;
         for interim in 0..=shared.limits.interim {

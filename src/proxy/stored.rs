@@ -35,6 +35,7 @@ pub(super) async fn deliver(
     age: u64,
     mut outcome: Outcome,
 ) -> Result<Option<Next>, Interrupted> {
+    exchange.client.writer.never_index(object.head.fields.never_indexed());
     if !matches!(object.content, StoredContent::Partial { .. }) {
         return send(exchange, key, object, age, outcome).await;
     }

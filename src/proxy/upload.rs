@@ -14,7 +14,8 @@ use super::deliver::{Towards, keep, pass_content, passed_framing};
 use super::fetch::ttl;
 use super::fill::{Start, known_length};
 use super::forward::{
-    Extra, HeadFailure, JUST_USED, REPEATS_MAX, Reply, forward_interim, pass_te, request_head, response_head,
+    Extra, HeadFailure, JUST_USED, REPEATS_MAX, Reply, forward_interim, pass_marks, request_head,
+    response_head,
 };
 use super::lease::Lease;
 use super::origin_failure::{no_answer, too_many_interim, unasked_switch};
@@ -71,7 +72,7 @@ pub(super) async fn exchange(
     loop {
         let mut connection = connect(exchange, uri, &extra).await??;
         exchange.record.asks(&connection);
-        pass_te(exchange.request, &mut connection);
+        pass_marks(exchange.request, &mut connection);
         let asking = Asking { key, asked, reason, may_switch: extra.upgrade.is_some() };
         let (answered, has_read_all) = both_ways(exchange, asking, &mut connection, &mut outgoing).await?;
         return match answered {
@@ -240,6 +241,7 @@ impl Answering<'_> {
                 Err(HeadFailure::TimedOut) if !had_all => continue,
                 Err(failure) => return Err(failure.into_failure().into()),
             };
+            to.writer.never_index(response.fields.never_indexed());
             match response.status {
                 // In the middle of content there is nothing to switch at.
                 101 if self.asking.may_switch && self.read_all.get() => {

@@ -203,7 +203,7 @@ impl Serving {
             let shared = &proxy.shared;
             let nonce = (u128::from(shared.next_request_id()) << 64 | u128::from(shared.clock.now_ms()))
                 .to_be_bytes();
-            let request = match request_of(&parts, content.is_end_stream(), &shared.limits.head, nonce) {
+            let request = match request_of(parts, content.is_end_stream(), &shared.limits.head, nonce) {
                 Ok(request) => request,
                 Err(malformed @ Malformed::TooManyFields) => {
                     return refuse(&proxy, &client, respond, too_large(malformed)).await;
@@ -214,7 +214,6 @@ impl Serving {
                     return;
                 }
             };
-            drop(parts);
             let mut client = client.of_stream(Http2Reader::new(content), Http2Writer::of_response(respond));
             client.ends_with(given_up);
             let next = Box::pin(exchange(&proxy, &mut client, request)).await;

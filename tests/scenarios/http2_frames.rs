@@ -6,7 +6,7 @@ use http::Request;
 use crate::support::frames::{
     COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR,
     HEADERS, OPENING, PADDED, PING, PRIORITY, PROTOCOL_ERROR, PUSH_PROMISE, RST_STREAM, SETTINGS,
-    STREAM_CLOSED, Verdict, WINDOW_UPDATE, fields, frame, verdict,
+    STREAM_CLOSED, Verdict, WINDOW_UPDATE, fields, frame, next_frame, verdict,
 };
 use crate::support::{Answer, Client, Setup, World};
 
@@ -221,6 +221,25 @@ fn a_small_field_block_that_becomes_a_large_one_is_refused() {
     assert_eq!(found, Verdict::Answered);
     client.send(frames.get(3));
     assert_eq!(verdict(&mut client.wire, 3), Verdict::Answered);
+}
+
+#[test]
+fn fields_that_are_too_large_are_told_where_host_names_the_authority() {
+    let frames = Frames::new();
+    let (authority, large) = (frames.world.origin.authority(), "y".repeat(3000));
+    let control = [(":method", "GET"), (":scheme", "http"), (":path", "/")];
+    let mut block = fields(&[&control[..], &[("x", &large)]].concat());
+    let line = block.len() - fields(&[("x", &large)]).len();
+    block[line] = 0x40;
+    block.extend([0xbe; 100]);
+    block.extend(fields(&[("host", &authority)]));
+    let mut client = frames.client();
+    client.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block));
+    let answer = std::iter::from_fn(|| next_frame(&mut client.wire)).find(|(kind, ..)| *kind == HEADERS);
+    // The status 431, with the Huffman code.
+    let head = answer.expect("a response").2;
+    assert!(head.windows(4).any(|octets| octets == [0x83, 0x69, 0x90, 0xff]), "{head:x?}");
+    frames.is_healthy();
 }
 
 #[test]

@@ -52,6 +52,7 @@ mod http2_client;
 mod http2_frames;
 mod http2_hostile;
 mod http2_hostile_origin;
+mod http2_never_indexed;
 mod http2_origin;
 mod http_connections;
 mod http_content;

@@ -1,8 +1,8 @@
 //! HTTP/2 by its octets: frames that a test puts together, and those that come back.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rustls::ServerConfig;
 
@@ -71,6 +71,59 @@ fn length(out: &mut Vec<u8>, length: usize) {
     out.push(left as u8);
 }
 
+/// A field block with one more line, which no table may hold (RFC 7541 §6.2.3).
+pub fn never_indexed(mut block: Vec<u8>, line: (&str, &str)) -> Vec<u8> {
+    let at = block.len();
+    block.extend(fields(&[line]));
+    block[at] = 0x10;
+    block
+}
+
+/// The lines of a block that no table may hold, by the indices of their names; 0 for a name in full.
+pub fn never_indexed_names(block: &[u8]) -> Vec<usize> {
+    let (mut rest, mut found) = (block, Vec::new());
+    while let Some(&first) = rest.first() {
+        let (prefix, is_literal) = match first {
+            0x80.. => (7, false),
+            0x40.. => (6, true),
+            0x20.. => (5, false),
+            _ => (4, true),
+        };
+        let name = integer(&mut rest, prefix);
+        // The name, where it has no index, and the value.
+        for _ in 0..usize::from(is_literal) + usize::from(is_literal && name == 0) {
+            let length = integer(&mut rest, 7);
+            rest = &rest[length..];
+        }
+        if (0x10..0x20).contains(&first) {
+            found.push(name);
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+/// RFC 7541 §5.1.
+fn integer(rest: &mut &[u8], prefix: u32) -> usize {
+    let mut next = || {
+        let (first, behind) = rest.split_first().expect("an integer");
+        *rest = behind;
+        usize::from(*first)
+    };
+    let limit = (1 << prefix) - 1;
+    let mut value = next() & limit;
+    if value == limit {
+        for shift in (0..).step_by(7) {
+            let octet = next();
+            value += (octet & 0x7f) << shift;
+            if octet < 0x80 {
+                break;
+            }
+        }
+    }
+    value
+}
+
 /// How a peer has answered on a stream, or to the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -109,6 +162,7 @@ pub fn next_frame(wire: &mut Wire) -> Option<(u8, u32, Vec<u8>)> {
 pub struct FrameOrigin {
     address: SocketAddr,
     heads: Arc<AtomicUsize>,
+    blocks: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 impl FrameOrigin {
@@ -123,29 +177,37 @@ impl FrameOrigin {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let heads = Arc::new(AtomicUsize::new(0));
-        let counter = heads.clone();
+        let (counter, blocks) = (heads.clone(), Arc::<Mutex<Vec<Vec<u8>>>>::default());
+        let kept = blocks.clone();
         std::thread::spawn(move || {
             for socket in listener.incoming() {
                 let (config, answer, counter) = (config.clone(), answer.clone(), counter.clone());
+                let kept = kept.clone();
                 std::thread::spawn(move || {
                     let mut wire = Wire::patient(socket.expect("a connection")).accept_tls(config);
                     if !opens(&mut wire) {
                         return;
                     }
-                    while let Some((kind, stream, _)) = next_frame(&mut wire) {
+                    while let Some((kind, stream, block)) = next_frame(&mut wire) {
                         if kind == HEADERS {
+                            kept.lock().unwrap().push(block);
                             answer(&mut wire, counter.fetch_add(1, Ordering::SeqCst), stream);
                         }
                     }
                 });
             }
         });
-        FrameOrigin { address, heads }
+        FrameOrigin { address, heads, blocks }
     }
 
     /// Host and port.
     pub fn authority(&self) -> String {
         format!("origin.example:{}", self.address.port())
+    }
+
+    /// The field blocks that have come.
+    pub fn blocks(&self) -> Vec<Vec<u8>> {
+        self.blocks.lock().unwrap().clone()
     }
 
     /// How many requests have come.

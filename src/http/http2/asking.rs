@@ -14,8 +14,8 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response, Uri};
 
-use super::super::FieldName;
 use super::super::write::{field_line, status_line};
+use super::super::{FieldName, NeverIndexed};
 use super::halves::{Http2Reader, Http2Writer, Unsent, into_io};
 use super::heads::Rendered;
 use super::usage::{InUse, Usage};
@@ -51,10 +51,11 @@ impl Asked {
         send: &mut SendRequest<Bytes>,
         head: &[u8],
         trailers: Trailers,
+        never_indexed: &NeverIndexed,
     ) -> io::Result<Option<SendStream<Bytes>>> {
         let rendered = Rendered::of(head);
         let is_end = !has_content(&rendered);
-        let (next, sent) = match send.send_request(request_of(&rendered, trailers)?, is_end) {
+        let (next, sent) = match send.send_request(request_of(&rendered, trailers, never_indexed)?, is_end) {
             Ok((response, stream)) => (State::Sent(response), Ok((!is_end).then_some(stream))),
             // Who waits for the answer learns why none will come.
             Err(error) => (State::Failed(Some(Unsent::into_io(&error))), Err(Unsent::into_io(&error))),
@@ -71,6 +72,7 @@ impl Asked {
     pub(super) fn poll_head(
         &self,
         context: &mut Context<'_>,
+        never_indexed: &mut NeverIndexed,
     ) -> Poll<io::Result<(Bytes, Option<RecvStream>)>> {
         let mut state = self.state.borrow_mut();
         let response = match &mut *state {
@@ -85,7 +87,8 @@ impl Asked {
             State::Answered => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
         };
         if let Poll::Ready(Some(interim)) = response.poll_informational(context) {
-            let interim = interim.map_err(|error| self.refused(error))?;
+            let mut interim = interim.map_err(|error| self.refused(error))?;
+            never_indexed.add(&NeverIndexed::take(interim.headers_mut()));
             return Poll::Ready(Ok((octets_of(&interim), None)));
         }
         match std::future::Future::poll(std::pin::Pin::new(response), context) {
@@ -93,7 +96,8 @@ impl Asked {
             Poll::Ready(Err(error)) => Poll::Ready(Err(self.refused(error))),
             Poll::Ready(Ok(response)) => {
                 *state = State::Answered;
-                let (parts, stream) = response.into_parts();
+                let (mut parts, stream) = response.into_parts();
+                never_indexed.add(&NeverIndexed::take(&mut parts.headers));
                 Poll::Ready(Ok((octets_of(&Response::from_parts(parts, ())), Some(stream))))
             }
         }
@@ -127,11 +131,15 @@ pub enum Trailers {
 }
 
 /// RFC 9113 §8.3.1: control data of a request line and `Host` as pseudo-fields.
-fn request_of(rendered: &Rendered<'_>, trailers: Trailers) -> io::Result<Request<()>> {
+fn request_of(
+    rendered: &Rendered<'_>,
+    trailers: Trailers,
+    never_indexed: &NeverIndexed,
+) -> io::Result<Request<()>> {
     let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
     let mut line = rendered.first_line.split(|&octet| octet == b' ');
     let (Some(method), Some(path)) = (line.next(), line.next()) else { return Err(invalid()) };
-    let mut fields: HeaderMap = rendered.fields();
+    let mut fields: HeaderMap = rendered.fields(never_indexed);
     let host = fields.remove(http::header::HOST).ok_or_else(invalid)?;
     // RFC 9113 §8.2.2: "The only exception to this is the TE header field, which MAY be present in an
     // HTTP/2 request; when it is, it MUST NOT contain any value other than \"trailers\"."
@@ -167,7 +175,8 @@ mod tests {
         let head = b"POST /a?b HTTP/1.1\r\nHost: a.example:8443\r\nAccept: */*\r\nContent-Length: 3\r\n\
                      Via: 1.1 larder\r\n\r\n";
         let rendered = Rendered::of(head);
-        let request = request_of(&rendered, Trailers::Welcome).expect("well-formed");
+        let request =
+            request_of(&rendered, Trailers::Welcome, &NeverIndexed::default()).expect("well-formed");
         assert_eq!(request.uri().to_string(), "https://a.example:8443/a?b");
         let mut names: Vec<_> = request.headers().keys().map(http::HeaderName::as_str).collect();
         // Fields of different names have no order.

@@ -15,7 +15,7 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::ReadBuf;
 
-use super::super::Fields;
+use super::super::{Fields, NeverIndexed};
 use super::asking::{Asked, Trailers};
 use super::heads::{Rendered, fields_of, response_of, trailers_of};
 
@@ -27,6 +27,8 @@ pub struct Http2Reader {
     /// Octets that were handed out and are still to be given back to the window.
     taken: usize,
     trailers: Option<Fields>,
+    /// Of the heads that came.
+    never_indexed: NeverIndexed,
     /// What the stream counts by, for as long as it is read.
     _asked: Option<Rc<Asked>>,
 }
@@ -49,12 +51,18 @@ impl Http2Reader {
     }
 
     fn reading(stream: Receiving, asked: Option<Rc<Asked>>) -> Http2Reader {
-        Http2Reader { stream, piece: Bytes::new(), taken: 0, trailers: None, _asked: asked }
+        let never_indexed = NeverIndexed::default();
+        Http2Reader { stream, piece: Bytes::new(), taken: 0, trailers: None, never_indexed, _asked: asked }
     }
 
     /// The trailer fields, once the end has come.
     pub fn take_trailers(&mut self) -> Option<Fields> {
         self.trailers.take()
+    }
+
+    /// The fields that no table may hold, of the heads that have come.
+    pub fn take_never_indexed(&mut self) -> NeverIndexed {
+        std::mem::take(&mut self.never_indexed)
     }
 
     /// Whether it is known that nothing more comes, trailer fields included.
@@ -69,7 +77,7 @@ impl Http2Reader {
             let stream = match &mut self.stream {
                 Receiving::Content(stream) => stream,
                 Receiving::Answer(asked) => {
-                    let (head, content) = ready!(asked.poll_head(context))?;
+                    let (head, content) = ready!(asked.poll_head(context, &mut self.never_indexed))?;
                     self.piece = head;
                     if let Some(content) = content {
                         self.stream = Receiving::Content(content);
@@ -85,7 +93,7 @@ impl Http2Reader {
                 Some(piece) => self.piece = piece.map_err(into_io)?,
                 None => {
                     let trailers = ready!(stream.poll_trailers(context)).map_err(into_io)?;
-                    self.trailers = trailers.map(|trailers| fields_of(&trailers));
+                    self.trailers = trailers.map(fields_of);
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -100,7 +108,11 @@ impl Http2Reader {
 
 /// What goes out on a stream.
 #[derive(Debug)]
-pub struct Http2Writer(Sending);
+pub struct Http2Writer {
+    sending: Sending,
+    /// Of the heads that go out.
+    never_indexed: NeverIndexed,
+}
 
 #[derive(Debug)]
 enum Sending {
@@ -118,38 +130,47 @@ const AT_ONCE: usize = 64 * 1024;
 impl Http2Writer {
     /// The way of a response.
     pub fn of_response(response: SendResponse<Bytes>) -> Http2Writer {
-        Http2Writer(Sending::Head(response))
+        Http2Writer::sending(Sending::Head(response))
+    }
+
+    fn sending(sending: Sending) -> Http2Writer {
+        Http2Writer { sending, never_indexed: NeverIndexed::default() }
     }
 
     pub(super) fn of_request(send: SendRequest<Bytes>, asked: Rc<Asked>) -> Http2Writer {
-        Http2Writer(Sending::Request(send, asked, Trailers::Untold))
+        Http2Writer::sending(Sending::Request(send, asked, Trailers::Untold))
     }
 
     /// The request that goes out next says that its sender reads trailer fields.
     pub fn welcome_trailers(&mut self) {
-        if let Sending::Request(_, _, trailers) = &mut self.0 {
+        if let Sending::Request(_, _, trailers) = &mut self.sending {
             *trailers = Trailers::Welcome;
         }
     }
 
+    /// No table may hold these fields of the heads that go out.
+    pub fn never_index(&mut self, names: &NeverIndexed) {
+        self.never_indexed.add(names);
+    }
+
     /// Sends a head as it was rendered. `is_end`: nothing follows it.
     pub fn head(&mut self, head: &[u8], is_end: bool) -> io::Result<()> {
-        let sending = match &mut self.0 {
+        let sending = match &mut self.sending {
             Sending::Head(sending) => sending,
             Sending::Request(send, asked, trailers) => {
-                let stream = asked.send(send, head, *trailers)?;
-                self.0 = stream.map_or(Sending::Ended, Sending::Content);
+                let stream = asked.send(send, head, *trailers, &self.never_indexed)?;
+                self.sending = stream.map_or(Sending::Ended, Sending::Content);
                 return Ok(());
             }
             Sending::Content(_) | Sending::Ended => return Err(io::ErrorKind::BrokenPipe.into()),
         };
         let is_switch = Rendered::of(head).first_line.get(9..12) == Some(b"101");
-        let response = response_of(head);
+        let response = response_of(head, &self.never_indexed);
         if response.status().is_informational() && !is_switch {
             return sending.send_informational(response).map_err(into_io);
         }
         let stream = sending.send_response(response, is_end).map_err(into_io)?;
-        self.0 = if is_end { Sending::Ended } else { Sending::Content(stream) };
+        self.sending = if is_end { Sending::Ended } else { Sending::Content(stream) };
         Ok(())
     }
 
@@ -172,13 +193,15 @@ impl Http2Writer {
     }
 
     fn send(&mut self, octets: Bytes) -> io::Result<()> {
-        let Sending::Content(stream) = &mut self.0 else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        let Sending::Content(stream) = &mut self.sending else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
         stream.send_data(octets, false).map_err(into_io)
     }
 
     /// Waits for room in the peer's window.
     fn poll_room(&mut self, context: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
-        let Sending::Content(stream) = &mut self.0 else {
+        let Sending::Content(stream) = &mut self.sending else {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
         if stream.capacity() == 0 {
@@ -198,7 +221,7 @@ impl Http2Writer {
 
     /// Says that this was all, with trailer fields if there are any. A head alone is a message too.
     pub fn end(&mut self, trailers: &Fields) -> io::Result<()> {
-        let Sending::Content(mut stream) = std::mem::replace(&mut self.0, Sending::Ended) else {
+        let Sending::Content(mut stream) = std::mem::replace(&mut self.sending, Sending::Ended) else {
             return Ok(());
         };
         let ended = match trailers_of(trailers) {
@@ -210,7 +233,7 @@ impl Http2Writer {
 
     /// Waits until the peer has reset the stream, or its connection has ended.
     pub fn poll_reset(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
+        match &mut self.sending {
             Sending::Head(response) => response.poll_reset(context).map(drop),
             Sending::Content(stream) => stream.poll_reset(context).map(drop),
             Sending::Request(..) | Sending::Ended => Poll::Pending,
@@ -219,12 +242,12 @@ impl Http2Writer {
 
     /// Whether a head is still to be sent.
     pub fn awaits_head(&self) -> bool {
-        matches!(self.0, Sending::Head(_) | Sending::Request(..))
+        matches!(self.sending, Sending::Head(_) | Sending::Request(..))
     }
 
     /// Cuts the stream: what the peer has got is not whole.
     pub fn reset(&mut self, reason: Reason) {
-        match std::mem::replace(&mut self.0, Sending::Ended) {
+        match std::mem::replace(&mut self.sending, Sending::Ended) {
             Sending::Head(mut response) => response.send_reset(reason),
             Sending::Content(mut stream) => stream.send_reset(reason),
             Sending::Request(..) | Sending::Ended => {}

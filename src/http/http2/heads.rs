@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use super::super::{FieldName, Fields, is_forbidden_trailer};
+use super::super::{FieldName, Fields, NeverIndexed, is_forbidden_trailer};
 
 /// A head that Larder has written: its first line, and its fields.
 #[derive(Clone, Copy, Debug)]
@@ -36,32 +36,34 @@ impl<'a> Rendered<'a> {
         })
     }
 
-    /// The field lines that HTTP/2 has, too.
-    pub fn fields(&self) -> HeaderMap {
+    /// The field lines that HTTP/2 has, too; those of `never_indexed` go into no table.
+    pub fn fields(&self, never_indexed: &NeverIndexed) -> HeaderMap {
         let mut fields = HeaderMap::new();
-        self.lines().for_each(|(name, value)| push(&mut fields, name, value));
+        self.lines().for_each(|(name, value)| push(&mut fields, name, value, never_indexed));
         fields
     }
 }
 
 /// RFC 9113 §8.2.2: "An endpoint MUST NOT generate an HTTP/2 message containing connection-specific
 /// header fields." A value that HTTP/2 can't carry is left out.
-fn push(fields: &mut HeaderMap, name: &[u8], value: &[u8]) {
+fn push(fields: &mut HeaderMap, name: &[u8], value: &[u8], never_indexed: &NeverIndexed) {
     if FieldName::of(name).is_connection_specific() {
         return;
     }
-    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+    let is_never_indexed = never_indexed.has(name);
+    if let (Ok(name), Ok(mut value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        value.set_sensitive(is_never_indexed);
         // More than a map can hold is more than any head may have.
         let _bounded = fields.try_append(name, value);
     }
 }
 
 /// The response that this head is. A switch of protocols is an open tunnel here (RFC 8441 §5).
-pub fn response_of(head: &[u8]) -> Response<()> {
+pub fn response_of(head: &[u8], never_indexed: &NeverIndexed) -> Response<()> {
     let rendered = Rendered::of(head);
     let status = rendered.first_line.get(9..12).and_then(|digits| StatusCode::from_bytes(digits).ok());
     let mut status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut fields = rendered.fields();
+    let mut fields = rendered.fields(never_indexed);
     if status == StatusCode::SWITCHING_PROTOCOLS {
         status = StatusCode::OK;
         fields.remove("sec-websocket-accept");
@@ -76,14 +78,17 @@ pub fn response_of(head: &[u8]) -> Response<()> {
 pub fn trailers_of(trailers: &Fields) -> Option<HeaderMap> {
     let mut fields = HeaderMap::new();
     for line in trailers.iter().filter(|line| !is_forbidden_trailer(line)) {
-        push(&mut fields, line.name, line.value);
+        push(&mut fields, line.name, line.value, trailers.never_indexed());
     }
     (!fields.is_empty()).then_some(fields)
 }
 
 /// Fields as they came in a trailer section.
-pub fn fields_of(fields: &HeaderMap) -> Fields {
-    fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+pub fn fields_of(mut fields: HeaderMap) -> Fields {
+    let never_indexed = NeverIndexed::take(&mut fields);
+    let mut out: Fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    out.mark_never_indexed(never_indexed);
+    out
 }
 
 #[cfg(test)]
@@ -94,7 +99,7 @@ mod tests {
     fn what_belongs_to_a_connection_is_left_out() {
         let head = b"HTTP/1.1 200 OK\r\nVia: 1.1 a\r\nConnection: close\r\nETag: \"x\"\r\n\
                      Transfer-Encoding: chunked\r\nVia: 1.1 b\r\n\r\n";
-        let response = response_of(head);
+        let response = response_of(head, &NeverIndexed::default());
         assert_eq!(response.status(), 200);
         let names: Vec<_> = response.headers().iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["via", "via", "etag"]);
@@ -104,7 +109,7 @@ mod tests {
     fn a_switch_is_a_tunnel() {
         let head =
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n";
-        let response = response_of(head);
+        let response = response_of(head, &NeverIndexed::default());
         assert_eq!((response.status().as_u16(), response.headers().len()), (200, 0));
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Undecodable;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Field(Bytes, Bytes),
+    /// One that is sent on in this way alone (§6.2.3).
+    NeverIndexed(Bytes, Bytes),
     /// One with a string over [`STRING_MAX`].
     TooLong,
 }
@@ -115,7 +117,9 @@ impl Decoder {
                 if is_added {
                     self.insert(name.clone(), value.clone());
                 }
-                Step::Line(Line::Field(name, value))
+                let is_never_indexed = (0x10..0x20).contains(&first);
+                let line = if is_never_indexed { Line::NeverIndexed } else { Line::Field };
+                Step::Line(line(name, value))
             }
             Parsed::Long(skipping) => {
                 self.skipping = Some(skipping);
@@ -321,7 +325,9 @@ mod tests {
         let mut lines = Vec::new();
         let text = |octets: &Bytes| String::from_utf8_lossy(octets).into_owned();
         decoder.push(block, |line| match line {
-            Line::Field(name, value) => lines.push((text(&name), text(&value))),
+            Line::Field(name, value) | Line::NeverIndexed(name, value) => {
+                lines.push((text(&name), text(&value)));
+            }
             Line::TooLong => lines.push(("too long".to_owned(), String::new())),
         })?;
         decoder.end().map(|()| lines)

@@ -11,7 +11,8 @@ use http::{HeaderMap, header};
 use super::super::base64::base64;
 use super::super::grammar::{exact_decimal, is_token};
 use super::super::{
-    Authority, BodyLength, FieldName, Fields, HeadLimits, Method, Request, Scheme, Target, TargetUri, Version,
+    Authority, BodyLength, FieldName, Fields, HeadLimits, Method, NeverIndexed, Request, Scheme, Target,
+    TargetUri, Version,
 };
 
 /// Why a request is malformed (RFC 9113 §8.1.1); its stream is reset.
@@ -42,11 +43,13 @@ pub enum Malformed {
 /// The request that these fields are. `is_whole` says that no content follows. `nonce` becomes the
 /// key of a WebSocket handshake, which HTTP/1 needs and HTTP/2 leaves out (RFC 8441 §5).
 pub fn request_of(
-    parts: &Parts,
+    mut parts: Parts,
     is_whole: bool,
     limits: &HeadLimits,
     nonce: [u8; 16],
 ) -> Result<Request, Malformed> {
+    let never_indexed = NeverIndexed::take(&mut parts.headers);
+    let parts = &parts;
     let method = Method::of(Bytes::copy_from_slice(parts.method.as_str().as_bytes()));
     if parts.method.as_str().len() > 64 || !is_token(parts.method.as_str().as_bytes()) {
         return Err(Malformed::Method);
@@ -63,7 +66,7 @@ pub fn request_of(
         (_, Some(_)) => return Err(Malformed::Protocol),
         (method, None) => (method, absolute(parts, limits)?),
     };
-    let fields = fields(&parts.headers, limits, protocol.map(|_| nonce))?;
+    let mut fields = fields(&parts.headers, limits, protocol.map(|_| nonce))?;
     if !fields.members(FieldName::Expect).all(|member| member.eq_ignore_ascii_case(b"100-continue")) {
         return Err(Malformed::Expectation);
     }
@@ -73,6 +76,7 @@ pub fn request_of(
         (Method::Trace, _) if !is_whole => return Err(Malformed::ContentLength),
         _ => length(&fields, is_whole)?,
     };
+    fields.mark_never_indexed(never_indexed);
     let head_bytes = head_bytes(parts);
     Ok(Request { method, target, version: Version::Http2, fields, length, head_bytes })
 }
@@ -174,7 +178,7 @@ mod tests {
     use super::*;
 
     fn read(request: http::Request<()>, is_whole: bool) -> Result<Request, Malformed> {
-        request_of(&request.into_parts().0, is_whole, &HeadLimits::default(), [0; 16])
+        request_of(request.into_parts().0, is_whole, &HeadLimits::default(), [0; 16])
     }
 
     fn get(uri: &str, fields: &[(&str, &str)]) -> Result<Request, Malformed> {

@@ -8,6 +8,7 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+use super::super::never_indexed;
 use super::frames::{FrameHeader, PAYLOAD_MAX, flag, kind};
 use super::hpack::Line;
 
@@ -54,6 +55,8 @@ pub(super) struct Section {
     pub is_end: bool,
     place: Place,
     fields: Vec<(Bytes, Bytes)>,
+    /// Names of fields that must be sent on without a table.
+    never_indexed: Vec<Bytes>,
     pub size: usize,
     is_malformed: bool,
     /// A field that is not a pseudo-field has come.
@@ -68,6 +71,7 @@ impl Section {
             is_end: header.has(flag::END_STREAM),
             place,
             fields: Vec::new(),
+            never_indexed: Vec::new(),
             size: 0,
             is_malformed: false,
             is_past_control: false,
@@ -108,8 +112,10 @@ impl Section {
 
     /// Takes the next line.
     pub(super) fn add(&mut self, line: Line) {
-        let Line::Field(name, value) = line else {
-            return self.grow(SECTION_MAX + 1);
+        let (name, value, is_never_indexed) = match line {
+            Line::Field(name, value) => (name, value, false),
+            Line::NeverIndexed(name, value) => (name, value, true),
+            Line::TooLong => return self.grow(SECTION_MAX + 1),
         };
         self.grow(name.len() + value.len() + FIELD);
         let is_control = name.starts_with(b":");
@@ -120,14 +126,19 @@ impl Section {
             self.spoil();
         }
         self.is_past_control |= !is_control;
-        if self.is_malformed || (self.is_too_large() && !is_control) {
+        // What the gate says behind the crate, it says alone.
+        let is_listing = name == never_indexed::FIELD;
+        if self.is_malformed || is_listing || (self.is_too_large() && !is_control) {
             return;
         }
         let is_bounded = !self.is_too_large() || value.len() <= VALUE_MAX;
-        match is_bounded && is_known(&name, &value, self.place) {
-            true => self.fields.push((name, value)),
-            false => self.spoil(),
+        if !is_bounded || !is_known(&name, &value, self.place) {
+            return self.spoil();
         }
+        if is_never_indexed && !is_control && !self.never_indexed.contains(&name) {
+            self.never_indexed.push(name.clone());
+        }
+        self.fields.push((name, value));
     }
 
     fn has(&self, wanted: &[u8]) -> bool {
@@ -154,6 +165,7 @@ impl Section {
         if is_request {
             self.name_authority();
         }
+        self.list_never_indexed();
         let is_too_large = self.is_too_large();
         if self.is_malformed || (is_too_large && !is_request) {
             // A field that has the stream reset.
@@ -180,6 +192,15 @@ impl Section {
             let host = host.clone();
             self.grow(b":authority".len() + host.len() + FIELD);
             self.fields.insert(0, (Bytes::from_static(b":authority"), host));
+        }
+    }
+
+    /// Says behind the crate which fields must not be indexed.
+    fn list_never_indexed(&mut self) {
+        if !self.never_indexed.is_empty() && !self.is_too_large() {
+            let names = Bytes::from(self.never_indexed.join(&b","[..]));
+            self.grow(never_indexed::FIELD.len() + names.len() + FIELD);
+            self.fields.push((Bytes::from_static(never_indexed::FIELD.as_bytes()), names));
         }
     }
 
@@ -344,6 +365,20 @@ mod tests {
     }
 
     #[test]
+    fn the_names_of_what_no_table_may_hold_are_listed_behind_the_fields() {
+        let marked = |name: &'static str| {
+            Line::NeverIndexed(Bytes::from_static(name.as_bytes()), Bytes::from_static(b"1"))
+        };
+        // Pseudo-fields can't be marked behind the crate; what a peer lists itself is dropped.
+        let forged = line(never_indexed::FIELD, "x");
+        let lines = [request(&[("x", "1")]), vec![marked("a"), marked("b"), forged, marked("a")]].concat();
+        let (judged, found, _) = written(Sender::Client, Place::First, &lines);
+        assert_eq!(judged, Judged::WellFormed);
+        let plain = [("x", "1"), ("a", "1"), ("b", "1"), ("a", "1"), (never_indexed::FIELD, "a,b")];
+        assert_eq!(found, request(&plain));
+    }
+
+    #[test]
     fn host_stands_in_for_the_authority() {
         let without = [(":method", "GET"), (":scheme", "https"), (":path", "/"), ("host", "a.test")];
         let lines: Vec<_> = without.iter().map(|(name, value)| line(name, value)).collect();
@@ -370,7 +405,7 @@ mod tests {
             .iter()
             .map(|line| match line {
                 Line::Field(name, value) => name.len() + value.len() + FIELD,
-                Line::TooLong => 0,
+                Line::NeverIndexed(..) | Line::TooLong => 0,
             })
             .sum();
         for (size, expected) in [(SECTION_MAX - 1, Judged::WellFormed), (SECTION_MAX, Judged::TooLarge)] {
