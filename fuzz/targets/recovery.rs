@@ -259,7 +259,7 @@ impl World {
             ..**old
         };
         put.heads.insert(exchange);
-        self.store.replace(self.store.key(&self.uris[uri]), old, Arc::new(new));
+        self.runtime.block_on(self.store.replace(self.store.key(&self.uris[uri]), old, Arc::new(new)));
     }
 
     fn remove(&mut self, scope: Scope) {

@@ -43,6 +43,14 @@ impl Update<'_> {
     /// RFC 9111 §3.2: puts the updated response in place of the stored one, unless the update itself
     /// forbids that.
     pub(super) async fn freshen(&self, object: &Arc<Object>) -> Freshened {
+        let mut gone = Vec::new();
+        let freshened = self.put_fresh(object, &mut gone).await;
+        self.shared.store.remove_all(self.key, &gone).await;
+        freshened
+    }
+
+    /// The same, but leaves it to the caller to remove what is `gone` by it, with one wait for all.
+    async fn put_fresh(&self, object: &Arc<Object>, gone: &mut Vec<Arc<Object>>) -> Freshened {
         let Update { shared, key, .. } = *self;
         let mut asker = self.object(object, object.head.freshen(self.response, self.times));
         let own = super::render::withheld(shared, self.response);
@@ -56,10 +64,10 @@ impl Update<'_> {
         };
         let kept = head.map(|head| Arc::new(self.object(object, head)));
         match &kept {
-            Ok(fresh) => shared.store.replace(key, object, fresh.clone()),
+            Ok(fresh) => shared.store.replace(key, object, fresh.clone()).await,
             // It says nothing about what others may get.
             Err(reason) if reason.is_about_request() => {}
-            Err(_) => shared.store.remove(key, object).await,
+            Err(_) => gone.push(object.clone()),
         }
         Freshened { asker, kept }
     }
@@ -107,14 +115,16 @@ impl Update<'_> {
     /// RFC 9111 §4.3.4: the response that was asked about, as a 304 leaves it; and what else that 304
     /// is about is updated with it.
     pub(super) async fn unmodified(&self, object: &Arc<Object>) -> Freshened {
-        let freshened = self.freshen(object).await;
+        let mut gone = Vec::new();
+        let freshened = self.put_fresh(object, &mut gone).await;
         let variants = self.shared.store.look_up(self.key).await;
         for other in variants.iter().flat_map(|variants| variants.iter()) {
             let is_other = other.generation != object.generation;
             if is_other && freshens_as_well(self.request, self.response, &other.head) {
-                let _other = self.freshen(other).await;
+                let _other = self.put_fresh(other, &mut gone).await;
             }
         }
+        self.shared.store.remove_all(self.key, &gone).await;
         freshened
     }
 
@@ -124,10 +134,11 @@ impl Update<'_> {
         let objects = variants.as_deref().unwrap_or_default();
         let heads: Vec<_> = objects.iter().map(|object| &object.head).collect();
         let named = freshened_by_answer(self.request, self.response, self.times.response_time, &heads);
-        let mut is_kept = false;
+        let (mut is_kept, mut gone) = (false, Vec::new());
         for object in named.into_iter().filter_map(|at| objects.get(at)) {
-            is_kept |= self.freshen(object).await.kept.is_ok();
+            is_kept |= self.put_fresh(object, &mut gone).await.kept.is_ok();
         }
+        self.shared.store.remove_all(self.key, &gone).await;
         is_kept
     }
 
@@ -150,7 +161,7 @@ impl Update<'_> {
                 HeadEffect::Stale if request.fields.contains(FieldName::Authorization) => {}
                 HeadEffect::Stale => {
                     record.note("store", "a HEAD disagrees: what is stored is stale until it is validated");
-                    shared.store.replace(key, object, Arc::new(self.stale(object)));
+                    shared.store.replace(key, object, Arc::new(self.stale(object))).await;
                 }
                 HeadEffect::None => {}
             }

@@ -28,6 +28,7 @@ mod tag {
     pub const GENERATION: u8 = 12;
     pub const SPAN: u8 = 13;
     pub const TARGET: u8 = 14;
+    pub const HEAD_GENERATION: u8 = 15;
 }
 
 /// A stored head as it was read back.
@@ -41,6 +42,8 @@ pub struct Decoded {
     /// Where the octets of the body belong, first and count, when it is not the whole content.
     pub spans: Vec<(u64, u64)>,
     pub received: Version,
+    /// As [`Object::head_generation`], where that is not the object's own.
+    pub head_generation: Option<u64>,
 }
 
 /// The head of a META record: the key of the record that it belongs to stands in front, so that
@@ -75,6 +78,9 @@ pub fn encode(uri: &TargetUri, object: &Object, secrets: &SecretFields) -> Bytes
     put(&mut out, tag::TIMES, &times.each_ref().map(|time| time.to_le_bytes()).each_ref().map(|t| &t[..]));
     put(&mut out, tag::ORIGIN, &[&ipv6(object.origin.ip()).octets(), &object.origin.port().to_le_bytes()]);
     put(&mut out, tag::LENGTH, &[&object.content.length().to_le_bytes()]);
+    if object.head_generation != object.generation {
+        put(&mut out, tag::HEAD_GENERATION, &[&object.head_generation.to_le_bytes()]);
+    }
     if let StoredContent::Partial { spans, .. } = &object.content {
         for span in spans.iter() {
             let count = span.octets.len() as u64;
@@ -120,7 +126,7 @@ pub fn encode_uri_only(uri: &TargetUri) -> Bytes {
 pub fn decode(octets: &Bytes) -> Option<Decoded> {
     let mut fields = Fields::builder();
     let (mut method, mut status, mut reason) = (Method::Get, None, Bytes::new());
-    let (mut times, mut origin, mut length) = (None, None, None);
+    let (mut times, mut origin, mut length, mut head_generation) = (None, None, None, None);
     let (mut selecting, mut targets, mut spans) = (Vec::new(), Vec::new(), Vec::new());
     for item in Items(octets.clone()) {
         let (tag, mut value) = item?;
@@ -150,6 +156,7 @@ pub fn decode(octets: &Bytes) -> Option<Decoded> {
             tag::TARGET => targets.push(value),
             tag::ORIGIN => origin = Some(socket_address(&mut value)?),
             tag::LENGTH => length = Some(value.try_get_u64_le().ok()?),
+            tag::HEAD_GENERATION => head_generation = Some(value.try_get_u64_le().ok()?),
             tag::SPAN => spans.push((value.try_get_u64_le().ok()?, value.try_get_u64_le().ok()?)),
             _ => {}
         }
@@ -173,6 +180,7 @@ pub fn decode(octets: &Bytes) -> Option<Decoded> {
             _ => Version::Http10,
         },
         spans,
+        head_generation,
     })
 }
 
@@ -335,11 +343,13 @@ mod tests {
             object.head = StoredHead::from_parts(parts);
             let read = decode(&encode(&uri, &object, &SecretFields::default())).expect("whole");
             assert_eq!((&read.uri, read.origin), (&uri, object.origin));
-            assert_eq!((read.length, read.received), (5, Version::Http10));
+            assert_eq!((read.length, read.received, read.head_generation), (5, Version::Http10, None));
             // All that a head is made of: the rest follows from it.
             let all = |head: &StoredHead| format!("{head:?}");
             assert_eq!(all(&read.head), all(&object.head));
+            object.head_generation = 78;
             let freshened = encode_freshened(&uri, &object, 3, &SecretFields::default());
+            assert_eq!(decode_freshened(&freshened).and_then(|read| read.head_generation), Some(78));
             assert_eq!(all(&decode_freshened(&freshened).expect("whole").head), all(&object.head));
             assert_eq!(freshened.get(..16), Some(&3u128.to_le_bytes()[..]));
             assert_eq!(decode_uri(&encode_uri_only(&uri)), Some(uri.clone()));

@@ -66,6 +66,26 @@ impl HashKey {
     }
 }
 
+/// The keys are keyed hashes already: hashing them again would only cost time.
+#[derive(Debug, Default)]
+pub struct KeyIsHash(u64);
+
+impl Hasher for KeyIsHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;

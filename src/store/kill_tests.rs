@@ -25,6 +25,9 @@ const CHOSEN: [u64; 9] = [0, 3, 4, 7, 8, 20, 40, 61, 999];
 /// Purged at that moment; read and unread ones are in the segment that goes.
 const PURGED: (&str, [u64; 3]) = ("http://a.example/1", [1, 12, 13]);
 
+/// Removed at that moment as the responses that they are; some of them were read, or go.
+const HELD: [u64; 5] = [5, 6, 10, 30, 50];
+
 /// Operations behind a removal of a segment that are tried, too: what was asked for is written in them.
 const LEFT: usize = 16;
 
@@ -50,6 +53,7 @@ struct Watched {
     seen: usize,
     at: usize,
     has_changed: bool,
+    held: Vec<(u64, Arc<Object>)>,
     under_way: Vec<(Vec<u64>, Removing)>,
     gone: Vec<u64>,
     killed: Vec<Killed>,
@@ -112,6 +116,11 @@ impl Watched {
             let removing = async move { store.invalidate(store.key(&uri(key))).await };
             self.under_way.push((vec![key], Box::pin(removing)));
         }
+        for (key, object) in self.held.drain(..) {
+            let store = store.clone();
+            let removing = async move { store.remove(store.key(&uri(key)), &object).await };
+            self.under_way.push((vec![key], Box::pin(removing)));
+        }
         let store = store.clone();
         let purging = async move {
             let purged = store.purge(PurgeScope::Prefix(PURGED.0.to_owned())).await;
@@ -157,6 +166,10 @@ async fn interrupted(at: usize) -> (Vec<Killed>, usize) {
         if key % 3 == 0 {
             found_of_one(&store, key).await;
         }
+        if HELD.contains(&key) {
+            let variants = store.look_up(store.key(&uri(key))).await.expect("just stored");
+            watched.lock().unwrap_or_else(PoisonError::into_inner).held.push((key, variants[0].clone()));
+        }
     }
     let (killed, seen) = {
         let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -168,10 +181,14 @@ async fn interrupted(at: usize) -> (Vec<Killed>, usize) {
 }
 
 /// The number in the content of a stored response.
+pub(super) fn number_in(object: &Object) -> u64 {
+    let StoredContent::Memory { pieces, .. } = &object.content else { panic!("it is small") };
+    String::from_utf8_lossy(&pieces.concat()).parse().expect("a number")
+}
+
 pub(super) async fn found_of_one(store: &Store, key: u64) -> Option<u64> {
     let variants = store.look_up(store.key(&uri(key))).await?;
-    let StoredContent::Memory { pieces, .. } = &variants[0].content else { panic!("it is small") };
-    Some(String::from_utf8_lossy(&pieces.concat()).parse().expect("a number"))
+    Some(number_in(&variants[0]))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,12 +13,12 @@
 //! Without that, a few requests for endless responses would empty the cache.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::OnceLock;
 
 use super::sync::atomic::{AtomicU64, Ordering};
 use super::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use super::{Key, Object};
+use super::{Key, KeyIsHash, Object};
 use crate::budget::{Budget, Charge, Share, Use};
 use crate::http::TargetUri;
 
@@ -223,6 +223,18 @@ impl Memory {
     /// Replaces this key's stored responses by what `change` makes of them; none at all removes
     /// the key. Evicts what the budget demands. Gives the count of changes, this one included.
     pub fn update(&self, key: Key<'_>, change: impl FnOnce(&[Arc<Object>]) -> Vec<Arc<Object>>) -> Changes {
+        let changes = self.change(key, change);
+        self.evict_to_fit();
+        changes
+    }
+
+    /// The same, and evicts nothing: for who holds a lock that is taken for what is evicted, and has
+    /// [room made](Memory::evict_to_fit) after that.
+    pub(super) fn change(
+        &self,
+        key: Key<'_>,
+        change: impl FnOnce(&[Arc<Object>]) -> Vec<Arc<Object>>,
+    ) -> Changes {
         let Key { uri, hash } = key;
         let mut shard = self.shard(hash);
         let place = shard.places.get(&hash).copied();
@@ -247,8 +259,6 @@ impl Memory {
         let value = self.age() + frequency / bytes as f64;
         let (uri, variants) = (uri.detached(), objects.into());
         shard.insert(Slot { hash, uri, variants, bytes, _share: share, frequency, value });
-        drop(shard);
-        self.evict_to_fit();
         changes
     }
 
@@ -365,7 +375,8 @@ impl Memory {
         while is_needed() && self.evict_one() {}
     }
 
-    fn evict_to_fit(&self) {
+    /// Evicts until all is within the limits.
+    pub(super) fn evict_to_fit(&self) {
         let pinned_max = self.limit / 2;
         let is_over = || {
             let pinned = self.budget.used(Use::Pinned).min(pinned_max);
@@ -473,24 +484,4 @@ impl Shard {
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     // No code panics between the two halves of a change.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The keys are keyed hashes already: hashing them again would only cost time.
-#[derive(Debug, Default)]
-pub struct KeyIsHash(u64);
-
-impl Hasher for KeyIsHash {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
-    }
 }

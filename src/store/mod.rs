@@ -22,6 +22,9 @@ mod object;
 mod on_disk;
 mod purging;
 mod refill;
+mod removal;
+#[cfg(test)]
+mod removal_tests;
 #[cfg(test)]
 mod set_tests;
 #[cfg(test)]
@@ -37,8 +40,8 @@ pub use disk::extent::Extent;
 pub use fill::{Aborted, Arrived, Chunks, Fill, FillReader, FillWriter, Finished};
 pub use gather::Gathered;
 pub use inspecting::{Listing, Stored};
-pub use key::Key;
-pub use memory::{KeyIsHash, Memory, Usage, Variants};
+pub use key::{Key, KeyIsHash};
+pub use memory::{Memory, Usage, Variants};
 pub use object::{Object, Part, StoredContent};
 pub use on_disk::{CHUNK_LENGTH, ContentId, Render};
 pub use purging::Purged;
@@ -268,15 +271,20 @@ impl Store {
         Gathered::new(&self.tiers.memory, octets)
     }
 
-    /// Puts `new` in the place of `old`, if that is still stored: what freshening does.
-    pub fn replace(&self, key: Key<'_>, old: &Arc<Object>, new: Arc<Object>) {
-        self.tiers.replace(key, old, new);
+    /// Puts `new` in the place of `old`, if that is still stored, in whichever tier: what freshening does.
+    pub async fn replace(&self, key: Key<'_>, old: &Arc<Object>, new: Arc<Object>) {
+        self.tiers.replace(key, old, new).await;
     }
 
     /// Removes `old`, if it is still stored. When this returns, a kill can't bring it back, unless the
     /// disk is [behind](Store::invalidate).
     pub async fn remove(&self, key: Key<'_>, old: &Arc<Object>) {
-        self.tiers.remove(key, old).await;
+        self.tiers.remove(key, std::slice::from_ref(old)).await;
+    }
+
+    /// The same for several responses of a key, with one wait.
+    pub async fn remove_all(&self, key: Key<'_>, all: &[Arc<Object>]) {
+        self.tiers.remove(key, all).await;
     }
 
     /// Removes all stored responses of a cache key (RFC 9111 §4.4), at once. When this returns, a kill

@@ -184,6 +184,11 @@ pub(super) fn range_of_pieces(pieces: &[Bytes], range: ByteRange) -> Vec<Part> {
 }
 
 impl Object {
+    /// Whether both are one stored response with one head, however they came into memory.
+    pub fn is_same(&self, other: &Object) -> bool {
+        (self.generation, self.head_generation) == (other.generation, other.head_generation)
+    }
+
     /// Octets of memory that the object takes.
     pub fn memory_bytes(&self) -> u64 {
         self.head_bytes() + self.content.memory_bytes() as u64

@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use super::disk::extent::Wanted;
 use super::disk::record::{BODY_MAX, Kind, Record};
-use super::disk::{Disk, Done, Queued, Refused, SETTLE_MAX};
+use super::disk::{Disk, Done, Position, Queued, Refused, SETTLE_MAX};
 use super::heads::{self, Decoded};
 use super::key::{Derived, HashKey, Key};
 use super::object::{Object, Part, StoredContent};
@@ -102,12 +102,12 @@ impl OnDisk {
         let decoded = self.as_freshened(key, record.generation, decoded, &|key| self.disk.read(key))?;
         Some(Object {
             rendered: (self.render)(&decoded.head, decoded.received),
+            head_generation: decoded.head_generation.unwrap_or(record.generation),
             head: decoded.head,
             content,
             origin: decoded.origin,
             received: decoded.received,
             generation: record.generation,
-            head_generation: record.generation,
         })
     }
 
@@ -141,10 +141,16 @@ impl OnDisk {
             self.disk.forget(self.key_of(key.hash, generation, &decoded.head));
             return None;
         }
-        let freshened = meta.and_then(|meta| heads::decode_freshened(&meta.head));
-        if let Some(freshened) = freshened.filter(|freshened| freshened.uri == *key.uri) {
-            decoded.head = freshened.head;
-            decoded.received = freshened.received;
+        let freshened = meta.and_then(|meta| Some((meta.seq, heads::decode_freshened(&meta.head)?)));
+        if let Some((seq, freshened)) = freshened.filter(|(_seq, freshened)| freshened.uri == *key.uri) {
+            // An earlier Larder has not written it: the record itself is newer than what it was asked by.
+            let freshened_at = freshened.head_generation.unwrap_or(seq);
+            // A response that was written again after it has a later head by itself.
+            if freshened_at >= decoded.head_generation.unwrap_or(generation) {
+                decoded.head = freshened.head;
+                decoded.received = freshened.received;
+                decoded.head_generation = Some(freshened_at);
+            }
         }
         // What is hidden in it is compared with this store's secret.
         decoded.head = decoded.head.hiding(&self.secrets);
@@ -242,6 +248,31 @@ impl OnDisk {
                 None
             }
         }
+    }
+
+    /// Takes this object's own record out of the index, as [`OnDisk::forget`] does it with a key.
+    pub fn forget_object(&self, key: Key<'_>, object: &Object) -> Option<Queued> {
+        self.forget(Key { hash: self.record_key(key.hash, object), ..key })
+    }
+
+    /// Where the records of an object are, its own and that of its freshened head.
+    pub fn positions(&self, key: u128, object: &Object) -> [Position; 2] {
+        let meta = self.hash_key.derived(key, object.generation, Derived::Meta);
+        [self.record_key(key, object), meta].map(|key| self.disk.position(key))
+    }
+
+    /// Whether what the disk has in the place of an object is that object, with its head or an earlier
+    /// one: not another response, and not the same with a later head. Waits for the device.
+    pub fn has_this(&self, key: u128, object: &Object) -> bool {
+        let own = self.disk.latest(self.record_key(key, object));
+        let own = own.filter(|own| matches!(own.kind, Kind::Object | Kind::Head));
+        let Some(own) = own.filter(|own| own.generation == object.generation) else { return false };
+        let meta = self.disk.latest(self.hash_key.derived(key, object.generation, Derived::Meta));
+        let meta = meta.filter(|meta| meta.kind == Kind::Meta && meta.generation == object.generation);
+        let freshened_at = meta
+            .and_then(|meta| Some(heads::decode_freshened(&meta.head)?.head_generation.unwrap_or(meta.seq)));
+        let written_at = heads::decode(&own.head).and_then(|head| head.head_generation);
+        freshened_at.max(written_at).is_none_or(|at| at <= object.head_generation)
     }
 
     /// Whether what a record holds was purged: its head, or what the last 304 made of it.

@@ -79,8 +79,13 @@ impl SlowDisk {
         assert!(store_some(&self.store, [], 0));
     }
 
+    /// Lets it go on.
+    pub(super) fn go_on(&self) {
+        self.gate.set_shut(false);
+    }
+
     /// Stores a number under each of these keys.
-    fn put(&self, keys: &[u64], number: u64) {
+    pub(super) fn put(&self, keys: &[u64], number: u64) {
         for key in keys {
             let content = StoredContent::new(vec![Bytes::from(number.to_string())]);
             store_one(&self.store, self.store.key(&uri(*key)), content);
@@ -92,11 +97,16 @@ impl SlowDisk {
     }
 
     /// What a start finds after a kill at this moment.
-    pub(super) async fn after_kill(&self, key: u64) -> Option<u64> {
+    async fn after_kill(&self, key: u64) -> Option<u64> {
+        found_of_one(&self.reopened_after_kill().1, key).await
+    }
+
+    /// A copy of the folder as a kill at this moment leaves it, and a store that was started with it.
+    pub(super) fn reopened_after_kill(&self) -> (Folders, Store) {
         let files: Arc<dyn Files> = Arc::new(SystemFiles);
         let killed = copied(&self.folder);
-        let store = Folders::open_these(&[(killed.0.join("store"), SETTINGS)], &files).expect("a folder");
-        found_of_one(&store, key).await
+        let store = Folders::open_these(&[(killed.0.join("store"), SETTINGS)], &files);
+        (killed, store.expect("a folder"))
     }
 }
 

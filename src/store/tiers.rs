@@ -9,13 +9,12 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::disk::Done;
 use super::disk::purges::Purges;
 use super::disk::set::place_of;
-use super::disk::{Done, Fate, Queued};
 use super::fill::Chunks;
 use super::memory::{Changes, Evicted, Memory, Variants};
 use super::object::Object;
@@ -23,7 +22,6 @@ use super::on_disk::{ContentId, OnDisk};
 use super::{Generation, Key, VARIANTS_MAX, tick};
 use crate::budget::{Share, Use};
 use crate::caching::StoredHead;
-use crate::http::TargetUri;
 
 #[derive(Debug)]
 pub(super) struct Tiers {
@@ -45,10 +43,6 @@ const OBJECT_PART: u64 = 4;
 
 /// Arbitrary; more than threads will ever meet in.
 pub(super) const ORDERS: usize = 64;
-
-/// How long a client waits for a removal to be written. Arbitrary: long beside a disk that is busy,
-/// short beside the patience of clients.
-const REMOVAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What brings an object to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +99,7 @@ impl Tiers {
         self.tier_and_place(key).map(|(_place, tier)| tier)
     }
 
-    fn tier_and_place(&self, key: u128) -> Option<(usize, &OnDisk)> {
+    pub fn tier_and_place(&self, key: u128) -> Option<(usize, &OnDisk)> {
         let place = match self.disks.as_slice() {
             [] | [_] => 0,
             several => {
@@ -224,121 +218,14 @@ impl Tiers {
         }
     }
 
-    pub fn replace(&self, key: Key<'_>, old: &Arc<Object>, new: Arc<Object>) {
-        let mut replaced = false;
-        let mut is_in_memory = false;
-        let changes = self.memory.update(key, |stored| {
-            is_in_memory = !stored.is_empty();
-            let swap = |object: &Arc<Object>| {
-                let is_old = Arc::ptr_eq(object, old);
-                replaced |= is_old;
-                if is_old { new.clone() } else { object.clone() }
-            };
-            stored.iter().map(swap).collect()
-        });
-        let Some(disk) = self.tier(key.hash) else { return };
-        let _order = self.lock_order(key.hash);
-        // What memory has let go is what the disk has of it; what has another in its place is gone.
-        let is_on_disk_alone = !is_in_memory && disk.contains_object(key.hash, &new);
-        if !replaced && !is_on_disk_alone || !self.memory.changes(key.hash).is_as_valid_as(changes) {
-            return;
-        }
-        if disk.contains_object(key.hash, &new)
-            && let Err(refused) = disk.append_freshened(key, &new)
-        {
-            // The head that is there may be good for longer than this one, and must not come back.
-            tracing::debug!("{} is in memory only: {refused}", key.uri);
-            disk.forget(key);
-        }
-    }
-
-    /// Removes `old`, if it is still stored. When this returns, a crash can't bring it back.
-    pub async fn remove(self: &Arc<Tiers>, key: Key<'_>, old: &Arc<Object>) {
-        let Some(queued) = self.queue_removal(key, old) else { return };
-        self.keep_removed(&[key.uri], queued).await;
-    }
-
-    /// Takes one response of a key out of memory, and queues for each disk what says so.
-    fn queue_removal(&self, key: Key<'_>, old: &Arc<Object>) -> Option<Vec<(usize, Queued)>> {
-        let mut left = Vec::new();
-        let mut changes = Changes::default();
-        self.memory.update(key, |stored| {
-            changes = self.memory.changes(key.hash);
-            left = stored.iter().filter(|object| !Arc::ptr_eq(object, old)).cloned().collect();
-            left.clone()
-        });
-        let (place, disk) = self.tier_and_place(key.hash)?;
-        let _order = self.lock_order(key.hash);
-        if !self.memory.changes(key.hash).is_as_valid_as(changes) {
-            return None;
-        }
-        let variants: Vec<u64> = varying(&left);
-        let listed = if variants.is_empty() { None } else { disk.append_variants(key, &variants).ok() };
-        let queued = match listed {
-            Some(queued) => Some(queued),
-            None if disk.contains(key.hash) => disk.forget(key),
-            None => None,
-        };
-        self.forget_left_behind(key);
-        queued.map(|queued| vec![(place, queued)])
-    }
-
-    /// Removes all stored responses of these keys. All of them are removed before one is waited for.
-    pub async fn invalidate(self: &Arc<Tiers>, keys: &[Key<'_>]) {
-        let queued = keys.iter().flat_map(|key| self.queue_invalidation(*key)).collect();
-        self.keep_removed(&keys.iter().map(|key| key.uri).collect::<Vec<_>>(), queued).await;
-    }
-
-    /// Takes a key out of memory, and queues for each disk what says so.
-    fn queue_invalidation(&self, key: Key<'_>) -> Vec<(usize, Queued)> {
-        let order = self.lock_order(key.hash);
-        let having = |(_, tier): &(usize, &OnDisk)| tier.contains(key.hash);
-        let queued = |(place, tier): (usize, &OnDisk)| Some((place, tier.forget(key)?));
-        let queued: Vec<(usize, Queued)> =
-            self.disks.iter().enumerate().filter(having).filter_map(queued).collect();
-        self.memory.invalidate(key.hash);
-        drop(order);
-        queued
-    }
-
-    /// Waits for removals of these URIs as [`Tiers::wait`] does, and logs it when a restart may undo them.
-    pub async fn keep_removed(&self, uris: &[&TargetUri], queued: Vec<(usize, Queued)>) {
-        match self.wait(queued).await {
-            Fate::Written => {}
-            Fate::Late => uris.iter().for_each(|uri| {
-                tracing::warn!("{uri} may come back if Larder is killed now: the disk is behind");
-            }),
-            Fate::Lost => uris.iter().for_each(|uri| {
-                tracing::warn!("{uri} may come back after a restart: the disk fails");
-            }),
-        }
-    }
-
-    /// Waits until the removals that were queued on these disks are written, but no longer than a
-    /// client may have to wait for a disk. The worst of what became of them.
-    pub async fn wait(&self, queued: Vec<(usize, Queued)>) -> Fate {
-        let on_disks =
-            || queued.iter().filter_map(|(place, queued)| Some((&self.disks.get(*place)?.disk, *queued)));
-        // They go by one clock.
-        let Some((first, _queued)) = on_disks().next() else { return Fate::Written };
-        let waiting = async {
-            for (disk, queued) in on_disks() {
-                disk.through(queued).await;
-            }
-        };
-        // In time or not: each disk says what has become of it.
-        let _in_time = first.clock().timeout(REMOVAL_PATIENCE, waiting).await;
-        on_disks().map(|(disk, queued)| disk.give_up_waiting(queued)).max().unwrap_or(Fate::Written)
-    }
-
-    fn forget_left_behind(&self, key: Key<'_>) {
+    pub fn forget_left_behind(&self, key: Key<'_>) {
         for other in self.left_behind(key.hash) {
             // What can't be written down is told in the log.
             let _queued = other.forget(key);
         }
     }
 
-    fn lock_order(&self, key: u128) -> MutexGuard<'_, ()> {
+    pub fn lock_order(&self, key: u128) -> MutexGuard<'_, ()> {
         #[expect(clippy::indexing_slicing, reason = "there are ORDERS of them")]
         let order = &self.order[key as usize % ORDERS];
         order.lock().unwrap_or_else(PoisonError::into_inner)
@@ -451,6 +338,6 @@ impl Chunks for ToDisk {
 }
 
 /// The generations of those that vary.
-fn varying(variants: &[Arc<Object>]) -> Vec<u64> {
+pub(super) fn varying(variants: &[Arc<Object>]) -> Vec<u64> {
     variants.iter().filter(|object| object.head.varies()).map(|object| object.generation).collect()
 }

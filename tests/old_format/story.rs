@@ -144,7 +144,7 @@ pub async fn write() -> BTreeMap<String, Vec<u8>> {
     purged(&store).await;
     plain(&store);
     varied(&store);
-    freshened(&store);
+    freshened(&store).await;
     removed(&store).await;
     with_gap(&store);
     part(&store);
@@ -223,7 +223,7 @@ fn varied(store: &Store) {
 }
 
 /// A response that a 304 has freshened.
-fn freshened(store: &Store) {
+async fn freshened(store: &Store) {
     let first = Exchange::of(
         "http://a.example/freshened",
         &[("ETag", "\"a\""), ("Cache-Control", "max-age=60"), ("X-Number", "1"), ("X-Kept", "yes")],
@@ -240,7 +240,7 @@ fn freshened(store: &Store) {
     let head = stored[0].head.freshen(&update.response(), update.times());
     let content = stored[0].content.clone();
     let new = Object { head, content, rendered: Bytes::new(), received: update.received, ..*stored[0] };
-    store.replace(store.key(&uri), &stored[0], Arc::new(new));
+    store.replace(store.key(&uri), &stored[0], Arc::new(new)).await;
 }
 
 /// One that was invalidated.

@@ -4,7 +4,6 @@
 //! Order of a change of segments: list, sync, new file, removal (`reclaim.rs`). After an error nothing
 //! more is written.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -14,9 +13,9 @@ use super::Inner;
 use super::checkpoint::{self, Checkpoint};
 use super::files::File;
 use super::log::Open;
-use super::queue::{Removals, Withdrawal, queued_octets};
+use super::queue::{Removals, Withdrawal};
 use super::reclaim::reclaim;
-use super::record::{Kind, Record};
+use super::record::Record;
 use super::segment::{Segment, file_name, seal};
 
 /// What a power cut may cost, in time.
@@ -46,13 +45,7 @@ pub(super) fn run(inner: &Inner, last: u64) {
         log.appended = 0;
         let written = log.write_batch(&batch);
         let mut queue = inner.lock_queue();
-        for record in &batch {
-            queue.octets = queue.octets.saturating_sub(queued_octets(record));
-            count_down(&mut queue.keys, record.key);
-            if record.kind == Kind::Tombstone && written.is_ok() {
-                count_down(&mut queue.removing, record.key);
-            }
-        }
+        batch.iter().for_each(|record| queue.done(record, written.is_ok()));
         if written.is_ok() {
             queue.finished += batch.len() as u64;
         }
@@ -84,16 +77,6 @@ pub(super) fn run(inner: &Inner, last: u64) {
             if !log.unsynced.is_empty() {
                 inner.withdraw();
             }
-        }
-    }
-}
-
-/// Counts one less of a key, and forgets it when there is none left.
-fn count_down(counts: &mut HashMap<u128, u32>, key: u128) {
-    if let Some(count) = counts.get_mut(&key) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(&key);
         }
     }
 }

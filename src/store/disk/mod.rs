@@ -57,7 +57,7 @@ use superblock::{InvalidSuperblock, Superblock};
 
 pub use queue::{Done, Queued};
 pub use usage::DiskUsage;
-pub use waiting::{Fate, SETTLE_MAX};
+pub use waiting::{Fate, Position, SETTLE_MAX};
 
 use crate::clock::Clock;
 

@@ -27,7 +27,7 @@ const QUEUE_MAX: u64 = 4 << 20;
 /// all that it holds counts as removed when it can be written to again.
 const UNWRITTEN_MAX: usize = 16_384;
 /// A record that waits to be written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queued {
     pub(super) number: u64,
     pub(super) is_removal: bool,
@@ -49,6 +49,8 @@ pub(super) struct Queue {
     pub octets: u64,
     /// Keys that are waiting or being written, and how often.
     pub keys: HashMap<u128, u32>,
+    /// The last record of each of them, without its body.
+    pub latest: HashMap<u128, (Queued, Record)>,
     /// Those of them that are to be removed, and how often: nothing is read of them.
     pub removing: HashMap<u128, u32>,
     /// Keys that left the index without a removal in the log, because writing failed: a file may
@@ -245,6 +247,7 @@ impl Inner {
         }
         queue.read_only = Some(why);
         queue.keys.clear();
+        queue.latest.clear();
         queue.removing.clear();
         queue.octets = 0;
     }
@@ -363,10 +366,34 @@ impl Queue {
         if record.kind == Kind::Tombstone {
             *self.removing.entry(record.key).or_default() += 1;
         }
-        let is_removal = record.kind.is_removal();
-        self.records.push(record);
         self.queued += 1;
-        Queued { number: self.queued, is_removal }
+        let queued = Queued { number: self.queued, is_removal: record.kind.is_removal() };
+        let latest = Record { head: record.head.clone(), body: Vec::new(), ..record };
+        self.latest.insert(record.key, (queued, latest));
+        self.records.push(record);
+        queued
+    }
+
+    /// A record is through: it is in the index, or `is_written` is false.
+    pub fn done(&mut self, record: &Record, is_written: bool) {
+        self.octets = self.octets.saturating_sub(queued_octets(record));
+        count_down(&mut self.keys, record.key);
+        if !self.keys.contains_key(&record.key) {
+            self.latest.remove(&record.key);
+        }
+        if record.kind == Kind::Tombstone && is_written {
+            count_down(&mut self.removing, record.key);
+        }
+    }
+}
+
+/// Counts one less of a key, and forgets it when there is none left.
+fn count_down(counts: &mut HashMap<u128, u32>, key: u128) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
+        }
     }
 }
 

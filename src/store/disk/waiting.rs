@@ -9,11 +9,26 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::queue::{Queue, Queued, Withdrawal};
+use super::record::Record;
 use super::{Disk, Inner};
 use crate::clock::Clock;
 
 /// How long one look-up waits for records that are being written; arbitrary. After that it is a miss.
 pub const SETTLE_MAX: Duration = Duration::from_secs(1);
+
+/// Where the last record of a key is: as long as this stays the same, so does what the key has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    Nowhere,
+    /// On its way to the device.
+    Queued(Queued),
+    At {
+        slot: u32,
+        offset: u32,
+    },
+    /// In a file, perhaps, and not to be read any more.
+    Hidden,
+}
 
 /// What has become of a queued record, from the best to the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +42,24 @@ pub enum Fate {
 }
 
 impl Disk {
+    /// Where the last record of a key is.
+    pub fn position(&self, key: u128) -> Position {
+        let queue = self.inner.lock_queue();
+        match (queue.latest.get(&key), self.inner.index.find(key)) {
+            (Some((queued, _record)), _) => Position::Queued(*queued),
+            _ if queue.hidden.contains(&key) => Position::Hidden,
+            (None, Some(place)) => Position::At { slot: place.slot, offset: place.offset },
+            (None, None) => Position::Nowhere,
+        }
+    }
+
+    /// The last record of a key, as far as it can be read: without its body while it is on its way. It
+    /// is no use of the record, and waits for the device.
+    pub fn latest(&self, key: u128) -> Option<Record> {
+        let queued = self.inner.lock_queue().latest.get(&key).map(|(_queued, record)| record.clone());
+        queued.or_else(|| self.peek(key))
+    }
+
     /// Waits until nothing of this key is on its way to the device, so that it can be read; at most
     /// for what is left of `patience`, which becomes less by it, and not for a disk that is behind.
     /// False: something is on its way yet, and what can be read is older than that.

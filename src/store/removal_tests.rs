@@ -1,0 +1,132 @@
+//! One response is replaced or removed by an exchange that has held it for a while: whatever became of
+//! it meanwhile, the same response is meant, and nothing newer is lost.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::kill_tests::number_in;
+use super::set_tests::uri;
+use super::slow_tests::SlowDisk;
+use super::*;
+
+const KEY: u64 = 1;
+
+/// What becomes of a response while an exchange holds it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Meanwhile {
+    Nothing,
+    Freshened,
+    Replaced,
+}
+
+/// Where it, or what has taken its place, is after that.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Then {
+    InMemory,
+    Evicted,
+    Reloaded,
+}
+
+/// The number in the content, and that in the head.
+type Seen = Option<(u64, u64)>;
+
+/// The same response with a later head, which says so.
+fn freshened(store: &Store, old: &Object, number: u64) -> Arc<Object> {
+    let parts = old.head.to_parts();
+    let fields = [("Cache-Control", "max-age=600".to_owned()), ("X-Number", number.to_string())];
+    let fields = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let head = StoredHead::from_parts(crate::caching::StoredParts { fields, ..parts });
+    Arc::new(Object {
+        head,
+        rendered: Bytes::new(),
+        content: old.content.clone(),
+        origin: old.origin,
+        received: old.received,
+        generation: old.generation,
+        head_generation: store.generation(store.key(&uri(KEY))).seq(),
+    })
+}
+
+async fn seen(store: &Store) -> Seen {
+    let variants = store.look_up(store.key(&uri(KEY))).await?;
+    let number = variants[0].head.fields.all_named(b"X-Number").next();
+    let number = number.map_or(0, |text| String::from_utf8_lossy(text).parse().expect("a number"));
+    Some((number_in(&variants[0]), number))
+}
+
+fn evict(store: &Store) {
+    store.tiers.memory.retain(|_uri, _object| true);
+}
+
+/// What is there after `change` was made of the response, from memory, from disk, and after a kill.
+async fn changed(meanwhile: Meanwhile, then: Then, is_slow: bool, is_removal: bool) -> [Seen; 3] {
+    let disk = SlowDisk::new(1 << 20);
+    let store = &disk.store;
+    let key = uri(KEY);
+    let key = store.key(&key);
+    disk.put(&[KEY], 7);
+    disk.catch_up();
+    let held = store.variants(key).expect("just stored")[0].clone();
+    if is_slow {
+        disk.stand_still();
+    }
+    match meanwhile {
+        Meanwhile::Nothing => {}
+        Meanwhile::Freshened => store.replace(key, &held, freshened(store, &held, 9)).await,
+        Meanwhile::Replaced => disk.put(&[KEY], 8),
+    }
+    if then != Then::InMemory {
+        if !is_slow {
+            disk.catch_up();
+        }
+        evict(store);
+    }
+    if then == Then::Reloaded {
+        let found = store.look_up(key).await.expect("it is on disk");
+        assert!(!Arc::ptr_eq(&found[0], &held), "it was loaded");
+    }
+    let change = async {
+        match is_removal {
+            true => store.remove(key, &held).await,
+            false => store.replace(key, &held, freshened(store, &held, 2)).await,
+        }
+    };
+    tokio::join!(change, async { disk.go_on() });
+    // A slow disk counts nothing as late here, and what was answered is written.
+    let killed = disk.reopened_after_kill();
+    let after_kill = if is_removal { seen(&killed.1).await } else { None };
+    disk.catch_up();
+    let from_memory = seen(store).await;
+    evict(store);
+    let from_disk = seen(store).await;
+    let killed = disk.reopened_after_kill();
+    let in_the_end = seen(&killed.1).await;
+    assert!(!is_removal || after_kill == in_the_end || meanwhile == Meanwhile::Freshened, "{after_kill:?}");
+    [from_memory, from_disk, in_the_end]
+}
+
+#[tokio::test]
+async fn a_change_meets_the_response_that_is_meant_wherever_it_is_and_no_newer_one() {
+    for meanwhile in [Meanwhile::Nothing, Meanwhile::Freshened, Meanwhile::Replaced] {
+        for then in [Then::InMemory, Then::Evicted, Then::Reloaded] {
+            for is_slow in [false, true] {
+                // A look-up does not find what is on its way yet.
+                if is_slow && then == Then::Reloaded {
+                    continue;
+                }
+                for is_removal in [false, true] {
+                    let expected = match meanwhile {
+                        Meanwhile::Nothing if is_removal => None,
+                        Meanwhile::Nothing => Some((7, 2)),
+                        Meanwhile::Freshened => Some((7, 9)),
+                        Meanwhile::Replaced => Some((8, 0)),
+                    };
+                    let found = changed(meanwhile, then, is_slow, is_removal).await;
+                    let case = format!("{meanwhile:?}, {then:?}, slow {is_slow}, removal {is_removal}");
+                    assert_eq!(found, [expected; 3], "{case}");
+                }
+            }
+        }
+    }
+}
