@@ -4,13 +4,14 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::admin::messages::{ControlRequest, ControlResponse};
+use crate::admin::numbers::Size;
 use crate::config::{Admin, CacheSettings, DiskSize, Settings};
 use crate::policy::{Pattern, Policy};
 
 use super::args::{ClientArgs, PatternArgs, ServeArgs};
 use super::control_client::ask;
 use super::fit::fit;
-use super::output::{bad_config, in_units, print};
+use super::output::{bad_config, print};
 
 /// `larder check`: whether the configuration can be used, and what it comes to.
 pub fn check(args: &ServeArgs) -> anyhow::Result<ExitCode> {
@@ -84,7 +85,7 @@ fn summary(settings: &Settings, policy: &Policy) -> Vec<String> {
     };
     let disk = match settings.cache.disk {
         DiskSize::Auto => "10 GiB, or 10 % of the free space if less".to_owned(),
-        DiskSize::Bytes(bytes) => in_units(bytes),
+        DiskSize::Bytes(bytes) => Size(bytes).to_string(),
         DiskSize::Percent(percent) => format!("{percent} %"),
     };
     vec![
@@ -93,7 +94,7 @@ fn summary(settings: &Settings, policy: &Policy) -> Vec<String> {
         format!("listen         {}", listen.join(", ")),
         format!("admin          {admin}"),
         format!("cache          {}", settings.cache_dir.display()),
-        format!("memory, disk   {}, {disk}", in_units(settings.cache.memory)),
+        format!("memory, disk   {}, {disk}", Size(settings.cache.memory)),
         format!("block rules    {}", policy.rule_count()),
         format!("cache rules    {}", cache_rules(&settings.cache)),
     ]

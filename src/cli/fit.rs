@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
 
-use super::output::in_units;
+use crate::admin::numbers::Size;
 use crate::config::{MemorySize, Settings};
 
 /// What an automatic budget has beside the cache, at the least, in bytes. Arbitrary: some ten thousand
@@ -44,7 +44,7 @@ fn fitted(limits: &Limits, memory: MemorySize, cache: u64) -> Fitted {
     let budget = match memory {
         MemorySize::Auto => usable.min(cache.saturating_add(cache.max(BESIDE_CACHE_MIN))),
         MemorySize::Bytes(bytes) if bytes > usable => {
-            let (asked, there, used) = (in_units(bytes), in_units(there), in_units(usable));
+            let (asked, there, used) = (Size(bytes), Size(there), Size(usable));
             warnings.push(format!(
                 "limits.memory is {asked}, but {name} is {there}: Larder uses at most {used}; \
                  set limits.memory to less, or to \"auto\""
@@ -56,9 +56,9 @@ fn fitted(limits: &Limits, memory: MemorySize, cache: u64) -> Fitted {
     // Three quarters: connections and what arrives need the rest.
     let cache_max = budget / 4 * 3;
     if cache > cache_max {
-        let (asked, budget, used) = (in_units(cache), in_units(budget), in_units(cache_max));
+        let (asked, budget, used) = (Size(cache), Size(budget), Size(cache_max));
         let because = match memory {
-            MemorySize::Auto => format!("{name} is {}, of which Larder uses {budget}", in_units(there)),
+            MemorySize::Auto => format!("{name} is {}, of which Larder uses {budget}", Size(there)),
             MemorySize::Bytes(_) => format!("all memory of Larder is limited to {budget}"),
         };
         warnings.push(format!(
@@ -150,8 +150,8 @@ mod tests {
     fn a_warning_says_what_is_used_and_why() {
         let found = fitted(&vec![(MACHINE, 23 * GIB)], MemorySize::Auto, 900 * GIB);
         let [warning] = &found.warnings[..] else { panic!("{found:?}") };
-        assert!(warning.starts_with("cache.memory is 921600 MiB, which does not fit"), "{warning}");
-        assert!(warning.contains("the machine's memory is 23552 MiB"), "{warning}");
+        assert!(warning.starts_with("cache.memory is 900 GiB, which does not fit"), "{warning}");
+        assert!(warning.contains("the machine's memory is 23 GiB"), "{warning}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::cache_folder::make_folder;
-use super::output::in_units;
+use crate::admin::numbers::Size;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::{DiskSize, Settings};
@@ -55,7 +55,7 @@ pub(super) fn open_store(
     }
     for disk in &disks {
         let (usage, folder) = (disk.usage(), disk.folder().display());
-        let size = in_units(usage.size);
+        let size = Size(usage.size);
         info!("the disk tier in {folder} takes {size} at most; {} records are kept in it", usage.records);
         scrub(disk, cache.scrub_days);
     }

@@ -28,13 +28,6 @@ pub(super) fn print(lines: &[String]) -> anyhow::Result<ExitCode> {
     }
 }
 
-pub(super) fn in_units(bytes: u64) -> String {
-    match bytes {
-        0..0x10_0000 => format!("{bytes} bytes"),
-        _ => format!("{} MiB", bytes >> 20),
-    }
-}
-
 /// A count with its noun.
 pub(super) fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })

@@ -21,9 +21,10 @@ use super::cache_folder::make_folder;
 use super::fit::fit;
 use super::open_store::open_store;
 use super::open_tls::open_tls;
-use super::output::{bad_config, in_units};
+use super::output::bad_config;
 use super::running::{Running, answer, apply_live, of_scheme};
 use crate::admin::control::{SOCKET_NAME, bind_control, serve_control};
+use crate::admin::numbers::Size;
 use crate::admin::{AdminListener, Status, bind_admin};
 use crate::budget::Budget;
 use crate::caching::{CachePolicy, SetCookie, Targets};
@@ -187,7 +188,7 @@ fn welcome(server: &Server, admin: Option<&AdminListener>, settings: &Settings) 
          {}{}{}",
         env!("CARGO_PKG_VERSION"),
         listening.join(", "),
-        in_units(settings.cache.memory),
+        Size(settings.cache.memory),
         settings.cache_dir.display(),
         examples(server.listening(), settings),
         if settings.cache.offline { "  offline: no origin is asked\n" } else { "" },
