@@ -12,6 +12,7 @@ use super::messages::{
     CacheAnswer, CacheRequest, ControlResponse, DiskStats, LeftOutStats, Listed, MemoryStats, Scope,
     ShareStats, Shown, ShownRecord,
 };
+use super::numbers::counted;
 use crate::caching::{HIDDEN, Lifetime};
 use crate::http::{Host, Method, Target, TargetUri, Timestamp};
 use crate::proxy::Shared;
@@ -196,16 +197,16 @@ async fn purge(shared: &Shared, scope: Scope) -> Result<ControlResponse, String>
         Scope::Tag(tag) => (format!("with the tag {tag}"), PurgeScope::Tag(Bytes::from(tag))),
         Scope::All => ("at all".to_owned(), PurgeScope::All),
     };
-    let (store, counted) = (shared.store.clone(), scope.clone());
-    let stored = tokio::task::spawn_blocking(move || store.count(&counted, COUNTED_RECORDS_MAX)).await;
+    let (store, wanted) = (shared.store.clone(), scope.clone());
+    let stored = tokio::task::spawn_blocking(move || store.count(&wanted, COUNTED_RECORDS_MAX)).await;
     let stored = stored.map_err(|_not_run| "Larder is stopping".to_owned())?;
     let purged = shared.store.purge(scope).await.map_err(|refused| refused.to_string())?;
     let message = match (purged.in_memory, stored) {
         (0, Some(0)) => format!("nothing {what} was stored"),
-        (count, Some(stored)) => format!("purged all {what}: {}", responses(stored.max(count))),
+        (count, Some(stored)) => format!("purged all {what}: {}", counted(stored.max(count), "response")),
         (0, None) => format!("purged all {what}: nothing in memory, and whatever is on disk"),
         (count, None) => {
-            format!("purged all {what}: {} in memory, and whatever is on disk", responses(count))
+            format!("purged all {what}: {} in memory, and whatever is on disk", counted(count, "response"))
         }
     }
     .replace("all at all", "all")
@@ -222,7 +223,7 @@ async fn purge_url(shared: &Shared, uri: &TargetUri) -> Result<ControlResponse, 
     shared.remove(uri).await;
     match stored {
         Ok(0) => Ok(done(format!("nothing was stored of {uri}"))),
-        Ok(count) => Ok(done(format!("purged {uri}: {}", responses(count)))),
+        Ok(count) => Ok(done(format!("purged {uri}: {}", counted(count, "response")))),
         Err(_not_run) => Err("Larder is stopping".to_owned()),
     }
 }
@@ -253,10 +254,6 @@ fn online(store: &Store) -> Result<ControlResponse, String> {
 
 fn done(message: String) -> ControlResponse {
     ControlResponse::Done { message, patterns: Vec::new() }
-}
-
-fn responses(count: u64) -> String {
-    if count == 1 { "1 response".to_owned() } else { format!("{count} responses") }
 }
 
 fn text(octets: &[u8]) -> String {

@@ -33,6 +33,16 @@ impl Display for Size {
     }
 }
 
+/// A count with its noun.
+pub fn counted(count: u64, noun: &str) -> String {
+    let ending = match noun {
+        _ if count == 1 => "",
+        _ if noun.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{count} {noun}{ending}")
+}
+
 /// Seconds, in the two largest units that matter.
 pub struct Uptime(pub u64);
 
@@ -62,6 +72,9 @@ mod tests {
             (Size(1536).to_string(), "1.5 KiB"),
             (Size(256 << 20).to_string(), "256 MiB"),
             (Size(u64::MAX).to_string(), "16777216.0 TiB"),
+            (counted(1, "pass"), "1 pass"),
+            (counted(2, "pass"), "2 passes"),
+            (counted(0, "response"), "0 responses"),
             (Uptime(59).to_string(), "59 s"),
             (Uptime(119).to_string(), "1 min"),
             (Uptime(3 * 3600 + 125).to_string(), "3 h 2 min"),

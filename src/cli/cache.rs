@@ -9,13 +9,13 @@ use serde::Serialize;
 use super::args::{CacheCommand, ClientArgs, ListArgs, LookArgs, PurgeArgs, ShowArgs};
 use super::commands::tell;
 use super::control_client::ask;
-use super::output::{bad_config, counted, print};
+use super::output::{bad_config, print};
 use super::{verify, warm};
 use crate::admin::messages::{
     CacheAnswer, CacheRequest, ControlRequest, ControlResponse, DiskStats, LeftOutStats, Listed, MemoryStats,
     Scope, ShareStats, Shown,
 };
-use crate::admin::numbers::Size;
+use crate::admin::numbers::{Size, counted};
 
 /// `larder cache`.
 pub fn cache(command: &CacheCommand) -> anyhow::Result<ExitCode> {
@@ -98,7 +98,7 @@ fn disk_lines(disk: &DiskStats) -> Vec<String> {
         format!("  failed      {:>12}", disk.read_errors),
         format!("  damaged     {:>12}", disk.damaged),
         format!("  dropped     {:>12}", disk.dropped),
-        row("scrubbed", counted(disk.scrub_passes, "pass").replace("passs", "passes"), disk.scrubbed_bytes),
+        row("scrubbed", counted(disk.scrub_passes, "pass"), disk.scrubbed_bytes),
         format!("  last pass   {:>12}", scrubbed(disk)),
     ]
 }

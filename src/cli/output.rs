@@ -1,4 +1,4 @@
-//! What commands print: lines, failures, and amounts as people read them.
+//! What commands print: lines and failures.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -26,9 +26,4 @@ pub(super) fn print(lines: &[String]) -> anyhow::Result<ExitCode> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
     }
-}
-
-/// A count with its noun.
-pub(super) fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

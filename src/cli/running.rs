@@ -10,8 +10,8 @@ use tracing::{info, warn};
 
 use super::args::ServeArgs;
 use super::open_tls::configured_listener;
-use super::output::counted;
 use crate::admin::messages::{ControlRequest, ControlResponse, Counts, RunningStatus};
+use crate::admin::numbers::counted;
 use crate::admin::{cache, explain};
 use crate::config::{CacheSettings, Settings};
 use crate::http::Scheme;

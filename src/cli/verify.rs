@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::args::VerifyArgs;
-use super::output::{counted, print};
-use crate::admin::numbers::Size;
+use super::output::print;
+use crate::admin::numbers::{Size, counted};
 use crate::store::disk::files::SystemFiles;
 use crate::store::disk::verify::verify as read_all;
 

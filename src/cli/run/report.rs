@@ -3,9 +3,8 @@
 
 use super::larder::{ACCESS_NAME, Larder};
 use crate::admin::messages::{Counts, RunningStatus};
-use crate::admin::numbers::Size;
+use crate::admin::numbers::{Size, counted};
 use crate::cli::environment::{MARK, NO_PROXY};
-use crate::cli::output::counted;
 use crate::config::{Environment, Settings};
 
 /// Variables that name a proxy, the most telling first.
