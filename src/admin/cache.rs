@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::messages::{
     CacheAnswer, CacheRequest, ControlResponse, DiskStats, LeftOutStats, Listed, MemoryStats, Scope,
-    ShareStats, Shown, ShownRecord,
+    ShareStats, Shown, ShownRecord, text,
 };
 use super::numbers::counted;
 use crate::caching::{HIDDEN, Lifetime};
@@ -254,10 +254,6 @@ fn online(store: &Store) -> Result<ControlResponse, String> {
 
 fn done(message: String) -> ControlResponse {
     ControlResponse::Done { message, patterns: Vec::new() }
-}
-
-fn text(octets: &[u8]) -> String {
-    String::from_utf8_lossy(octets).into_owned()
 }
 
 pub(super) fn parse_url(url: &str) -> Result<TargetUri, String> {

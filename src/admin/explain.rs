@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::messages::{
-    ControlResponse, ExplainRequest, Explained, ExplainedLine, ExplainedStored, Gap, Outlook, Past,
+    ControlResponse, ExplainRequest, Explained, ExplainedLine, ExplainedStored, Gap, Outlook, Past, text,
 };
 use crate::caching::{
     Answer, ByteRange, CachePolicy, Decision, ExplainedVariant, Explanation, ForwardReason, Handled, Line,
@@ -343,8 +343,4 @@ pub(super) fn in_words(detail: &str) -> String {
         }
         other => other.to_owned(),
     }
-}
-
-fn text(octets: &[u8]) -> String {
-    String::from_utf8_lossy(octets).into_owned()
 }

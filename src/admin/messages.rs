@@ -322,3 +322,8 @@ pub struct ExplainedLine {
     pub text: String,
     pub clause: String,
 }
+
+/// Octets of a message, or of what a client sent, as text for JSON.
+pub(super) fn text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}
