@@ -14,7 +14,7 @@ use super::messages::{
 };
 use super::numbers::counted;
 use crate::caching::{HIDDEN, Lifetime};
-use crate::http::{Host, Method, Target, TargetUri, Timestamp};
+use crate::http::{Host, TargetUri, Timestamp};
 use crate::proxy::Shared;
 use crate::store::disk::set::LeftOut;
 use crate::store::disk::survey::{Lies, Share};
@@ -257,14 +257,7 @@ fn done(message: String) -> ControlResponse {
 }
 
 pub(super) fn parse_url(url: &str) -> Result<TargetUri, String> {
-    if !url.contains("://") {
-        return Err(format!("{url:?} is no URL: one begins with http://, like http://{url}"));
-    }
-    match Target::parse(&Bytes::copy_from_slice(url.as_bytes()), &Method::Get) {
-        Ok(Target::Absolute(uri)) => Ok(uri),
-        Ok(_) => Err(format!("{url:?} is no URL: one begins with http://")),
-        Err(error) => Err(format!("{url:?} is no URL: {error}")),
-    }
+    url.parse().map_err(|error| format!("{url:?} is not a URL: {error}"))
 }
 
 fn parse_host(host: &str) -> Result<Host, String> {

@@ -17,7 +17,7 @@ use super::args::WarmArgs;
 use super::control_client::ask_status;
 use super::output::{bad_config, print};
 use crate::admin::numbers::Size;
-use crate::http::{ChunkLimits, Content, HeadLimits, Method, Reader, Reading, Target, TargetUri};
+use crate::http::{ChunkLimits, Content, HeadLimits, Method, Reader, Reading, TargetUri};
 
 /// `larder cache warm`: 0 when each URL was answered with a 2xx, 1 when one was not.
 pub(super) fn warm(args: &WarmArgs) -> anyhow::Result<ExitCode> {
@@ -107,11 +107,7 @@ async fn fetch_all(proxy: SocketAddr, urls: Vec<String>, jobs: usize) -> Summary
 }
 
 async fn fetch(proxy: SocketAddr, url: &str) -> anyhow::Result<Fetched> {
-    let uri: TargetUri = match Target::parse(&Bytes::copy_from_slice(url.as_bytes()), &Method::Get) {
-        Ok(Target::Absolute(uri)) => uri,
-        Ok(_) => bail!("no URL: one begins with http://"),
-        Err(error) => bail!("no URL: {error}"),
-    };
+    let uri: TargetUri = url.parse().context("not a URL")?;
     let (reader, mut writer) = TcpStream::connect(proxy).await?.into_split();
     let request = format!("GET {uri} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", uri.host_field());
     writer.write_all(request.as_bytes()).await?;

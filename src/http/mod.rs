@@ -50,4 +50,4 @@ pub use persistence::Persistence;
 pub use presence::Presence;
 pub use scan::{FIELDS_MAX, HeadError, HeadLimits, RESPONSE_FIELDS_MAX};
 pub use stream::{ReadHalf, Resumed, Stream, WriteHalf};
-pub use uri::{Authority, HostField, Scheme, Target, TargetError, TargetUri};
+pub use uri::{Authority, HostField, Scheme, Target, TargetError, TargetUri, UrlError};

@@ -80,6 +80,28 @@ pub enum TargetError {
     Host(#[from] HostError),
 }
 
+/// Why what a person typed is not a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    #[error("it does not begin with http:// or https://")]
+    Scheme,
+    #[error("{0}")]
+    Target(#[from] TargetError),
+}
+
+impl std::str::FromStr for TargetUri {
+    type Err = UrlError;
+
+    /// Reads a URL that a person typed.
+    fn from_str(text: &str) -> Result<TargetUri, UrlError> {
+        match Target::parse(&Bytes::copy_from_slice(text.as_bytes()), &Method::Get) {
+            Ok(Target::Absolute(uri)) => Ok(uri),
+            Ok(_) | Err(TargetError::Scheme) => Err(UrlError::Scheme),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
 impl Target {
     /// Parses the target of any request but CONNECT, whose target is [`Target::parse_connect`]'s.
     pub fn parse(raw: &Bytes, method: &Method) -> Result<Target, TargetError> {

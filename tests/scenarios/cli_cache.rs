@@ -154,8 +154,8 @@ fn errors_say_what_to_do() {
     assert!(cache(&folder, &["stats"]).err.contains("no larder is running"));
     let _process = Process::start_in(&folder, &[]);
     for (arguments, part) in [
-        (vec!["purge", "a.example"], "begins with http://"),
-        (vec!["show", "ftp://a.example/"], "is no URL"),
+        (vec!["purge", "a.example"], "does not begin with http://"),
+        (vec!["show", "ftp://a.example/"], "is not a URL"),
         (vec!["purge", "--prefix", "a.example/x"], "a prefix is written as"),
         (vec!["purge", "--tag", "two words"], "a tag is a word"),
         (vec!["ls", "--limit", "100000"], "at most"),

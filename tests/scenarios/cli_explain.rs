@@ -86,7 +86,7 @@ fn a_block_is_named_and_questions_that_make_no_sense_are_refused() {
     assert!(next["verdict"]["text"].as_str().expect("a text").contains("ads.example"), "{next}");
     for (arguments, part) in [
         (vec!["0123456789abcdef"], "no request 0123456789abcdef"),
-        (vec!["a.example"], "is no URL"),
+        (vec!["a.example"], "is not a URL"),
         (vec!["--method", "G T", "http://a.example/"], "is no method"),
         (vec!["-H", "nonsense", "http://a.example/"], "is no field line"),
     ] {
