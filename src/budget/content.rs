@@ -84,5 +84,6 @@ impl AsRef<[u8]> for Covered {
 impl Drop for Covered {
     fn drop(&mut self) {
         self.charge.lock().shrink(self.bytes);
+        self.charge.budget.pieces().give_back(std::mem::take(&mut self.octets));
     }
 }

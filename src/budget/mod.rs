@@ -13,6 +13,7 @@
 
 mod content;
 mod open_ended;
+mod pieces;
 mod places;
 mod readers;
 
@@ -23,6 +24,7 @@ use std::sync::{Arc, OnceLock};
 
 pub use content::{Charge, PIECE_COST};
 pub use open_ended::{OpenEnd, OpenEnded};
+pub use pieces::{PIECE, Pieces};
 pub use places::{Full, Place, Places, client_of};
 pub use readers::{Reading, SlowReaders};
 
@@ -118,6 +120,7 @@ struct Counts {
     relief: OnceLock<Box<Relief>>,
     readers: SlowReaders,
     open_ended: OpenEnded,
+    pieces: Pieces,
 }
 
 impl Budget {
@@ -131,6 +134,7 @@ impl Budget {
             relief: OnceLock::new(),
             readers: SlowReaders::default(),
             open_ended: OpenEnded::default(),
+            pieces: Pieces::default(),
         }))
     }
 
@@ -187,6 +191,11 @@ impl Budget {
     /// call counts.
     pub fn on_spent(&self, relief: Box<Relief>) {
         let _set_before = self.0.relief.set(relief);
+    }
+
+    /// Full pieces of content that are free.
+    pub fn pieces(&self) -> &Pieces {
+        &self.0.pieces
     }
 
     /// The readers that wait for their clients.

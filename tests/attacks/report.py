@@ -3,7 +3,7 @@
 MEMORY_PER_BYTE_MAX = 10
 MEMORY_PER_CONNECTION_MAX = 64 << 10
 # An HTTP/2 connection carries a hundred streams, with a head and buffers for each.
-MEMORY_PER_HTTP2_CONNECTION_MAX = 16 << 20
+MEMORY_PER_HTTP2_CONNECTION_MAX = 8 << 20
 # What a second attack may add to what the first has left: more would be lost memory.
 GROWN_MAX = 48 << 20
 CPU_HITS_PER_BYTE_MAX = 20

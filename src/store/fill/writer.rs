@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::{Aborted, End, Fill, Finished, Keeping, Position, State, WINDOW, WINDOW_SHORT};
-use crate::budget::{Charge, PIECE_COST, Use};
+use crate::budget::{Charge, PIECE, PIECE_COST, Use};
 use crate::http::Fields;
 use crate::store::StoredContent;
 use crate::store::disk::Done;
@@ -18,7 +18,7 @@ use crate::store::sync::{Arc, Mutex, Notify};
 
 /// Sizes of the buffers that content is gathered in, in octets.
 const CHUNK_MIN: usize = 16 * 1024;
-const CHUNK_MAX: usize = 1024 * 1024;
+const CHUNK_MAX: usize = PIECE;
 /// Octets that may wait to be written to disk: arbitrary, a few chunks for each fill. Where fills have
 /// taken all memory, each goes on when all that it has queued is written.
 const UNWRITTEN_MAX: u64 = 4 * CHUNK_LENGTH;
@@ -361,7 +361,10 @@ impl FillWriter {
         if !is_there {
             self.charge.count(size as u64);
         }
-        self.chunk = BytesMut::with_capacity(size);
+        self.chunk = match size {
+            CHUNK_MAX => self.memory.budget().pieces().take(),
+            size => BytesMut::with_capacity(size),
+        };
     }
 
     /// Whether a fill that nobody reads is worth going on with for the store's sake: when little is
