@@ -205,7 +205,7 @@ impl Source<'_> {
                 let patience = if waits_for_disk { DISK_PATIENCE } else { shared.limits.idle };
                 match shared.clock.timeout(patience, writer.room()).await {
                     Ok(room) => break room?,
-                    Err(_timed_out) if waits_for_disk => writer.stop_keeping(),
+                    Err(_timed_out) if waits_for_disk || writer.waits_for_readers() => writer.stop_keeping(),
                     Err(_timed_out) => writer.leave_behind(),
                 }
             }

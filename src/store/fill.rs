@@ -25,7 +25,8 @@ use crate::caching::ByteRange;
 use crate::http::Fields;
 use crate::store::StoredContent;
 
-/// How far the slowest reader of a fill that is not kept may be behind, in octets.
+/// How far the slowest reader of a fill that is not kept may be behind, in octets, and the quickest one of
+/// a fill in memory whose length is not known.
 const WINDOW: u64 = 1024 * 1024;
 /// The same while memory is short: arbitrary, a few pieces.
 const WINDOW_SHORT: u64 = 64 * 1024;
@@ -183,6 +184,12 @@ impl State {
     /// Where the last piece ends.
     fn last(&self) -> Position {
         Position { piece: self.first.piece + self.pieces.len(), octet: self.first.octet + self.held }
+    }
+
+    /// Octets that even the quickest reader has not taken; none where nobody reads.
+    fn unread_by_all(&self) -> u64 {
+        let quickest = self.readers.iter().flatten().map(|at| at.octet).max();
+        quickest.map_or(0, |at| self.last().octet - at)
     }
 
     /// Drops pieces that nobody needs in memory any more.

@@ -117,6 +117,42 @@ async fn a_reader_that_holds_the_others_is_left_behind() {
 }
 
 #[tokio::test]
+async fn what_may_have_no_end_waits_for_its_quickest_reader() {
+    let mut writer = fill(1 << 30, None);
+    let (slow, quick) = (writer.fill().reader(), writer.fill().reader());
+    let (slow, mut quick) = (slow.expect("an open fill"), quick.expect("an open fill"));
+    let mut pushed = 0;
+    let has_room = loop {
+        pushed += 128 * 1024;
+        writer.push(&[Bytes::from(vec![7; 128 * 1024])]);
+        tokio::select! {
+            biased;
+            room = writer.room() => room.expect("two readers"),
+            () = std::future::ready(()) => break false,
+        }
+        if pushed > 4 * WINDOW {
+            break true;
+        }
+    };
+    assert!(!has_room && writer.waits_for_readers(), "{pushed} octets were taken for nobody");
+    quick.next(&mut Vec::new()).await.expect("an open fill");
+    writer.room().await.expect("the quick one has taken some");
+    drop((quick, slow));
+    assert_eq!(writer.room().await, Err(Aborted));
+}
+
+#[tokio::test]
+async fn content_of_known_length_waits_for_nobody() {
+    let mut writer = fill(1 << 30, Some(4 * WINDOW));
+    let reader = writer.fill().reader();
+    for _ in 0..4 {
+        write(&mut writer, &vec![7; WINDOW as usize]).await.expect("read");
+    }
+    assert_eq!(kept(writer).concat().len() as u64, 4 * WINDOW);
+    drop(reader);
+}
+
+#[tokio::test]
 async fn many_tiny_pieces_are_accounted_for_and_stored_as_one() {
     let memory = Arc::new(Memory::new(1 << 20, 1 << 20, 1));
     let mut writer = FillWriter::new(memory.clone(), None, None).expect("no length is given");

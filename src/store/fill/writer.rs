@@ -138,8 +138,8 @@ impl FillWriter {
         self.choose_keeping();
     }
 
-    /// Waits until there is room for more: when the disk is behind, or when the content is not
-    /// kept and a reader is. `Err`: nobody reads any more, and finishing for the store alone is not
+    /// Waits until there is room for more: when the disk is behind, when the content is not kept and a
+    /// reader is, or when it is kept in memory, its end is not known, and all readers are. `Err`: nobody reads any more, and finishing for the store alone is not
     /// worth it. From then on nobody joins.
     pub async fn room(&mut self) -> Result<(), Aborted> {
         loop {
@@ -155,7 +155,7 @@ impl FillWriter {
                     return Err(Aborted);
                 }
                 let has_room = match state.keeping {
-                    Keeping::Memory => return Ok(()),
+                    Keeping::Memory => !self.is_ahead_of_all(&state),
                     Keeping::Disk => !self.is_ahead_of_disk(&state),
                     Keeping::Nothing if self.memory.is_cramped() => state.held <= WINDOW_SHORT,
                     Keeping::Nothing => state.held <= WINDOW,
@@ -193,6 +193,18 @@ impl FillWriter {
     pub fn waits_for_disk(&self) -> bool {
         let state = self.fill.lock();
         state.keeping == Keeping::Disk && self.is_ahead_of_disk(&state)
+    }
+
+    /// Whether [`FillWriter::room`] waits for readers of content that may have no end.
+    pub fn waits_for_readers(&self) -> bool {
+        let state = self.fill.lock();
+        state.keeping == Keeping::Memory && self.is_ahead_of_all(&state)
+    }
+
+    /// Content of unknown length is not taken from its origin much faster than anybody wants it: a request
+    /// whose client reads nothing would have all of the memory that one response may take, for nothing.
+    fn is_ahead_of_all(&self, state: &State) -> bool {
+        self.expected.is_none() && state.unread_by_all() > WINDOW
     }
 
     fn is_ahead_of_disk(&self, state: &State) -> bool {
