@@ -18,6 +18,7 @@ pub(super) mod kind {
     pub(in super::super) const PUSH_PROMISE: u8 = 5;
     pub(in super::super) const PING: u8 = 6;
     pub(in super::super) const GOAWAY: u8 = 7;
+    pub(in super::super) const WINDOW_UPDATE: u8 = 8;
     pub(in super::super) const CONTINUATION: u8 = 9;
     /// The last one that the library knows.
     pub(in super::super) const LAST: u8 = CONTINUATION;

@@ -6,9 +6,11 @@
 //! whatever it counts.
 //!
 //! Invariant: who uses a connection as it is meant does not run out. A response's head and each frame of
-//! content that Larder sends earn more than a peer spends on them: gRPC answers each message with window
-//! updates for its stream and its connection, and with a PING. Content that comes costs nothing: it is
-//! taken in turns (`gate.rs`), and small frames of one stream as one.
+//! content that Larder sends earn more than a peer spends on them: gRPC answers a frame with a PING.
+//! Content that comes costs nothing: it is taken in turns (`gate.rs`), and small frames of one stream as
+//! one. Window updates cost nothing either as long as each can give back an octet that was sent, on the
+//! stream and on the connection: gRPC sends two for each message, and Larder may have sent a thousand
+//! messages of seven octets in one frame.
 
 use super::frames::{FrameHeader, flag, kind};
 
@@ -24,6 +26,9 @@ const MS: u64 = 20;
 const HEAD_EARNS: u64 = 8;
 /// A frame of content that leaves.
 const CONTENT_EARNS: u64 = 4;
+
+/// The most octets that can be under way (RFC 9113 §6.9.1), each of which may be given back twice.
+const RETURNABLE_MAX: u64 = 2 * ((1 << 31) - 1);
 
 /// What a peer has too much of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +66,8 @@ pub(super) struct Meter {
     credit: u64,
     /// Octets that have not earned anything yet.
     carried: u64,
+    /// Window updates that can give something back.
+    returnable: u64,
     refilled_ms: u64,
     /// PING and SETTINGS frames of Larder's that are not acknowledged.
     asked: [u32; 2],
@@ -68,7 +75,7 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn new(now_ms: u64) -> Meter {
-        Meter { credit: CREDIT, carried: 0, refilled_ms: now_ms, asked: [0; 2] }
+        Meter { credit: CREDIT, carried: 0, returnable: 0, refilled_ms: now_ms, asked: [0; 2] }
     }
 
     /// A frame has come. `Err`: it can't be paid for.
@@ -88,6 +95,10 @@ impl Meter {
             }
             // Each may concern all streams.
             kind::SETTINGS => 4,
+            kind::WINDOW_UPDATE if self.returnable > 0 => {
+                self.returnable -= 1;
+                0
+            }
             _ => 1,
         };
         self.pay(price, now_ms)
@@ -110,6 +121,7 @@ impl Meter {
             kind::DATA if frame.length > 0 => {
                 self.earn(CONTENT_EARNS);
                 self.carry(frame.length);
+                self.returnable = (self.returnable + 2 * frame.length as u64).min(RETURNABLE_MAX);
             }
             // The peer may have provoked it (CVE-2025-8671).
             kind::RST_STREAM => self.credit = self.credit.saturating_sub(2),
@@ -162,8 +174,6 @@ mod tests {
         (0..100_000).take_while(|_| all(&mut meter)).count()
     }
 
-    const WINDOW_UPDATE: u8 = 8;
-
     #[test]
     fn frames_that_carry_nothing_are_paid_for() {
         let cases = [
@@ -177,7 +187,7 @@ mod tests {
             ("PING", frame(kind::PING, 0, 8), 2000),
             ("PING that answers nothing", frame(kind::PING, flag::ACK, 8), 2000),
             ("GOAWAY", frame(kind::GOAWAY, 0, 8), 2000),
-            ("WINDOW_UPDATE", frame(WINDOW_UPDATE, 0, 4), 2000),
+            ("WINDOW_UPDATE", frame(kind::WINDOW_UPDATE, 0, 4), 2000),
             ("unknown", frame(99, 0, 3), 2000),
         ];
         for (name, frame, expected) in cases {
@@ -186,14 +196,14 @@ mod tests {
         assert_eq!(allowed(&[frame(kind::DATA, 0, 1)], &[]), 100_000);
         assert_eq!(allowed(&[frame(kind::DATA, flag::END_STREAM, 0)], &[]), 100_000);
         // CVE-2025-8671: the peer has Larder reset what it began.
-        let provoked = [frame(kind::HEADERS, flag::END_HEADERS, 20), frame(WINDOW_UPDATE, 0, 4)];
+        let provoked = [frame(kind::HEADERS, flag::END_HEADERS, 20), frame(kind::WINDOW_UPDATE, 0, 4)];
         assert_eq!(allowed(&provoked, &[frame(kind::RST_STREAM, 0, 4)]), 500);
     }
 
     #[test]
     fn who_uses_a_connection_as_it_is_meant_does_not_run_out() {
         let head = frame(kind::HEADERS, flag::END_HEADERS, 50);
-        let (content, update) = (frame(kind::DATA, 0, 6), frame(WINDOW_UPDATE, 0, 4));
+        let (content, update) = (frame(kind::DATA, 0, 6), frame(kind::WINDOW_UPDATE, 0, 4));
         let (ping, reset) = (frame(kind::PING, 0, 8), frame(kind::RST_STREAM, 0, 4));
         let cases: [(&str, Vec<_>, Vec<_>); 5] = [
             ("a window update for a hit of one octet", vec![head, update], vec![head, frame(0, 0, 1)]),
@@ -205,6 +215,10 @@ mod tests {
         for (name, received, sent) in cases {
             assert_eq!(allowed(&received, &sent), 100_000, "{name}");
         }
+        // Fifty messages of seven octets left in one frame, and each is given back by itself.
+        assert_eq!(allowed(&[update; 100], &[frame(kind::DATA, 0, 350)]), 100_000);
+        // An update gives back one octet at least.
+        assert_eq!(allowed(&[update; 20], &[content]), 500);
     }
 
     #[test]
