@@ -236,7 +236,7 @@ fn case_7_8_sizes_beyond_the_machine_are_reduced_with_a_warning() {
     let folder = Folder::new();
     let config = folder.write("larder.toml", "[cache]\nmemory = \"900GiB\"\ndisk = 0\n");
     let process = Process::start_in(&folder, &["--config", &config]);
-    process.says("cache.memory is 921600 MiB, which does not fit");
+    process.says("cache.memory is 900 GiB, which does not fit");
 }
 
 #[test]
@@ -244,5 +244,5 @@ fn case_7_8_a_budget_beyond_the_machine_is_reduced_with_a_warning() {
     let folder = Folder::new();
     let config = folder.write("larder.toml", "[cache]\ndisk = 0\n[limits]\nmemory = \"900GiB\"\n");
     let process = Process::start_in(&folder, &["--config", &config]);
-    process.says("limits.memory is 921600 MiB, but");
+    process.says("limits.memory is 900 GiB, but");
 }
