@@ -62,6 +62,9 @@ pub struct RunningStatus {
     pub ca_dir: Option<PathBuf>,
     /// It was started by `larder run`, and ends with the last command there.
     pub is_for_run: bool,
+    /// Client connections that are open.
+    #[serde(default)]
+    pub connections: u64,
     pub counts: Counts,
 }
 

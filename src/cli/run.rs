@@ -10,7 +10,9 @@ mod report;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
@@ -40,8 +42,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         let larder = Larder::find_or_start(&settings, args.client.config.as_deref(), &environment).await?;
         let ended = run_command(args, &settings, &larder.status).await;
+        let after = if args.quiet { None } else { counted_status(&larder.folder).await };
         // A Larder that has ended meanwhile has nothing to say any more.
-        if let Some(after) = ask_status(&larder.folder).ok().filter(|_| !args.quiet) {
+        if let Some(after) = after {
             let no_proxy = args.no_proxy.as_deref().or(environment.no_proxy.as_deref());
             report::summary(&larder, &after, &settings, no_proxy).iter().for_each(|line| say(line));
         }
@@ -51,6 +54,25 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         }
         ended
     })
+}
+
+/// How long a request of the command may take to be counted after the command has ended; arbitrary.
+const COUNTED_MS_MAX: u64 = 1000;
+const STEP_MS: u64 = 10;
+
+/// What Larder says when the connections of a command that has ended are closed, so that their requests
+/// are counted. Others may use that Larder, too, and what the command has left in the background: nobody
+/// waits long for them.
+async fn counted_status(folder: &Path) -> Option<RunningStatus> {
+    let mut status = ask_status(folder).ok()?;
+    for _ in 0..COUNTED_MS_MAX / STEP_MS {
+        if status.connections == 0 || !status.is_for_run {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(STEP_MS)).await;
+        status = ask_status(folder).ok()?;
+    }
+    Some(status)
 }
 
 /// Says a line to the user. Where the standard error is closed there is nobody to tell.

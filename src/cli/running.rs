@@ -17,7 +17,7 @@ use crate::config::{CacheSettings, Settings};
 use crate::http::Scheme;
 use crate::policy::{Pattern, Policy, Refusal, RuntimeBlocks, RuntimeError};
 use crate::proxy::Shared;
-use crate::server::Listen;
+use crate::server::{Listen, Server, ServerPlaces};
 
 /// The running Larder, as the control socket and signals see it.
 pub(super) struct Running {
@@ -29,6 +29,7 @@ pub(super) struct Running {
     listening: Vec<SocketAddr>,
     /// Where those connect that do.
     within_tls: Vec<SocketAddr>,
+    places: ServerPlaces,
 }
 
 /// Puts in force what of `[cache]` can change while Larder runs.
@@ -71,11 +72,12 @@ impl Running {
         settings: Settings,
         blocks: RuntimeBlocks,
         shared: Arc<Shared>,
-        listening: &[Listen],
+        server: &Server,
     ) -> Running {
+        let listening = server.listening();
         let (within_tls, listening) =
             (of_scheme(listening, Scheme::Https), of_scheme(listening, Scheme::Http));
-        Running { args, settings, blocks, shared, listening, within_tls }
+        Running { args, settings, blocks, shared, listening, within_tls, places: server.places().clone() }
     }
 
     /// What questions about the cache are answered from, without holding on to the rest.
@@ -97,6 +99,7 @@ impl Running {
             listener_ca_dir: self.signs_for_listeners().then(|| absolute(&self.settings.ca_dir)),
             ca_dir: self.settings.intercept.enabled.then(|| absolute(&self.settings.ca_dir)),
             is_for_run: self.args.for_run,
+            connections: self.places.connections.used() as u64,
             counts: Counts {
                 requests: read(&counters.requests),
                 hits: read(&counters.hits),

@@ -98,8 +98,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         welcome(&server, admin.as_ref(), &settings);
         let status = Arc::new(status(&server, &shared, &settings));
         let admin = serve_admin_pages(admin, status.clone());
-        let listening = server.listening();
-        let running = Running::new(args.clone(), settings.clone(), blocks, shared.clone(), listening);
+        let running = Running::new(args.clone(), settings.clone(), blocks, shared.clone(), &server);
         let running = Rc::new(RefCell::new(running));
         let serving = serve_commands(control, running.clone());
         let stopped = until_told_to_stop(signals, &server, &running, &status, settings.server.drain).await;
