@@ -18,15 +18,18 @@ fi
 
 # Runs a command as a named step, and records how it went; of a failure, what was said last, too. It doesn't end the run.
 step() {
-    local name="$1" start=$SECONDS status=0 before said
+    local name="$1" start=$SECONDS status=0 before said tee
     shift
     before="$(count_install_failures)"
     said="$(mktemp)"
     echo
     echo "== $name"
     # Not a pipe, behind which the command's variables would be lost.
-    "$@" > >(tee -- "$said") 2>&1 || status=$?
-    wait $! || true
+    exec {tee}> >(tee -- "$said")
+    local pid=$!
+    "$@" >&"$tee" 2>&1 {tee}>&- || status=$?
+    exec {tee}>&-
+    wait "$pid" || true
     case "$status" in
         0) passed+=("$name ($((SECONDS - start)) s)") ;;
         75) not_installed+=("$name: $(install_failures_since "$before")") ;;
