@@ -230,14 +230,14 @@ async fn purge_url(shared: &Shared, uri: &TargetUri) -> Result<ControlResponse, 
 
 fn online(store: &Store) -> Result<ControlResponse, String> {
     if store.disks().len() == 0 {
-        return Err("there is no tier on disk: it is off, or could not be opened at the start".to_owned());
+        return Err("there is no cache on disk: it is off, or could not be opened at the start".to_owned());
     }
     let (mut lines, mut has_failed) = (Vec::new(), false);
     for disk in store.disks() {
         let folder = disk.folder().display();
         let state = match disk.online() {
             Ok(true) => {
-                tracing::info!("the disk tier in {folder} is online again");
+                tracing::info!("the cache on disk in {folder} can be written again");
                 "online again".to_owned()
             }
             Ok(false) => "online, as before".to_owned(),
@@ -261,7 +261,7 @@ pub(super) fn parse_url(url: &str) -> Result<TargetUri, String> {
 }
 
 fn parse_host(host: &str) -> Result<Host, String> {
-    Host::parse_text(host).map_err(|error| format!("{host:?} is no host: {error}"))
+    Host::parse_text(host).map_err(|error| format!("{host:?} is not a host: {error}"))
 }
 
 /// A prefix as URIs are rendered; one that ends in its host has the whole host.

@@ -64,7 +64,7 @@ fn request_of(url: &str, method: &str, headers: &[(String, String)]) -> Result<R
         return Err(format!("at most {HEADERS_MAX} field lines"));
     }
     if method.is_empty() || !method.bytes().all(crate::http::grammar::is_tchar) {
-        return Err(format!("{method:?} is no method"));
+        return Err(format!("{method:?} is not a method"));
     }
     let method = Method::of(Bytes::copy_from_slice(method.as_bytes()));
     let uri = super::cache::parse_url(url)?;

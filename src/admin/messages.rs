@@ -58,7 +58,7 @@ pub struct RunningStatus {
     /// operator's.
     #[serde(default)]
     pub listener_ca_dir: Option<PathBuf>,
-    /// The folder of the authority that it looks into HTTPS with, if it does.
+    /// The folder of the authority that it intercepts HTTPS with, if it does.
     pub ca_dir: Option<PathBuf>,
     /// It was started by `larder run`, and ends with the last command there.
     pub is_for_run: bool,

@@ -197,7 +197,7 @@ fn lifetime_line(head: &StoredHead, lifetime: Lifetime, policy: &CachePolicy) ->
                     Some(_) => {
                         format!("Expires ({}) less Date ({})", shown(expires), head.date().to_http_date())
                     }
-                    None => format!("Expires ({}) is no date, which is in the past", shown(expires)),
+                    None => format!("Expires ({}) is not a date, which means in the past", shown(expires)),
                 };
                 (format!("freshness_lifetime = {seconds} s: {why}"), "RFC 9111 §5.3")
             }

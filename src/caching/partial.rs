@@ -10,13 +10,13 @@ use crate::http::{BodyLength, FieldName, Fields, Response};
 /// Why an answer is no part of a stored response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoPart {
-    #[error("the answer is no 206")]
+    #[error("the answer is not a 206")]
     Status,
     #[error("the answer has another entity tag, or none")]
     Validator,
-    #[error("the answer has other octets than were asked for")]
+    #[error("the answer has another range than was requested")]
     Range,
-    #[error("the answer has another coding or type of content")]
+    #[error("the answer has another content coding or type")]
     Coding,
 }
 

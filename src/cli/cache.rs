@@ -43,7 +43,7 @@ pub(super) fn ask_cache(
     match ask(&cache_dir, &ControlRequest::Cache(request))? {
         ControlResponse::Cache(answer) => answered(answer),
         ControlResponse::Failed { message } => bail!(message),
-        _other => bail!("an answer to another question"),
+        _other => bail!("the running Larder gave an unexpected answer"),
     }
 }
 
@@ -57,7 +57,7 @@ fn stats(args: &LookArgs) -> anyhow::Result<ExitCode> {
             return json(&answer);
         }
         let CacheAnswer::Stats { memory, disks, left_out } = answer else {
-            bail!("an answer to another question")
+            bail!("the running Larder gave an unexpected answer")
         };
         let mut lines = memory_lines(&memory);
         disks.iter().for_each(|disk| lines.extend(disk_lines(disk)));
@@ -131,7 +131,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
             return json(&answer);
         }
         let CacheAnswer::Listing { responses, total } = answer else {
-            bail!("an answer to another question")
+            bail!("the running Larder gave an unexpected answer")
         };
         let mut lines: Vec<String> = responses.iter().map(listed).collect();
         if !lines.is_empty() {
@@ -187,7 +187,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         if look.json {
             return json(&answer);
         }
-        let CacheAnswer::Shown { responses } = answer else { bail!("an answer to another question") };
+        let CacheAnswer::Shown { responses } = answer else { bail!("the running Larder gave an unexpected answer") };
         if responses.is_empty() {
             writeln!(std::io::stderr(), "nothing of {url} is stored")?;
             return Ok(ExitCode::FAILURE);

@@ -41,7 +41,7 @@ pub(super) fn ask_status(cache_dir: &Path) -> anyhow::Result<RunningStatus> {
     match ask(cache_dir, &ControlRequest::Status)? {
         ControlResponse::Status(status) => Ok(status),
         ControlResponse::Failed { message } => bail!(message),
-        _other => bail!("an answer to another question"),
+        _other => bail!("the running Larder gave an unexpected answer"),
     }
 }
 

@@ -26,7 +26,7 @@ pub fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(bad_config(&error)),
     };
     let header = |line: &String| {
-        let (name, value) = line.split_once(':').with_context(|| format!("{line:?} is no field line"))?;
+        let (name, value) = line.split_once(':').with_context(|| format!("{line:?} is not a field line like \"Name: value\""))?;
         Ok((name.trim().to_owned(), value.trim().to_owned()))
     };
     let headers = args.header.iter().map(header).collect::<anyhow::Result<_>>()?;
@@ -37,7 +37,7 @@ pub fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         }
         ControlResponse::Explained(explained) => print(&laid_out(&explained)),
         ControlResponse::Failed { message } => bail!(message),
-        _ => bail!("an answer to another question"),
+        _ => bail!("the running Larder gave an unexpected answer"),
     }
 }
 

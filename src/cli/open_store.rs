@@ -49,7 +49,7 @@ pub(super) fn open_store(
     left_out.extend(failed);
     if disks.is_empty() {
         if !left_out.is_empty() {
-            warn!("the cache is in memory alone");
+            warn!("the cache is only in memory");
         }
         return Ok(Store::new(sizes, [k0, k1, seed]).hiding(&cache.secret_fields).without(left_out));
     }
@@ -68,7 +68,7 @@ fn scrub(disk: &Disk, days: u16) {
     if !period.is_zero()
         && let Err(error) = disk.scrub_every(period)
     {
-        warn!("{} is not looked at in the background: {error}", disk.folder().display());
+        warn!("{} is not checked in the background: {error}", disk.folder().display());
     }
 }
 
@@ -84,16 +84,16 @@ fn folders(settings: &Settings, left_out: &mut Vec<LeftOut>) -> anyhow::Result<V
         let folder = disk.dir.join("store");
         if let Err(error) = make_folder(&disk.dir) {
             if error.is_unsafe() {
-                anyhow::bail!("{} can't be a part of the cache: {error}", disk.dir.display());
+                anyhow::bail!("{} can't be part of the cache: {error}", disk.dir.display());
             }
-            warn!("{} can't be used: {error}; the cache does without it", disk.dir.display());
+            warn!("{} can't be used: {error}; the cache works without it", disk.dir.display());
             left_out.push(LeftOut { folder: disk.dir.join("store"), why: error.to_string() });
             continue;
         }
         // Two names of one folder would be two disks that are one.
         let same = found.iter().find(|(other, _)| is_same(other, &disk.dir.join("store")));
         if let Some((other, _)) = same {
-            anyhow::bail!("{} and {} are one folder", other.display(), folder.display());
+            anyhow::bail!("{} and {} are the same folder", other.display(), folder.display());
         }
         found.extend(sized(&disk.dir, folder, disk.size));
     }

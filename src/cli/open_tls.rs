@@ -128,8 +128,8 @@ fn interception(
     let intercept = &settings.intercept;
     let (name, path) = (authority.name(), authority.certificate_path());
     match intercept.enabled {
-        true => info!("HTTPS is looked into, with {name} in {}", path.display()),
-        false => info!("intercepting blocked hosts alone (authority {name}, certificate {})", path.display()),
+        true => info!("HTTPS is intercepted with {name} in {}", path.display()),
+        false => info!("only blocked hosts are intercepted (authority {name}, certificate {})", path.display()),
     }
     let except = HostSet::build(&intercept.except)?;
     let blocked = match intercept.block_page {

@@ -27,7 +27,7 @@ pub(super) fn warm(args: &WarmArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(bad_config(&error)),
     };
     let status = ask_status(&cache_dir)?;
-    let proxy = status.addresses.first().copied().map(reachable).context("it listens nowhere without TLS")?;
+    let proxy = status.addresses.first().copied().map(reachable).context("it has no listener without TLS")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let summary = runtime.block_on(fetch_all(proxy, lines, args.jobs.into()));
     print(&[format!(

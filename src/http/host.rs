@@ -26,13 +26,13 @@ pub enum HostError {
     TooLong,
     #[error("the host has an empty label")]
     EmptyLabel,
-    #[error("the host has a character that no host name has")]
+    #[error("the host has a character that is not allowed in a host name")]
     BadCharacter,
     #[error("an IPv4 address is written as four decimal numbers without leading zeros")]
     NonCanonicalIpv4,
     #[error("the IPv6 address is malformed")]
     BadIpv6,
-    #[error("the international name has no A-label form")]
+    #[error("the international name can't be written as an A-label")]
     BadInternationalName,
 }
 

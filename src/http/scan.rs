@@ -16,7 +16,7 @@ pub enum HeadError {
     RequestLine,
     #[error("the status line is malformed")]
     StatusLine,
-    #[error("the method is too long to be one")]
+    #[error("the method is too long")]
     Method,
     #[error("the request target is too long")]
     UriTooLong,
@@ -26,7 +26,7 @@ pub enum HeadError {
     LineTooLong,
     #[error("the head has too many fields")]
     TooManyFields,
-    #[error("this is TLS, and the proxy is spoken to in plain HTTP: its address begins with http://")]
+    #[error("the client sent TLS to a plain HTTP port: its proxy setting must begin with http://, not https://")]
     Tls,
     #[error("the HTTP version is not 1.x")]
     Version,
@@ -42,11 +42,11 @@ pub enum HeadError {
     ContentLength,
     #[error("Content-Length and Transfer-Encoding contradict each other")]
     LengthConflict,
-    #[error("the transfer coding is not one chunked")]
+    #[error("Transfer-Encoding is not exactly one chunked")]
     TransferEncoding,
     #[error("Transfer-Encoding in an HTTP/1.0 message")]
     TransferEncodingInHttp10,
-    #[error("the method takes no content")]
+    #[error("the method does not allow content")]
     UnexpectedContent,
     #[error("the expectation is not 100-continue")]
     Expectation,

@@ -68,7 +68,7 @@ pub enum Target {
 /// Why a target was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    #[error("the request target is empty or has a character that no URI has")]
+    #[error("the request target is empty, or has a character that is not allowed in a URI")]
     BadCharacter,
     #[error("the scheme of the request target is not served here")]
     Scheme,

@@ -138,7 +138,7 @@ impl Queue {
         if timeout.timed_out() {
             let bytes = state.lines.len() + state.writing;
             drop(state);
-            tracing::warn!(bytes, "the access log could not be written out in time and is left incomplete");
+            tracing::warn!(bytes, "the access log is incomplete: it could not be written in time");
         }
     }
 

@@ -16,11 +16,11 @@ pub enum PatternError {
     Empty,
     #[error("the pattern is longer than {LENGTH_MAX} bytes")]
     TooLong,
-    #[error("a pattern has no control characters, and no '#', which begins a comment")]
+    #[error("a pattern can't contain control characters, or '#', which begins a comment")]
     BadCharacter,
     #[error("{0}")]
     Host(#[from] HostError),
-    #[error("a wildcard has only letters, digits, '-', '_', '.', '*' and '?'")]
+    #[error("a wildcard can contain only letters, digits, '-', '_', '.', '*' and '?'")]
     Wildcard,
     #[error("addresses are written as a network, like 203.0.113.0/24, not with '*' or '?'")]
     AddressWildcard,
@@ -30,7 +30,7 @@ pub enum PatternError {
     Path,
     #[error("bad regular expression: {0}")]
     Expression(String),
-    #[error("the regular expression matches every URI, since it matches nothing at all, too")]
+    #[error("the regular expression matches an empty text, and so every URI")]
     Everything,
 }
 

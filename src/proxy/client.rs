@@ -25,7 +25,7 @@ pub struct Client {
     pub scope: ListenerScope,
     /// Set while the proxy drains: the response says that the connection ends.
     pub last_request: bool,
-    /// What requests are for, inside a tunnel that Larder looks into.
+    /// What requests are for, inside a tunnel that Larder intercepts.
     pub(super) inside: Option<Inside>,
     /// Set once all content of the request under way was read.
     pub(super) has_read_content: bool,

@@ -37,9 +37,9 @@ const DISK_PATIENCE: Duration = Duration::from_secs(5);
 enum FillError {
     #[error("{0}")]
     Content(#[from] ContentError),
-    #[error("nobody reads it any more")]
+    #[error("no client reads it any more")]
     Unread(#[from] Aborted),
-    #[error("nobody reads it any more, and too many others are finished for nobody")]
+    #[error("no client reads it any more, and too many other downloads without a client are under way")]
     TooMany,
     #[error("the origin was {0}")]
     Slow(#[from] TooSlow),

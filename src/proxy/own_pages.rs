@@ -13,7 +13,7 @@ const PEM: &str = "/larder-ca.pem";
 const CERTIFICATE_TYPE: &str = "application/x-x509-ca-cert";
 
 /// The content of a path and its type; `None` where there is none. `authority` signs for the hosts
-/// that are looked into.
+/// that are intercepted.
 pub(super) fn page(path: &[u8], authority: Option<&Authority>) -> Option<(&'static str, Vec<u8>)> {
     let path = std::str::from_utf8(path).ok()?;
     match (path, authority) {

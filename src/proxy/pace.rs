@@ -35,7 +35,7 @@ impl Default for Rates {
 
 /// A peer was far behind its rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("slower than {0} bytes a second for too long")]
+#[error("slower than {0} bytes per second for too long")]
 pub(super) struct TooSlow(u64);
 
 /// How far one peer is behind.

@@ -37,9 +37,9 @@ pub(super) enum Unsupplied {
     NoValidator,
     #[error("{0}")]
     Changed(#[from] NoPart),
-    #[error("the origin sends all of it instead")]
+    #[error("the origin sends the whole response instead")]
     Whole,
-    #[error("there is no memory for it")]
+    #[error("there is not enough memory for it")]
     NoMemory,
     #[error("the origin failed: {0}")]
     Failed(String),

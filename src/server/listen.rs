@@ -60,9 +60,9 @@ impl Bound {
 pub enum BindError {
     #[error("{0} is in use by another program; choose another port with --listen")]
     InUse(SocketAddr),
-    #[error("no right to listen on {0}; ports below 1024 are for root")]
+    #[error("not allowed to listen on {0}: ports below 1024 need root or the capability CAP_NET_BIND_SERVICE")]
     Denied(SocketAddr),
-    #[error("{0} is no address of this machine")]
+    #[error("{0} is not an address of this machine")]
     NotHere(SocketAddr),
     #[error("can't listen on {0}: {1}")]
     Other(SocketAddr, io::Error),

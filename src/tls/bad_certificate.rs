@@ -101,7 +101,7 @@ impl BadCertificate {
                 "it, or one above it, is signed in a way that is not safe, such as with SHA-1"
             }
             BadCertificate::WeakKey => "its key, or one above it, is too short to be safe",
-            BadCertificate::SignerIsNoAuthority => "it is signed by a certificate that is no authority's",
+            BadCertificate::SignerIsNoAuthority => "it is signed by a certificate that is not an authority's",
             BadCertificate::IsAuthority => "it is an authority's certificate and not a host's",
             BadCertificate::WrongPurpose => "it, or one above it, is not for servers",
             BadCertificate::WrongKeyUsage => "its key may not be used for TLS",

@@ -154,7 +154,7 @@ fn message(octets: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
         // What is wrong is said as early as it can be seen.
         match records.0 {
             [] => return Ok(None),
-            [kind, ..] if *kind != RECORD_HANDSHAKE => return Err("the first record is no handshake"),
+            [kind, ..] if *kind != RECORD_HANDSHAKE => return Err("the first record is not a handshake"),
             [_, major, ..] if *major != 3 => return Err("a record of an unknown version"),
             [_, _, _, high, low, ..] => {
                 let length = usize::from(u16::from_be_bytes([*high, *low]));
@@ -170,7 +170,7 @@ fn message(octets: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
         let Some((fragment, is_whole)) = whole else { return Ok(None) };
         message.extend_from_slice(fragment);
         if message.first().is_some_and(|kind| *kind != CLIENT_HELLO) {
-            return Err("the first message is no ClientHello");
+            return Err("the first message is not a ClientHello");
         }
         if let [_, a, b, c, body @ ..] = &message[..] {
             let length = usize::try_from(u32::from_be_bytes([0, *a, *b, *c])).unwrap_or(usize::MAX);

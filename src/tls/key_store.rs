@@ -41,7 +41,7 @@ pub enum KeyStoreError {
     Open { path: PathBuf, mode: u32, wanted: u32 },
     #[error("{path} belongs to user {owner}, and Larder runs as user {user}")]
     Foreign { path: PathBuf, owner: u32, user: u32 },
-    #[error("{path} is larger than any authority")]
+    #[error("{path} is too large to be an authority")]
     TooLarge { path: PathBuf },
 }
 

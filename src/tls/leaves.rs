@@ -48,11 +48,11 @@ pub struct MintRequest<'a> {
 pub enum MintError {
     #[error("the authority's name constraints don't permit {0}")]
     NotPermitted(String),
-    #[error("this client has asked for too many new certificates; there are more in a few seconds")]
+    #[error("this client requested too many new certificates; try again in a few seconds")]
     TooManyForClient,
-    #[error("too many new certificates are asked for; there are more in a few seconds")]
+    #[error("too many new certificates were requested; try again in a few seconds")]
     TooMany,
-    #[error("the authority, or the origin's certificate, is past its end")]
+    #[error("the authority's or the origin's certificate has expired")]
     Expired,
     #[error("no certificate can be made: {0}")]
     Making(String),

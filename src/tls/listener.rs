@@ -33,15 +33,15 @@ enum Shown {
 /// Why there is no certificate to show.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenerTlsError {
-    #[error("there is no certificate in PEM in it")]
+    #[error("it contains no PEM certificate")]
     NoCertificate,
     #[error("a certificate in it is damaged")]
     BadCertificate,
-    #[error("there is no private key in PEM in it, or it is damaged")]
+    #[error("it contains no PEM private key, or the key is damaged")]
     BadKey,
     #[error("it can't be used: {0}")]
     Unusable(#[from] rustls::Error),
-    #[error("{0:?} is not a known name of this machine; set tls.certificate to one that is for it")]
+    #[error("{0:?} is not a known name of this machine; set tls.certificate to a certificate for it")]
     UnknownName(String),
     #[error("{0}")]
     Minting(#[from] MintError),

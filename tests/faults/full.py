@@ -135,7 +135,7 @@ def mounted_read_only(binary):
         answered(binary, f"{folder}/cache", "a device that may be written to", sizes=sizes)
         subprocess.run(["mount", "-o", "remount,ro", device], check=True)
         said = answered(binary, f"{folder}/cache", what, sizes=sizes)[2]
-        lines = [line for line in said if "the cache does without it" in line]
+        lines = [line for line in said if "the cache works without it" in line]
         if len(lines) != 1:
             raise Violation(f"{what}: one line says so, not {len(lines)}: {''.join(said)}")
 

@@ -87,8 +87,8 @@ fn a_block_is_named_and_questions_that_make_no_sense_are_refused() {
     for (arguments, part) in [
         (vec!["0123456789abcdef"], "no request 0123456789abcdef"),
         (vec!["a.example"], "is not a URL"),
-        (vec!["--method", "G T", "http://a.example/"], "is no method"),
-        (vec!["-H", "nonsense", "http://a.example/"], "is no field line"),
+        (vec!["--method", "G T", "http://a.example/"], "is not a method"),
+        (vec!["-H", "nonsense", "http://a.example/"], "is not a field line"),
     ] {
         let ended = explain(&folder, &arguments);
         assert!(ended.code == Some(1) && ended.err.contains(part), "{arguments:?}: {}", ended.err);

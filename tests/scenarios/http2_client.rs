@@ -4,7 +4,7 @@ use http::Request;
 
 use crate::support::{Answer, Certificates, Gate, Http2, Origin, World, noise};
 
-/// A world that looks into HTTPS, and an origin with TLS.
+/// A world that intercepts HTTPS, and an origin with TLS.
 fn secure() -> (World, Origin) {
     let certificates = Certificates::new();
     let world = World::with(|setup| setup.intercept(&certificates));

@@ -1,5 +1,5 @@
 //! Frames that no honest client sends: malformed requests end their stream, floods the connection. It
-//! is the same inside a tunnel that is looked into and on a listener with TLS.
+//! is the same inside a tunnel that is intercepted and on a listener with TLS.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! HTTPS that is looked into: requests inside a tunnel are served like others.
+//! HTTPS that is intercepted: requests inside a tunnel are served like others.
 
 use larder::proxy::{BlockedHost, Exceptions};
 use rustls::pki_types::CertificateDer;
@@ -6,7 +6,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::support::{Answer, Certificates, Client, Origin, Response, World, trusting};
 
-/// A world that looks into HTTPS, and an origin with TLS.
+/// A world that intercepts HTTPS, and an origin with TLS.
 fn secure() -> (World, Origin) {
     let certificates = Certificates::new();
     let world = World::with(|setup| setup.intercept(&certificates));

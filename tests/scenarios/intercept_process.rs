@@ -1,4 +1,4 @@
-//! The real binary looks into HTTPS when it is told to.
+//! The real binary intercepts HTTPS when it is told to.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ fn a_start_makes_an_authority_and_serves_https_with_it() {
     let origin = Origin::start_tls(Arc::new(certificates.server("localhost")));
     origin.otherwise(Answer::fresh(60, "hello"));
     let process = Process::start(&["--config", &config, "--intercept"]);
-    process.says("HTTPS is looked into");
+    process.says("HTTPS is intercepted");
 
     let mut roots = RootCertStore::empty();
     let root = CertificateDer::from_pem_file(folder.path("ca/ca.pem")).expect("a certificate for people");

@@ -55,7 +55,7 @@ fn a_certificate_of_the_operators_is_exchanged_by_a_reload() {
     // What can't be used changes nothing.
     folder.write("proxy.key", "no key");
     process.signal(Signal::HUP);
-    process.says("there is no private key");
+    process.says("it contains no PEM private key");
     assert!(is_served(process.within_tls(), certificates.root(), "two.example"));
 }
 

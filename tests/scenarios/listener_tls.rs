@@ -9,7 +9,7 @@ use crate::support::{
     Answer, Certificates, Client, Gate, Http2Answer, Http2Origin, Origin, Setup, World, trusting,
 };
 
-/// A proxy that listens within TLS and looks into HTTPS, and an origin with TLS.
+/// A proxy that listens within TLS and intercepts HTTPS, and an origin with TLS.
 fn secure() -> (World, Origin) {
     let certificates = Certificates::new();
     let world = World::with(|setup| {

@@ -66,7 +66,7 @@ impl Setup {
         self.origin_tls = Some(Arc::new(certificates.origins(&self.clock)));
     }
 
-    /// Has the proxy look into HTTPS, and trust origins that this authority vouches for.
+    /// Has the proxy intercept HTTPS, and trust origins that this authority vouches for.
     pub fn intercept(&mut self, certificates: &Certificates) {
         self.intercept_as(certificates, &[], BlockedHost::Refused, Exceptions::Configured);
     }

@@ -17,7 +17,7 @@ fn network(octets: [u8; 4], prefix: u8) -> GeneralSubtree {
 fn signers_that_are_no_authorities() {
     let root = Ca::root("root");
     let client = Client::trusting(&[root.der()]);
-    let reason = "it is signed by a certificate that is no authority's";
+    let reason = "it is signed by a certificate that is not an authority's";
     for (what, is_ca) in [("no basicConstraints", IsCa::NoCa), ("cA false", IsCa::ExplicitNoCa)] {
         let middle = root.authority_with("middle", |params| params.is_ca = is_ca);
         client.ask("a.example", middle.leaf(&["a.example"]).with(&[middle.der()])).is_refused(what, reason);

@@ -15,7 +15,7 @@ pub enum RuleError {
     Type,
     #[error("a status is written as 404, 5xx or 500-504")]
     Status,
-    #[error("a pattern has at most 4096 bytes")]
+    #[error("a pattern can have at most 4096 bytes")]
     TooLong,
     #[error("bad regular expression: {0}")]
     Expression(String),

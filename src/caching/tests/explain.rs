@@ -23,7 +23,7 @@ fn each_fact_stands_with_its_clause() {
             "Expires: soon",
             "",
             0,
-            "freshness_lifetime = 0 s: Expires (soon) is no date, which is in the past [RFC 9111 §5.3]",
+            "freshness_lifetime = 0 s: Expires (soon) is not a date, which means in the past [RFC 9111 §5.3]",
         ),
         ("Last-Modified: {-1000}", "", 0, "freshness_lifetime = 100 s, estimated: 10 % of the 1000 s"),
         ("X: y", "", 0, "freshness_lifetime = 0 s: nothing says how long it is fresh [RFC 9111 §4.2.1]"),

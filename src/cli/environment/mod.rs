@@ -45,7 +45,7 @@ pub fn env(args: &EnvArgs) -> anyhow::Result<ExitCode> {
     };
     let is_for_jvm = matches!(args.format, EnvFormat::Maven | EnvFormat::Gradle);
     if is_for_jvm && variables.proxy.scheme() == Scheme::Https {
-        anyhow::bail!("the JVM can't use a proxy within TLS: give larder a listener without https://, too");
+        anyhow::bail!("Java can't use a proxy over TLS: add a listener without https://");
     }
     print(&formats::laid_out(&variables, args.format))
 }
@@ -74,7 +74,7 @@ pub(super) fn variables(
 ) -> anyhow::Result<Variables> {
     let environment = Environment::of_process();
     let proxy = addresses.iter().find(|address| address.ip().is_loopback()).or(addresses.first());
-    let proxy = proxy.copied().map(reachable).context("larder listens nowhere without TLS")?;
+    let proxy = proxy.copied().map(reachable).context("Larder has no listener without TLS")?;
     let files = match ca_dir {
         None => None,
         Some(folder) => {

@@ -151,7 +151,7 @@ async fn stop(status: &RunningStatus, folder: &Path) -> anyhow::Result<()> {
         }
     })
     .await
-    .context("the Larder of the command does not end")
+    .context("the Larder of this command does not stop")
 }
 
 async fn start(

@@ -18,7 +18,7 @@ use super::super::{
 /// Why a request is malformed (RFC 9113 §8.1.1); its stream is reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    #[error("the method is no method")]
+    #[error("the method is malformed")]
     Method,
     #[error("the scheme is not served")]
     Scheme,

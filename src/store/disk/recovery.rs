@@ -50,7 +50,7 @@ pub(super) fn recover(inner: &Inner) -> io::Result<u64> {
                 segments.insert(id, Arc::new(Segment { id, file }));
             }
             Err(error) if is_of_device(&error) => {
-                tracing::warn!("{} is removed with all that is older: {error}", path.display());
+                tracing::warn!("{} and everything older is removed: {error}", path.display());
                 remove_until(inner, &ids, id)?;
                 changes = Changes::default();
             }
@@ -148,7 +148,7 @@ fn replay_purges(inner: &Inner, file: &dyn File, entries: &[Entry]) {
         let record = read_record(file, u64::from(entry.offset) * ALIGNMENT).ok().and_then(Result::ok);
         let scope = record.and_then(|(_header, record)| PurgeScope::decode(&record.head).ok());
         let scope = scope.unwrap_or_else(|| {
-            tracing::warn!("a purge can't be read, so that all that is older is purged");
+            tracing::warn!("a purge can't be read: everything older is purged");
             PurgeScope::All
         });
         put_in_force(inner, scope, entry.seq);
@@ -157,7 +157,7 @@ fn replay_purges(inner: &Inner, file: &dyn File, entries: &[Entry]) {
 
 fn put_in_force(inner: &Inner, scope: PurgeScope, seq: u64) {
     if let Err(refused) = inner.purges.merge(scope, seq) {
-        tracing::warn!("all that is older than a purge is purged: {refused}");
+        tracing::warn!("everything older than a purge is purged: {refused}");
         // One of everything is never refused.
         let _merged = inner.purges.merge(PurgeScope::All, seq);
     }

@@ -122,7 +122,7 @@ fn pass(inner: &Inner, period: Option<Duration>) -> Pass {
         }
         if damaged > 0 {
             let name = inner.folder.join(file_name(segment.id));
-            tracing::warn!("{} has damaged records, which are forgotten: {damaged}", name.display());
+            tracing::warn!("{} has damaged records, which were removed: {damaged}", name.display());
         }
     }
     inner.scrub.passes.fetch_add(1, Ordering::Relaxed);

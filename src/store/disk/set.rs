@@ -51,7 +51,7 @@ pub fn open(
     let (disks, failed) = open_all(folders, files, clock, random)?;
     let leave_out = |(folder, error): (PathBuf, io::Error)| {
         let why = error.to_string();
-        tracing::warn!("{}; the cache does without it", OpenError::Io(folder.clone(), error));
+        tracing::warn!("{}; the cache works without it", OpenError::Io(folder.clone(), error));
         LeftOut { folder, why }
     };
     Ok(Opened { disks, left_out: failed.into_iter().map(leave_out).collect() })
@@ -179,7 +179,7 @@ impl Claimed {
         let found = || all.iter().filter_map(Claimed::superblock);
         let folder = self.folder.display();
         if found().filter(|other| other.member == own.member).count() > 1 {
-            tracing::warn!("{folder} and another folder are copies of each other: both begin empty");
+            tracing::warn!("{folder} and another folder are copies of each other: both start empty");
             return Begins::Anew;
         }
         if *right == Right::Withdrawn {
@@ -189,7 +189,7 @@ impl Claimed {
             return Begins::Empty;
         }
         if found().any(|other| other.member != own.member && !other.open_with.contains(&own.member)) {
-            tracing::warn!("{folder} was away, and may hold what was removed since: it begins empty");
+            tracing::warn!("{folder} was not there for some time, and may hold what was removed since: it starts empty");
             return Begins::Empty;
         }
         Begins::Full

@@ -35,11 +35,11 @@ fn a_certificate_is_read_with_its_key() {
     assert!(configured(&format!("{chain}{other}"), &key).is_ok(), "a chain");
     assert!(configured(&format!("{chain}{key}"), &format!("{chain}{key}")).is_ok(), "one file for both");
     let cases = [
-        (configured("", &key), "there is no certificate"),
-        (configured(&key, &key), "there is no certificate"),
+        (configured("", &key), "it contains no PEM certificate"),
+        (configured(&key, &key), "it contains no PEM certificate"),
         (configured("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n", &key), "is damaged"),
-        (configured(&chain, ""), "no private key"),
-        (configured(&chain, &chain), "no private key"),
+        (configured(&chain, ""), "no PEM private key"),
+        (configured(&chain, &chain), "no PEM private key"),
         (configured(&other, &key), "it can't be used"),
     ];
     for (found, expected) in cases {
