@@ -187,7 +187,9 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         if look.json {
             return json(&answer);
         }
-        let CacheAnswer::Shown { responses } = answer else { bail!("the running Larder gave an unexpected answer") };
+        let CacheAnswer::Shown { responses } = answer else {
+            bail!("the running Larder gave an unexpected answer")
+        };
         if responses.is_empty() {
             writeln!(std::io::stderr(), "nothing of {url} is stored")?;
             return Ok(ExitCode::FAILURE);

@@ -26,7 +26,9 @@ pub fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(bad_config(&error)),
     };
     let header = |line: &String| {
-        let (name, value) = line.split_once(':').with_context(|| format!("{line:?} is not a field line like \"Name: value\""))?;
+        let (name, value) = line
+            .split_once(':')
+            .with_context(|| format!("{line:?} is not a field line like \"Name: value\""))?;
         Ok((name.trim().to_owned(), value.trim().to_owned()))
     };
     let headers = args.header.iter().map(header).collect::<anyhow::Result<_>>()?;

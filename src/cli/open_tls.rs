@@ -129,7 +129,9 @@ fn interception(
     let (name, path) = (authority.name(), authority.certificate_path());
     match intercept.enabled {
         true => info!("HTTPS is intercepted with {name} in {}", path.display()),
-        false => info!("only blocked hosts are intercepted (authority {name}, certificate {})", path.display()),
+        false => {
+            info!("only blocked hosts are intercepted (authority {name}, certificate {})", path.display())
+        }
     }
     let except = HostSet::build(&intercept.except)?;
     let blocked = match intercept.block_page {

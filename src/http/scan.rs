@@ -26,7 +26,9 @@ pub enum HeadError {
     LineTooLong,
     #[error("the head has too many fields")]
     TooManyFields,
-    #[error("the client sent TLS to a plain HTTP port: its proxy setting must begin with http://, not https://")]
+    #[error(
+        "the client sent TLS to a plain HTTP port: its proxy setting must begin with http://, not https://"
+    )]
     Tls,
     #[error("the HTTP version is not 1.x")]
     Version,

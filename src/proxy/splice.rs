@@ -4,6 +4,7 @@
 //! Invariant: what is in a pipe belongs to the one transfer that put it there; a pipe that is left
 //! with octets in it is thrown away with them.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 
+use super::lease::Lease;
 use super::sender::More;
-use super::tunnel::{Broken, Carried};
 
 /// Whether there is anything here on this system.
 pub(super) const AVAILABLE: bool = cfg!(target_os = "linux");
@@ -22,6 +23,30 @@ pub(super) const AVAILABLE: bool = cfg!(target_os = "linux");
 /// Octets that a pipe should hold: the fewer turns the better, and a pipe's user has a limit.
 #[cfg(target_os = "linux")]
 const PIPE: usize = 1024 * 1024;
+
+/// Which side of a direction has failed.
+pub(super) enum Broken {
+    Read(io::Error),
+    Write,
+}
+
+/// What one direction has carried.
+#[derive(Debug)]
+pub(super) struct Carried<'a> {
+    pub(super) octets: Cell<u64>,
+    lease: &'a Lease<'a>,
+}
+
+impl<'a> Carried<'a> {
+    pub(super) fn new(lease: &'a Lease<'a>) -> Carried<'a> {
+        Carried { octets: Cell::new(0), lease }
+    }
+
+    pub(super) fn add(&self, octets: usize) {
+        self.octets.set(self.octets.get() + octets as u64);
+        self.lease.moved(octets);
+    }
+}
 
 /// A pipe that octets go through without being copied.
 #[derive(Debug)]

@@ -4,7 +4,6 @@
 //! half-close and may go on. Small tunnels are copied; one that carries more is spliced, which
 //! keeps its octets in the kernel.
 
-use std::cell::Cell;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::lease::Lease;
 use super::record::Record;
-use super::splice::Pipe;
+use super::splice::{Broken, Carried, Pipe};
 use super::{Exchange, Interrupted, Next, Proxy, splice};
 use crate::error::Failure;
 use crate::http::{Authority, ReadHalf, Source as _, Version, WriteHalf};
@@ -125,12 +124,6 @@ async fn both_ways(
     Ok(())
 }
 
-/// Which side of a direction has failed.
-pub(super) enum Broken {
-    Read(io::Error),
-    Write,
-}
-
 /// Both directions; their octets are told even when the tunnel is cut off.
 struct Carrying<'a> {
     record: &'a mut Record,
@@ -144,24 +137,6 @@ impl Drop for Carrying<'_> {
         self.record.received_from_client(self.up.octets.get());
         self.record.received_from_origin(self.down.octets.get());
         self.record.sent(self.down.octets.get());
-    }
-}
-
-/// What one direction has carried.
-#[derive(Debug)]
-pub(super) struct Carried<'a> {
-    octets: Cell<u64>,
-    lease: &'a Lease<'a>,
-}
-
-impl<'a> Carried<'a> {
-    fn new(lease: &'a Lease<'a>) -> Carried<'a> {
-        Carried { octets: Cell::new(0), lease }
-    }
-
-    pub(super) fn add(&self, octets: usize) {
-        self.octets.set(self.octets.get() + octets as u64);
-        self.lease.moved(octets);
     }
 }
 

@@ -13,7 +13,7 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use tokio::task::JoinSet;
 
-use super::{Phase, connection};
+use super::{Phase, connection, tell_panic};
 use crate::budget::{Full, Place, Share, Use, client_of};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{
@@ -76,7 +76,7 @@ struct Serving {
 /// Whether all places are taken by exchanges that still run.
 fn is_full(streams: &mut JoinSet<()>) -> bool {
     while let Some(ended) = streams.try_join_next() {
-        super::worker::tell_panic(ended);
+        tell_panic(ended);
     }
     streams.len() >= STREAMS
 }
@@ -118,7 +118,7 @@ impl Serving {
                     None => break,
                 },
                 Some(ended) = streams.join_next(), if !streams.is_empty() => {
-                    super::worker::tell_panic(ended);
+                    tell_panic(ended);
                     idle.set(clock.sleep(self.with.limits.idle_timeout));
                 }
                 () = &mut draining, if !drains => {
@@ -146,7 +146,7 @@ impl Serving {
         drop(connection);
         self.watch.ends_all();
         while let Some(ended) = streams.join_next().await {
-            super::worker::tell_panic(ended);
+            tell_panic(ended);
         }
     }
 

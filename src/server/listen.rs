@@ -60,7 +60,9 @@ impl Bound {
 pub enum BindError {
     #[error("{0} is in use by another program; choose another port with --listen")]
     InUse(SocketAddr),
-    #[error("not allowed to listen on {0}: ports below 1024 need root or the capability CAP_NET_BIND_SERVICE")]
+    #[error(
+        "not allowed to listen on {0}: ports below 1024 need root or the capability CAP_NET_BIND_SERVICE"
+    )]
     Denied(SocketAddr),
     #[error("{0} is not an address of this machine")]
     NotHere(SocketAddr),

@@ -160,3 +160,12 @@ impl Server {
         }
     }
 }
+
+/// A panic in a task is a defect: it ends one connection and is told, and the others go on.
+fn tell_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("a connection ended by a defect in Larder: {error}");
+    }
+}

@@ -13,7 +13,7 @@ use tokio::runtime::Builder;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 
-use super::{Phase, ResolverSource, ServerLimits, ServerPlaces, connection};
+use super::{Phase, ResolverSource, ServerLimits, ServerPlaces, connection, tell_panic};
 use crate::budget::{Full, Place, Share, Use, client_of};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{Scheme, Stream};
@@ -81,15 +81,6 @@ impl Worker {
             finish_fills(&fills, phase).await;
             housekeeping.abort();
         });
-    }
-}
-
-/// A panic in a task is a defect: it ends one connection and is told, and the others go on.
-pub(super) fn tell_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!("a connection ended by a defect in Larder: {error}");
     }
 }
 

@@ -42,11 +42,11 @@ pub use gather::Gathered;
 pub use inspecting::{Listing, Stored};
 pub use key::{Key, KeyIsHash};
 pub use memory::{Memory, Usage, Variants};
-pub use object::{Object, Part, StoredContent};
+pub use object::{Object, StoredContent};
 pub use on_disk::{CHUNK_LENGTH, ContentId, Render};
 pub use purging::Purged;
 pub use refill::Refill;
-pub use spans::{SPANS_MAX, Span, Spans};
+pub use spans::{Part, SPANS_MAX, Span, Spans};
 pub use tiers::Beside;
 
 pub use disk::purges::{PurgeRefused, PurgeScope};

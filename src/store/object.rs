@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::disk::extent::Extent;
-use super::spans::Spans;
+use super::spans::{Part, Spans};
 use crate::budget::{Budget, Charge, PIECE_COST, Use};
 use crate::caching::{ByteRange, StoredHead};
 use crate::http::Version;
@@ -42,27 +41,6 @@ pub enum StoredContent {
     Partial { spans: Spans, length: u64 },
     /// In chunks on disk, where [`super::Store::parts`] finds what is there of so many octets.
     Chunks { length: u64 },
-}
-
-/// A part of a content, as it can be sent.
-#[derive(Clone, Debug)]
-pub enum Part {
-    Bytes(Bytes),
-    /// Octets on disk, and the place of the first of them in the content.
-    Extent(Extent, u64),
-    /// Octets that are not stored: the origin has them.
-    Missing(ByteRange),
-}
-
-impl Part {
-    /// Octets.
-    pub fn length(&self) -> u64 {
-        match self {
-            Part::Bytes(bytes) => bytes.len() as u64,
-            Part::Extent(extent, _) => extent.length(),
-            Part::Missing(range) => range.length(),
-        }
-    }
 }
 
 impl StoredContent {

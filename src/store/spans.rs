@@ -7,12 +7,33 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::object::Part;
+use super::disk::extent::Extent;
 use crate::budget::Charge;
 use crate::caching::ByteRange;
 
 /// Arbitrary: more than a player leaves behind that jumps about, and few enough to look through.
 pub const SPANS_MAX: usize = 16;
+
+/// A part of a content, as it can be sent.
+#[derive(Clone, Debug)]
+pub enum Part {
+    Bytes(Bytes),
+    /// Octets on disk, and the place of the first of them in the content.
+    Extent(Extent, u64),
+    /// Octets that are not stored: the origin has them.
+    Missing(ByteRange),
+}
+
+impl Part {
+    /// Octets.
+    pub fn length(&self) -> u64 {
+        match self {
+            Part::Bytes(bytes) => bytes.len() as u64,
+            Part::Extent(extent, _) => extent.length(),
+            Part::Missing(range) => range.length(),
+        }
+    }
+}
 
 /// Octets of a content that follow each other.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -37,11 +37,7 @@ pub const ALLOWED: &[(&[&str], &str)] = &[
         "what can't be inspected is learned by who decides about it",
     ),
     (&["proxy/local.rs", "proxy/own_pages.rs", "proxy/refuse.rs"], "pages of Larder's own include refusals"),
-    (&["proxy/splice.rs", "proxy/tunnel.rs"], "the copying of a tunnel, in two ways"),
-    (
-        &["server/connection.rs", "server/http2.rs", "server/worker.rs"],
-        "a stream of HTTP/2 is served like a connection",
-    ),
+    (&["server/connection.rs", "server/http2.rs"], "a stream of HTTP/2 is served like a connection"),
     (&["store/disk/appender.rs", "store/disk/queue.rs"], "the queue's jobs are carried out by the appender"),
     (
         &["store/disk/direct.rs", "store/disk/files.rs"],
@@ -51,7 +47,6 @@ pub const ALLOWED: &[(&[&str], &str)] = &[
         &["store/fill/writer.rs", "store/on_disk.rs", "store/purging.rs", "store/tiers.rs"],
         "a fill writes to the tiers, which make fills",
     ),
-    (&["store/object.rs", "store/spans.rs"], "an object with gaps has spans of itself"),
 ];
 
 /// Circles that are not allowed, and allowed ones that no longer exist.

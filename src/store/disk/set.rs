@@ -189,7 +189,9 @@ impl Claimed {
             return Begins::Empty;
         }
         if found().any(|other| other.member != own.member && !other.open_with.contains(&own.member)) {
-            tracing::warn!("{folder} was not there for some time, and may hold what was removed since: it starts empty");
+            tracing::warn!(
+                "{folder} was not there for some time, and may hold what was removed since: it starts empty"
+            );
             return Begins::Empty;
         }
         Begins::Full
