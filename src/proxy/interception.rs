@@ -8,10 +8,18 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Shared, Unreadable};
+use super::Shared;
 use crate::http::{Authority, Host, Timestamp};
 use crate::policy::HostSet;
 use crate::tls::Leaves;
+
+/// What becomes of a tunnel whose content can't be inspected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Its octets pass unseen.
+    Tunnel,
+    Refuse,
+}
 
 /// How HTTPS is intercepted.
 #[derive(Debug)]

@@ -19,6 +19,7 @@ mod fill;
 mod follow;
 mod forward;
 mod handshake;
+mod html;
 mod inside;
 mod interception;
 mod keep;
@@ -62,17 +63,17 @@ use tokio::sync::Semaphore;
 pub use client::{Client, Next};
 pub use exchange::exchange;
 pub use handshake::greet;
-pub use interception::{BlockedHost, Exceptions, Intercepted, Interception};
+pub use html::escape;
+pub use interception::{BlockedHost, Exceptions, Intercepted, Interception, Unreadable};
 use record::Record;
 
 pub use opening::Opening;
 pub use pace::Rates;
 pub use recent::{Recalled, Recent};
 pub use record::Counters;
-pub use refuse::{escape, refuse_connection, refuse_head};
+pub use refuse::{refuse_connection, refuse_head};
 pub use rules::Rules;
 pub use searches::Searches;
-pub use unreadable::Unreadable;
 
 use crate::budget::{Budget, Places};
 use crate::caching::CachePolicy;

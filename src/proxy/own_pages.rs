@@ -3,7 +3,7 @@
 //!
 //! A name that no resolver knows: whoever sees the page uses the proxy.
 
-use crate::proxy::escape;
+use super::html::{STYLE, escape};
 use crate::tls::Authority;
 
 /// The certificate in DER, which Windows, Android and Apple's systems open, and in PEM for the rest.
@@ -33,9 +33,6 @@ fn html(authority: Option<&Authority>) -> String {
          <h1>Larder works</h1><p>This browser is using Larder {version} as its proxy.</p>{https}</html>\n"
     )
 }
-
-/// How pages of the proxy look, this one and those of errors, by day and by night.
-pub(super) const STYLE: &str = include_str!("page.css");
 
 const TUNNELLED: &str = "<p>HTTPS is tunnelled: Larder does not decrypt or cache it.</p>";
 

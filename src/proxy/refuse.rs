@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
-use super::own_pages::STYLE;
+use super::html::{STYLE, escape};
 use super::record::Record;
 use super::render::via;
 use super::{Client, Exchange, Interrupted, Next, Proxy, Shared, local};
@@ -227,22 +227,6 @@ impl Page<'_> {
         let (title, status, id) = (self.title(), self.failure.status, self.id);
         format!("Larder: {title} ({status})\n{}\n{host}{rule}Request: {id:016x}\n", self.sentence())
     }
-}
-
-/// Text as it stands in HTML.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
-    }
-    out
 }
 
 fn capitalised(text: &str) -> String {

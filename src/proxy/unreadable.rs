@@ -4,17 +4,9 @@
 //! It passes if `[intercept] unreadable` says so, but never to a host that a rule for URLs, paths or
 //! methods is about: such a rule could not be applied.
 
-use super::{Exchange, Interception, Next, Shared};
+use super::{Exchange, Interception, Next, Shared, Unreadable};
 use crate::error::{ErrorType, Failure, Fault};
 use crate::http::{Authority, Host, Scheme, TargetUri};
-
-/// What becomes of a tunnel whose content can't be inspected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// Its octets pass unseen.
-    Tunnel,
-    Refuse,
-}
 
 /// Alerts of TLS that end a tunnel (RFC 8446 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,13 +32,7 @@ pub const ALLOWED: &[(&[&str], &str)] = &[
         "the story's steps take over from each other",
     ),
     (&["proxy/connect.rs", "proxy/within_tls.rs"], "a tunnel's content may hold a CONNECT"),
-    (
-        &["proxy/interception.rs", "proxy/unreadable.rs"],
-        "what can't be inspected is learned by who decides about it",
-    ),
-    (&["proxy/local.rs", "proxy/own_pages.rs", "proxy/refuse.rs"], "pages of Larder's own include refusals"),
     (&["server/connection.rs", "server/http2.rs"], "a stream of HTTP/2 is served like a connection"),
-    (&["store/disk/appender.rs", "store/disk/queue.rs"], "the queue's jobs are carried out by the appender"),
     (
         &["store/disk/direct.rs", "store/disk/files.rs"],
         "the seam to the file system offers both ways to read",

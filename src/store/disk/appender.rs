@@ -28,6 +28,15 @@ const SEGMENTS_SPARE: u64 = 16;
 const NEW_RECORDS_PART: u64 = 8;
 const WRITTEN_SIZES_MIN: u64 = 2;
 
+impl Inner {
+    /// Starts the thread that writes; `last` is the newest segment there is.
+    pub(super) fn start_appender(self: &Arc<Inner>, last: u64) -> io::Result<std::thread::JoinHandle<()>> {
+        let inner = self.clone();
+        let thread = std::thread::Builder::new().name("larder-disk".to_owned());
+        thread.spawn(move || run(&inner, last))
+    }
+}
+
 /// Writes until told to stop.
 pub(super) fn run(inner: &Inner, last: u64) {
     let synced_ms = inner.clock.monotonic_ms();

@@ -13,13 +13,13 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+use std::sync::{MutexGuard, PoisonError, Weak};
 
 use super::purges::PurgeScope;
 use super::record::{self, Kind, Record};
 use super::segment::id_of;
 use super::superblock::{Superblock, remove_if_there};
-use super::{Disk, Inner, Refused, appender};
+use super::{Disk, Inner, Refused};
 
 /// Octets that may wait to be written; more are refused. Arbitrary: some of the largest records.
 const QUEUE_MAX: u64 = 4 << 20;
@@ -336,13 +336,6 @@ impl Inner {
         // From here on it may be there already.
         self.lock_queue().withdrawal = Withdrawal::NotNeeded;
         superblock.store(&*self.files, &self.folder)
-    }
-
-    /// Starts the thread that writes; `last` is the newest segment there is.
-    pub(super) fn start_appender(self: &Arc<Inner>, last: u64) -> io::Result<std::thread::JoinHandle<()>> {
-        let inner = self.clone();
-        let thread = std::thread::Builder::new().name("larder-disk".to_owned());
-        thread.spawn(move || appender::run(&inner, last))
     }
 
     /// Writes a small file and removes it; gives the number of the newest segment, which may be
