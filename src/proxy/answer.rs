@@ -15,7 +15,7 @@ use super::partial::Asking;
 use super::render::{Framing, Tail, stored_fields, via};
 use super::rules::target;
 use super::sender::More;
-use super::{Exchange, Interrupted, Next, parts, stored};
+use super::{Exchange, Interrupted, Next, parts, render, stored};
 use crate::caching::{Answer, ByteRange, Outcome, StoredHead, answer};
 use crate::http::write::{field, status_line};
 use crate::http::{BodyLength, Content, FieldName, Fields, Version};
@@ -121,7 +121,7 @@ async fn not_modified(
     outcome: Outcome,
 ) -> Result<Next, Interrupted> {
     let mut head = Vec::new();
-    stored::not_modified(&mut head, &stored.fields);
+    render::not_modified(&mut head, &stored.fields);
     via(&mut head, Version::Http11, &exchange.proxy.shared);
     let content_type = stored.fields.first(FieldName::ContentType);
     without_content(exchange, (304, head, Framing::Empty), content_type, outcome).await

@@ -13,14 +13,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::collapse::{Failed, Keeping, Lead, Place, lead, under_way};
-use super::fetch::{Patience, Plan, Validated, ttl, validated};
+use super::fetch::{Patience, Plan, Validated, validated};
 use super::follow::{Followed, follow};
-use super::forward::{Extra, Reply, request_head};
+use super::forward::{self, Extra, Reply, request_head};
 use super::partial::Asking;
 use super::record::tell;
-use super::rules::target;
+use super::rules::{target, ttl};
 use super::update::Update;
-use super::{Exchange, Interrupted, Proxy, deliver, fill, stored, update};
+use super::{Exchange, Interrupted, Proxy, fill, stored, update};
 use crate::caching::{
     Handled, NotStored, Outcome, REPLACED_BY_VALIDATION, StoredHead, is_error_for_stale, supersedes,
     validation_fields,
@@ -169,7 +169,7 @@ impl Validation {
         let shared = &proxy.shared;
         let update = Update { shared, request: &request, key, response: &response, times, asked };
         let kept = update.unmodified(&object).await.kept;
-        deliver::keep(&proxy, target(&request, key), Persistence::of(&response), connection);
+        forward::keep(&proxy, target(&request, key), Persistence::of(&response), connection);
         match kept {
             Ok(fresh) => {
                 lead.validated(fresh);

@@ -8,8 +8,7 @@
 use std::sync::Arc;
 
 use super::collapse::{Lead, MayLead, Place, Role, join};
-use super::deliver;
-use super::forward::Reply;
+use super::forward::{self, Reply};
 use super::keep::Brought;
 use super::pace::Pace;
 use super::partial::{Asking, Unsupplied};
@@ -117,7 +116,7 @@ async fn with_part(
         return Err(NoPart::Range.into());
     }
     let (origin, received) = (connection.peer, response.version);
-    deliver::keep(asking.proxy, asking.uri, Persistence::of(&response), connection);
+    forward::keep(asking.proxy, asking.uri, Persistence::of(&response), connection);
     let (shared, uri, request) = (shared.clone(), key.uri.clone(), asking.request.clone());
     let brought = Brought { shared, uri, request, part, times, origin, received, asked };
     let arrived = brought.content(gathered.take());

@@ -2,7 +2,7 @@
 //! origin's connection.
 
 use super::collapse::Filling;
-use super::forward::Reply;
+use super::forward::{Reply, keep};
 use super::keep::Keeper;
 use super::origin_failure::{bad_content, incomplete, silent};
 use super::pace::Pace;
@@ -19,7 +19,6 @@ use crate::http::{
     BodyLength, Content, FieldName, Fields, Method, Persistence, Reader, Request, Response, TargetUri,
     WriteHalf,
 };
-use crate::origin::Connection;
 use crate::store::{Aborted, Arrived, FillReader, Key, Object, StoredContent};
 
 /// Delivers the response that this request has brought, and that can't be asked for again, with the field
@@ -263,12 +262,5 @@ pub(super) fn passed_framing(request: &Request, response: &Response) -> Framing 
     match told.and_then(exact_decimal) {
         Some(length) if !coded => Framing::Length(length),
         _ => Framing::Empty,
-    }
-}
-
-/// Puts a connection back into the pool, if its state is certain.
-pub(super) fn keep(proxy: &Proxy, uri: &TargetUri, persistence: Persistence, connection: Connection) {
-    if let Persistence::Open(open_max) = persistence {
-        proxy.origins.keep(uri, connection, open_max);
     }
 }

@@ -1,25 +1,22 @@
 //! A request's whole story on one page.
 
-use std::sync::Arc;
-
 use super::admit::{Admitted, admit};
 use super::collapse::{MayLead, Place, Role, join};
 use super::fetch::Plan;
 use super::follow::{Followed, follow};
 use super::offline::OFFLINE;
 use super::record::{Record, STALE_WHILE_REVALIDATE};
+use super::rules::decide_among;
 use super::{
     Client, Exchange, Interrupted, Next, Proxy, Shared, background, connect, fetch, local, refuse, searches,
     stored, upload,
 };
 use crate::budget::{Share, Spent, Use};
-use crate::caching::{
-    Decision, ForwardReason, Handled, Outcome, RuleName, StoredHead, cacheable_request, wants_stored_only,
-};
-use crate::error::{ErrorType, Failure, Fault};
+use crate::caching::{Decision, ForwardReason, Handled, Outcome, cacheable_request, wants_stored_only};
+use crate::error::Failure;
 use crate::http::{Request, Version};
 use crate::origin::AddressJudge as _;
-use crate::store::{Key, Object};
+use crate::store::Key;
 
 /// Answers one request, and logs what became of it.
 pub async fn exchange(proxy: &Proxy, client: &mut Client, mut request: Request) -> Next {
@@ -92,7 +89,7 @@ async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
     let bypass = cacheable_request(exchange.request).err().or(is_upload.then_some(ForwardReason::Bypass));
     if let Some(reason) = bypass {
         if wants_stored_only(exchange.request) {
-            return Err(nothing_stored().into());
+            return Err(stored::nothing_stored().into());
         }
         return match is_upload {
             true => Box::pin(upload::exchange(exchange, key, reason)).await,
@@ -104,7 +101,7 @@ async fn story(exchange: &mut Exchange<'_>) -> Result<Next, Interrupted> {
     }
     if let Some(rule) = exchange.proxy.shared.never(exchange.request) {
         if wants_stored_only(exchange.request) {
-            return Err(nothing_stored().into());
+            return Err(stored::nothing_stored().into());
         }
         return ask_origin(exchange, key, Plan::forward(ForwardReason::Bypass).by(Some(rule))).await;
     }
@@ -217,7 +214,7 @@ async fn look_up(exchange: &mut Exchange<'_>, key: Key<'_>) -> Result<Looked, In
         Decision::Forward(reason) => Ok(Looked::Forward(Plan::forward(reason).by(rule).selecting(selection))),
         Decision::GatewayTimeout => {
             shared.online()?;
-            Err(nothing_stored().into())
+            Err(stored::nothing_stored().into())
         }
     }
 }
@@ -240,27 +237,4 @@ async fn told_reason(exchange: &Exchange<'_>, key: Key<'_>, reason: ForwardReaso
             if is_fresh { ForwardReason::Request } else { ForwardReason::Stale }
         }
     }
-}
-
-/// What to do with a request, given the responses that are stored under one key.
-pub(super) fn decide_among(
-    shared: &Shared,
-    request: &Request,
-    objects: &[Arc<Object>],
-) -> (Decision, Option<RuleName>) {
-    let ask = |heads: &[&StoredHead]| match shared.is_offline() {
-        true => (shared.decide_offline(request, heads), None),
-        false => shared.decide(request, heads),
-    };
-    match objects {
-        [only] => ask(&[&only.head]),
-        _ => ask(&objects.iter().map(|object| &object.head).collect::<Vec<_>>()),
-    }
-}
-
-/// RFC 9111 §5.2.1.7: "Caches that honor this request directive SHOULD, upon receiving it, respond
-/// with either a stored response consistent with the other constraints of the request or a 504".
-pub(super) fn nothing_stored() -> Failure {
-    let public = "The request asked for a stored response only, and none can be used";
-    Failure::new(ErrorType::ProxyInternalResponse, Fault::Client, 504, public)
 }

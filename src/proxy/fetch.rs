@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use super::collapse::{Failed, Keeping, Lead};
 use super::forward::{self, Extra, Reply};
+use super::keep::Keeper;
 use super::record::STALE_IF_ERROR;
-use super::rules::target;
+use super::rules::{target, ttl};
 use super::update::{Freshened, Update};
-use super::{
-    Exchange, Interrupted, Next, Proxy, Shared, answer, deliver, fill, keep, render, stored, update,
-};
+use super::{Exchange, Interrupted, Next, Shared, answer, deliver, fill, render, stored, update};
 use crate::caching::{
-    ForwardReason, Handled, Lifetime, NotStored, Outcome, RuleName, StoredHead, freshened_by,
-    insists_on_validation, is_error_for_stale, storable_request, supersedes, validation_fields,
+    ForwardReason, Handled, NotStored, Outcome, RuleName, StoredHead, freshened_by, insists_on_validation,
+    is_error_for_stale, storable_request, supersedes, validation_fields,
 };
 use crate::error::{Failure, Fault};
 use crate::http::{FieldName, Method, Persistence, Request};
@@ -224,7 +223,7 @@ async fn freshen(
         }
     }
     let persistence = Persistence::of(&reply.response);
-    deliver::keep(exchange.proxy, target(exchange.request, key), persistence, reply.connection);
+    forward::keep(exchange.proxy, target(exchange.request, key), persistence, reply.connection);
     let outcome = Outcome {
         fwd_status: Some(304),
         stored: kept.is_ok(),
@@ -321,7 +320,7 @@ async fn after_reply(
     if reply.response.status == 206 && exchange.request.method == Method::Get {
         // A part is of the request that asked for it: it says nothing to others that wait.
         drop(plan.lead);
-        return keep::part(exchange, key, plan.asked, reply, outcome).await;
+        return deliver_part(exchange, key, plan.asked, reply, outcome).await;
     }
     if reply.response.status == 304 && plan.update(exchange, key, &reply).answered().await {
         exchange.record.note("store", "the 304 to the client's condition has freshened what is stored");
@@ -445,10 +444,26 @@ async fn unstored(
     }
 }
 
-/// Seconds of freshness left, for `Cache-Status`.
-pub(super) fn ttl(proxy: &Proxy, request: &Request, head: &StoredHead) -> Option<i64> {
-    let policy = proxy.shared.policy_for(request, head);
-    // What is validated for each use has no freshness that would be of use.
-    let has_none = head.freshness_lifetime(&policy) == Lifetime::None || head.is_always_validated(&policy);
-    (!has_none).then(|| head.ttl(proxy.shared.clock.now(), &policy))
+/// Delivers a 206 that came for the client's own request, and keeps what may be kept of it.
+async fn deliver_part(
+    exchange: &mut Exchange<'_>,
+    key: Key<'_>,
+    asked: Generation,
+    reply: Reply,
+    mut outcome: Outcome,
+) -> Result<Next, Interrupted> {
+    let keeper = match Keeper::begin(exchange.proxy, exchange.request, key, &reply, asked).await {
+        Ok((keeper, head)) => {
+            exchange.record.note("store", format_args!("stores a part of {}", key.uri));
+            outcome.stored = true;
+            outcome.ttl = ttl(exchange.proxy, exchange.request, &head);
+            Some(keeper)
+        }
+        Err(reason) => {
+            exchange.record.note("store", format_args!("not stored: {reason}"));
+            outcome.detail = Some(reason);
+            None
+        }
+    };
+    deliver::pass(exchange, target(exchange.request, key), reply, outcome, keeper).await
 }

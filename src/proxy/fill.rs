@@ -7,13 +7,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::collapse::{Filling, Keeping, Lead};
-use super::forward::Reply;
+use super::forward::{self, Reply};
 use super::origin_failure::{bad_content, incomplete, silent};
 use super::pace::{Pace, TooSlow};
 use super::partial::{Asking, RESUMES_MAX};
 use super::record::tell;
 use super::rules::target;
-use super::{Proxy, Shared, deliver, update};
+use super::{Proxy, Shared, update};
 use crate::budget::{Place, client_of};
 use crate::caching::{ByteRange, StoredHead, is_same_representation};
 use crate::clock::TimedOut;
@@ -155,7 +155,7 @@ impl Source<'_> {
             Ok(trailers) => {
                 let finished = writer.finish(trailers);
                 let persistence = Persistence::of(&self.reply.response);
-                deliver::keep(self.asking.proxy, self.asking.uri, persistence, self.reply.connection);
+                forward::keep(self.asking.proxy, self.asking.uri, persistence, self.reply.connection);
                 Ok(finished)
             }
             Err(error) => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::collapse::{Course, Failed, Filling, Following, Joined, Keeping};
 use super::fetch::{Plan, stand_in};
-use super::{Exchange, Interrupted, Next, answer, stored};
+use super::{Exchange, Interrupted, Next, answer, rules, stored};
 use crate::caching::{Decision, Handled, Outcome, RuleName};
 use crate::origin::AddressJudge as _;
 use crate::store::{Key, Object};
@@ -82,7 +82,7 @@ fn answers(
         // What is not stored is for those alone who are nobody in particular.
         let is_for_it = filling.keeping == Keeping::Stored || !shared.is_of_somebody(request);
         let (ttl, rule) = shared.decide_collapsed(request, &filling.head);
-        let told = super::fetch::ttl(exchange.proxy, request, &filling.head);
+        let told = rules::ttl(exchange.proxy, request, &filling.head);
         return (ttl.filter(|_| is_for_it).map(|_ttl| told), rule);
     }
     match (filling.keeping, shared.decide(request, &[&filling.head])) {
@@ -110,7 +110,7 @@ async fn validated(
     let outcome = Outcome {
         collapsed: true,
         fwd_status: Some(304),
-        ttl: super::fetch::ttl(exchange.proxy, exchange.request, &object.head),
+        ttl: rules::ttl(exchange.proxy, exchange.request, &object.head),
         rule,
         ..Outcome::new(Handled::Forwarded(plan.reason))
     };

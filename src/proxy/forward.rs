@@ -21,8 +21,8 @@ use crate::error::Failure;
 use crate::http::grammar::exact_decimal;
 use crate::http::write::{field, field_line, number_field};
 use crate::http::{
-    Authority, BodyLength, ConnectionOptions, FieldName, Host, Method, ReadHeadError, Reader, Request,
-    Response, Target, TargetUri, Version, WriteHalf, is_unprocessed, is_violation,
+    Authority, BodyLength, ConnectionOptions, FieldName, Host, Method, Persistence, ReadHeadError, Reader,
+    Request, Response, Target, TargetUri, Version, WriteHalf, is_unprocessed, is_violation,
 };
 use crate::origin::{AddressJudge, Connection};
 use crate::policy::ListenerScope;
@@ -377,4 +377,11 @@ pub(super) async fn response_head(
         ReadHeadError::Truncated => HeadFailure::Failed(truncated_head()),
         ReadHeadError::Malformed(error) => HeadFailure::Failed(malformed_head(error)),
     })
+}
+
+/// Puts a connection back into the pool, if its state is certain.
+pub(super) fn keep(proxy: &Proxy, uri: &TargetUri, persistence: Persistence, connection: Connection) {
+    if let Persistence::Open(open_max) = persistence {
+        proxy.origins.keep(uri, connection, open_max);
+    }
 }

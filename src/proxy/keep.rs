@@ -11,43 +11,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::fetch::ttl;
 use super::forward::Reply;
-use super::rules::target;
 use super::update::Update;
-use super::{Exchange, Interrupted, Next, Proxy, Shared, deliver};
+use super::{Proxy, Shared};
 use crate::caching::{
-    NotStored, Outcome, PartOfWhole, StoredHead, Times, is_same_representation, may_begin_with_part,
-    part_of_whole,
+    NotStored, PartOfWhole, StoredHead, Times, is_same_representation, may_begin_with_part, part_of_whole,
 };
 use crate::http::{Request, TargetUri, Version};
 use crate::store::{
     Beside, CHUNK_LENGTH, Gathered, Generation, Key, Object, Refill, Span, Spans, StoredContent,
 };
-
-/// Delivers a 206 that came for the client's own request, and keeps what may be kept of it.
-pub(super) async fn part(
-    exchange: &mut Exchange<'_>,
-    key: Key<'_>,
-    asked: Generation,
-    reply: Reply,
-    mut outcome: Outcome,
-) -> Result<Next, Interrupted> {
-    let keeper = match Keeper::begin(exchange.proxy, exchange.request, key, &reply, asked).await {
-        Ok((keeper, head)) => {
-            exchange.record.note("store", format_args!("stores a part of {}", key.uri));
-            outcome.stored = true;
-            outcome.ttl = ttl(exchange.proxy, exchange.request, &head);
-            Some(keeper)
-        }
-        Err(reason) => {
-            exchange.record.note("store", format_args!("not stored: {reason}"));
-            outcome.detail = Some(reason);
-            None
-        }
-    };
-    deliver::pass(exchange, target(exchange.request, key), reply, outcome, keeper).await
-}
 
 /// A part as it came, and for whom.
 #[derive(Debug)]
@@ -142,7 +115,7 @@ enum Kept {
 
 impl Keeper {
     /// To keep the content of `reply`, if that may be. With it, the head that it is stored under.
-    async fn begin(
+    pub(super) async fn begin(
         proxy: &Proxy,
         request: &Request,
         key: Key<'_>,

@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::forward::{Extra, JUST_USED, Judge, Repeats, Reply, request_head};
+use super::forward::{self, Extra, JUST_USED, Judge, Repeats, Reply, request_head};
 use super::origin_failure::proxy_credentials_wanted;
 use super::pace::Pace;
 use super::sender::{More, Sender};
 use super::update::Update;
-use super::{Interrupted, Proxy, deliver};
+use super::{Interrupted, Proxy};
 use crate::caching::{
     ByteRange, ETag, NoPart, NotStored, StoredHead, Times, is_part, part_of_whole, range_fields,
 };
@@ -295,7 +295,7 @@ impl<'a> Completion<'a> {
         if octets.at != octets.end {
             return Err(sender.broken("the part was shorter than it said"));
         }
-        deliver::keep(self.asking.proxy, self.asking.uri, Persistence::of(&response), connection);
+        forward::keep(self.asking.proxy, self.asking.uri, Persistence::of(&response), connection);
         Ok(())
     }
 

@@ -134,3 +134,21 @@ fn via_as(out: &mut Vec<u8>, received: Version, pseudonym: &str) {
     out.extend_from_slice(pseudonym.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
+
+/// RFC 9110 §15.4.5: the fields that a 304 must or should carry, and no description of content.
+pub(super) fn not_modified(out: &mut Vec<u8>, fields: &Fields) {
+    status_line(out, 304, b"");
+    for line in fields.iter() {
+        let describes_content = matches!(
+            line.id,
+            FieldName::ContentLength
+                | FieldName::ContentEncoding
+                | FieldName::ContentType
+                | FieldName::ContentRange
+                | FieldName::AcceptRanges
+        );
+        if !describes_content {
+            field_line(out, line.name, line.value);
+        }
+    }
+}

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::Shared;
+use super::{Proxy, Shared};
 use crate::caching::{
-    Applied, CachePolicy, Decision, Facts, Line, NotStored, Rule, RuleName, RuleSet, StoredHead, Times,
-    decide, decide_collapsed, groups_of, may_serve_stale_on_error, may_share_unstored, may_store, selected,
-    stale_use_forbidden,
+    Applied, CachePolicy, Decision, Facts, Lifetime, Line, NotStored, Rule, RuleName, RuleSet, StoredHead,
+    Times, decide, decide_collapsed, groups_of, may_serve_stale_on_error, may_share_unstored, may_store,
+    selected, stale_use_forbidden,
 };
 use crate::http::{Host, Request, Response, Target, TargetUri};
-use crate::store::Key;
+use crate::store::{Key, Object};
 
 /// The rules in force, swapped whole.
 #[derive(Debug, Default)]
@@ -259,5 +259,29 @@ impl Shared {
     fn applied(&self, rules: &RuleSet, request: &Request, head: &StoredHead) -> Option<Applied> {
         let uri = asked_for(request)?;
         rules.applied(&Facts::new(uri, &request.method, head.status, &head.fields))
+    }
+}
+
+/// Seconds of freshness left, for `Cache-Status`.
+pub(super) fn ttl(proxy: &Proxy, request: &Request, head: &StoredHead) -> Option<i64> {
+    let policy = proxy.shared.policy_for(request, head);
+    // What is validated for each use has no freshness that would be of use.
+    let has_none = head.freshness_lifetime(&policy) == Lifetime::None || head.is_always_validated(&policy);
+    (!has_none).then(|| head.ttl(proxy.shared.clock.now(), &policy))
+}
+
+/// What to do with a request, given the responses that are stored under one key.
+pub(super) fn decide_among(
+    shared: &Shared,
+    request: &Request,
+    objects: &[Arc<Object>],
+) -> (Decision, Option<RuleName>) {
+    let ask = |heads: &[&StoredHead]| match shared.is_offline() {
+        true => (shared.decide_offline(request, heads), None),
+        false => shared.decide(request, heads),
+    };
+    match objects {
+        [only] => ask(&[&only.head]),
+        _ => ask(&objects.iter().map(|object| &object.head).collect::<Vec<_>>()),
     }
 }

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::exchange::decide_among;
+use super::rules::decide_among;
 use super::{Exchange, Interrupted, Next, stored};
 use crate::caching::{Decision, Handled, NoVarySearch, Outcome, StoredHead};
 use crate::http::{Authority, Scheme, TargetUri};

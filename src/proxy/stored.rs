@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::complete::Completed;
-use super::exchange::nothing_stored;
 use super::partial::{Asking, Completion, Unsupplied};
 use super::presence::unless_gone;
-use super::render::{Framing, Tail, stored_fields};
-use super::rules::target;
+use super::render::{Framing, Tail, not_modified, stored_fields};
+use super::rules::{target, ttl};
 use super::sender::{More, Sender};
-use super::{Exchange, Interrupted, Next, Proxy, Shared, complete, fetch, parts};
+use super::{Exchange, Interrupted, Next, Proxy, Shared, complete, parts};
 use crate::caching::{Answer, ByteRange, ForwardReason, Handled, Outcome, answer, wants_stored_only};
-use crate::http::write::{field, field_line, status_line};
+use crate::error::{ErrorType, Failure, Fault};
+use crate::http::write::{field, status_line};
 use crate::http::{FieldName, Fields, Method, Request};
 use crate::store::{Key, Object, Part, StoredContent};
 
@@ -71,7 +71,7 @@ pub(super) async fn deliver(
                 outcome.fwd_status = Some(206);
                 outcome.stored = is_stored;
             }
-            outcome.ttl = fetch::ttl(proxy, request, &object.head);
+            outcome.ttl = ttl(proxy, request, &object.head);
             let age = object.head.current_age(proxy.shared.clock.now());
             send(exchange, key, &object, age, outcome).await
         }
@@ -245,24 +245,6 @@ pub(super) fn not_satisfiable(out: &mut Vec<u8>, shared: &Shared, length: u64) {
     super::render::via(out, crate::http::Version::Http11, shared);
 }
 
-/// RFC 9110 §15.4.5: the fields that a 304 must or should carry, and no description of content.
-pub(super) fn not_modified(out: &mut Vec<u8>, fields: &Fields) {
-    status_line(out, 304, b"");
-    for line in fields.iter() {
-        let describes_content = matches!(
-            line.id,
-            FieldName::ContentLength
-                | FieldName::ContentEncoding
-                | FieldName::ContentType
-                | FieldName::ContentRange
-                | FieldName::AcceptRanges
-        );
-        if !describes_content {
-            field_line(out, line.name, line.value);
-        }
-    }
-}
-
 fn content_range(range: ByteRange, length: u64) -> String {
     format!("bytes {}-{}/{length}", range.first, range.last)
 }
@@ -288,4 +270,11 @@ fn multipart(
     }
     out.push(Part::Bytes(format!("\r\n--{boundary}--\r\n").into()));
     out
+}
+
+/// RFC 9111 §5.2.1.7: "Caches that honor this request directive SHOULD, upon receiving it, respond
+/// with either a stored response consistent with the other constraints of the request or a 504".
+pub(super) fn nothing_stored() -> Failure {
+    let public = "The request asked for a stored response only, and none can be used";
+    Failure::new(ErrorType::ProxyInternalResponse, Fault::Client, 504, public)
 }

@@ -10,11 +10,10 @@ use std::cell::Cell;
 use std::pin::pin;
 
 use super::collapse::Keeping;
-use super::deliver::{Towards, keep, pass_content, passed_framing};
-use super::fetch::ttl;
+use super::deliver::{Towards, pass_content, passed_framing};
 use super::fill::{Start, known_length};
 use super::forward::{
-    Extra, HeadFailure, JUST_USED, REPEATS_MAX, Reply, forward_interim, pass_marks, request_head,
+    Extra, HeadFailure, JUST_USED, REPEATS_MAX, Reply, forward_interim, keep, pass_marks, request_head,
     response_head,
 };
 use super::lease::Lease;
@@ -22,7 +21,7 @@ use super::origin_failure::{no_answer, too_many_interim, unasked_switch};
 use super::outgoing::{Outgoing, UploadError};
 use super::presence::unless_gone;
 use super::render::{Framing, passed_head, withheld};
-use super::rules::target;
+use super::rules::{target, ttl};
 use super::sender::open_end;
 use super::waits::{Silence, Waits};
 use super::{Exchange, Interrupted, Next, Proxy, Shared, deliver, fill, tunnel, update};

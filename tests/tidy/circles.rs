@@ -12,25 +12,6 @@ use crate::source::{Import, Source, paths};
 /// Files that still use each other, with the reason. None of these circles is meant to stay.
 pub const ALLOWED: &[(&[&str], &str)] = &[
     (&["http/http2/asking.rs", "http/http2/halves.rs"], "the two halves of a stream know each other's kinds"),
-    (
-        &[
-            "proxy/answer.rs",
-            "proxy/background.rs",
-            "proxy/complete.rs",
-            "proxy/deliver.rs",
-            "proxy/exchange.rs",
-            "proxy/fetch.rs",
-            "proxy/fill.rs",
-            "proxy/follow.rs",
-            "proxy/keep.rs",
-            "proxy/partial.rs",
-            "proxy/parts.rs",
-            "proxy/searches.rs",
-            "proxy/stored.rs",
-            "proxy/upload.rs",
-        ],
-        "the story's steps take over from each other",
-    ),
     (&["proxy/connect.rs", "proxy/within_tls.rs"], "a tunnel's content may hold a CONNECT"),
     (&["server/connection.rs", "server/http2.rs"], "a stream of HTTP/2 is served like a connection"),
     (
