@@ -31,6 +31,7 @@ pub fn heads(data: &[u8]) {
     // Secrets are written as hashes, which are themselves again.
     let secrets = SecretFields::default();
     decoded.head = decoded.head.hiding(&secrets);
+    decoded.head_generation = decoded.head_generation.filter(|generation| *generation != GENERATION);
     let (object, uri) = (object(&mut decoded), decoded.uri.clone());
     let read = format!("{decoded:?}");
     let written = encode(&uri, &object, &secrets);
@@ -59,6 +60,9 @@ fn listed(mut input: Input<'_>) -> Vec<u8> {
     octets
 }
 
+/// Of the content of the object; a head of the same one says nothing of it.
+const GENERATION: u64 = 1;
+
 /// The object whose head this is. Places that no object has are left out.
 fn object(decoded: &mut Decoded) -> Object {
     let span = |&(first, count): &(u64, u64)| {
@@ -84,8 +88,8 @@ fn object(decoded: &mut Decoded) -> Object {
         content,
         origin: decoded.origin,
         received: decoded.received,
-        generation: 1,
-        head_generation: 1,
+        generation: GENERATION,
+        head_generation: decoded.head_generation.unwrap_or(GENERATION),
     }
 }
 
