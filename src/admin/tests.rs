@@ -252,8 +252,7 @@ fn each_refusal_is_counted_once_under_its_documented_name() {
     }
     let _endless = budget.open_ended().begin(client, 0);
     let full = Places::new(1, 1);
-    let _only = full.take(&client);
-    budget.make_room(&full, 120_000);
+    let _only = budget.place(&full, &client, || 120_000);
     let text = super::metrics::text(Status::new(shared, Vec::new(), 1 << 20, places).read()).expect("text");
     let of_places = ["connections", "streams", "exchanges", "origin_connections", "unread_fills"]
         .map(|of| (format!("larder_places_refused_total{{of=\"{of}\"}}"), of));

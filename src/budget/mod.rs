@@ -208,10 +208,37 @@ impl Budget {
         &self.0.open_ended
     }
 
-    /// Has exchanges without an end of their own leave where these places are nearly all taken, so that
+    /// A place for `taker`. Where nearly all are taken, exchanges without an end of their own leave, so that
     /// whoever comes next finds one.
-    pub fn make_room<K: Eq + Hash + Clone>(&self, places: &Places<K>, now_ms: u64) {
-        self.0.open_ended.make_room(places.wanted(), now_ms);
+    pub fn place<K: Eq + Hash + Clone>(
+        &self,
+        places: &Arc<Places<K>>,
+        taker: &K,
+        now_ms: impl FnOnce() -> u64,
+    ) -> Result<Place<K>, Full> {
+        let place = places.take(taker);
+        self.make_room(places, now_ms);
+        place
+    }
+
+    /// As [`Budget::place`], for what can do without.
+    pub fn spare_place<K: Eq + Hash + Clone>(
+        &self,
+        places: &Arc<Places<K>>,
+        taker: &K,
+        now_ms: impl FnOnce() -> u64,
+    ) -> Option<Place<K>> {
+        let place = places.spare(taker).ok()?;
+        self.make_room(places, now_ms);
+        Some(place)
+    }
+
+    /// The clock is read only where some have to go.
+    fn make_room<K: Eq + Hash + Clone>(&self, places: &Places<K>, now_ms: impl FnOnce() -> u64) {
+        let wanted = places.wanted();
+        if wanted > 0 {
+            self.0.open_ended.make_room(wanted, now_ms());
+        }
     }
 
     fn charge(&self, purpose: Use, bytes: u64) -> Result<(), Spent> {

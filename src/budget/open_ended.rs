@@ -79,9 +79,6 @@ impl OpenEnded {
 
     /// Tells so many to go, as far as there are some that are behind.
     pub(super) fn make_room(&self, wanted: usize, now_ms: u64) {
-        if wanted == 0 {
-            return;
-        }
         let mut held = self.lock();
         // Those that were told leave when their tasks run next.
         let wanted = wanted.saturating_sub(held.told);

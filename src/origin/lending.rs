@@ -56,29 +56,22 @@ impl Lending {
     }
 
     pub(super) fn lend(&self, client: IpAddr) -> Result<Loan, Failure> {
-        let place = self.exchanges.take(&client_of(client));
-        self.budget.make_room(&self.exchanges, self.clock.monotonic_ms());
+        let now_ms = || self.clock.monotonic_ms();
+        let place = self.budget.place(&self.exchanges, &client_of(client), now_ms);
         let place = place.map_err(|full| too_many(full, &self.exchanges))?;
         let memory = self.budget.take(Use::Buffers, EXCHANGE_BYTES)?;
         Ok(Loan { _place: place, _memory: memory })
     }
 
     pub(super) fn open(&self, key: &OriginKey) -> Result<Opened, Full> {
-        let place = self.connections.take(key);
-        self.make_room();
-        place.map(|place| Opened { _place: place, tls: None })
+        let place = self.budget.place(&self.connections, key, || self.clock.monotonic_ms())?;
+        Ok(Opened { _place: place, tls: None })
     }
 
     /// As [`Lending::open`], for a connection that can be done without.
     pub(super) fn spare(&self, key: &OriginKey) -> Option<Opened> {
-        let place = self.connections.spare(key).ok()?;
-        self.make_room();
+        let place = self.budget.spare_place(&self.connections, key, || self.clock.monotonic_ms())?;
         Some(Opened { _place: place, tls: None })
-    }
-
-    /// For those that come next.
-    fn make_room(&self) {
-        self.budget.make_room(&self.connections, self.clock.monotonic_ms());
     }
 
     pub(super) fn begin_tls(&self, opened: &mut Opened) -> Result<(), Failure> {

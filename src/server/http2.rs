@@ -161,8 +161,8 @@ impl Serving {
     fn admit(&self) -> Result<(Place<IpAddr>, Share), Failure> {
         let streams = &self.with.streams;
         let shared = &self.proxy.shared;
-        let place = streams.take(&client_of(self.client.peer.ip()));
-        shared.budget.make_room(streams, shared.clock.monotonic_ms());
+        let client = client_of(self.client.peer.ip());
+        let place = shared.budget.place(streams, &client, || shared.clock.monotonic_ms());
         let place = place.map_err(|full| {
             let public = match full {
                 Full::Total => "The proxy has too many requests under way",

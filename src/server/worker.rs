@@ -187,8 +187,8 @@ impl Accepting {
     fn place(&self, client: &Client) -> Result<(Place<IpAddr>, Share), Failure> {
         let connections = &self.places.connections;
         let shared = &self.proxy.shared;
-        let place = connections.take(&client_of(client.peer.ip()));
-        shared.budget.make_room(connections, shared.clock.monotonic_ms());
+        let client = client_of(client.peer.ip());
+        let place = shared.budget.place(connections, &client, || shared.clock.monotonic_ms());
         let place = place.map_err(|full| {
             let public = match full {
                 Full::Total => "The proxy has too many connections",
