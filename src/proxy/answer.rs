@@ -11,9 +11,7 @@ use super::deliver::{self, passed_framing};
 use super::forward::Reply;
 use super::origin_failure::{bad_content, silent};
 use super::pace::Pace;
-use super::partial::Asking;
 use super::render::{Framing, Tail, stored_fields, via};
-use super::rules::target;
 use super::sender::More;
 use super::{Exchange, Interrupted, Next, parts, render, stored};
 use crate::caching::{Answer, ByteRange, Outcome, StoredHead, answer};
@@ -61,9 +59,7 @@ async fn part(
     Tail { framing, age, outcome: &outcome, keep_open }.write(&mut head);
     exchange.record.responds(206, outcome, filling.head.fields.first(FieldName::ContentType));
     let key = shared.store.key(&filling.uri);
-    let (proxy, request, scope) = (exchange.proxy, exchange.request, exchange.client.scope);
-    let client = exchange.client.peer.ip();
-    let asking = Asking { proxy, request, scope, client, uri: target(request, key) };
+    let asking = exchange.asking(key);
     let mut sender = exchange.sender(&mut head, framing);
     let mut at = 0;
     while at <= range.last {

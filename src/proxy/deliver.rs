@@ -9,7 +9,6 @@ use super::pace::Pace;
 use super::partial::{Asking, Completion};
 use super::record::Record;
 use super::render::{Framing, Tail, passed_head};
-use super::rules::target;
 use super::sender::{More, Sender, open_end};
 use super::waits::Silence;
 use super::{Client, Exchange, Interrupted, Next, Proxy, parts};
@@ -111,9 +110,7 @@ async fn whole(
     exchange.record.responds(filling.head.status, outcome, filling.head.fields.first(FieldName::ContentType));
     exchange.client.writer.never_index(filling.head.fields.never_indexed());
     let key = shared.store.key(&filling.uri);
-    let (proxy, request, scope) = (exchange.proxy, exchange.request, exchange.client.scope);
-    let client = exchange.client.peer.ip();
-    let asking = Asking { proxy, request, scope, client, uri: target(request, key) };
+    let asking = exchange.asking(key);
     let mut sender = exchange.sender(&mut head, framing);
     let mut pieces = Vec::new();
     // The task that fills has not run yet: what came with the head is there after one turn.

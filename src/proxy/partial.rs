@@ -13,9 +13,10 @@ use bytes::Bytes;
 use super::forward::{self, Extra, JUST_USED, Judge, Repeats, Reply, request_head};
 use super::origin_failure::proxy_credentials_wanted;
 use super::pace::Pace;
+use super::rules::target;
 use super::sender::{More, Sender};
 use super::update::Update;
-use super::{Interrupted, Proxy};
+use super::{Exchange, Interrupted, Proxy};
 use crate::caching::{
     ByteRange, ETag, NoPart, NotStored, StoredHead, Times, is_part, part_of_whole, range_fields,
 };
@@ -66,6 +67,18 @@ pub(super) struct Asking<'a> {
     pub client: IpAddr,
     pub request: &'a Request,
     pub uri: &'a TargetUri,
+}
+
+impl<'a> Exchange<'a> {
+    /// Asks in the name of this exchange's client, for what is stored under `key`.
+    pub(super) fn asking<'k>(&self, key: Key<'k>) -> Asking<'k>
+    where
+        'a: 'k,
+    {
+        let (proxy, request) = (self.proxy, self.request);
+        let (scope, client) = (self.client.scope, self.client.peer.ip());
+        Asking { proxy, request, scope, client, uri: target(request, key) }
+    }
 }
 
 impl Asking<'_> {

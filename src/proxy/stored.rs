@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::complete::Completed;
-use super::partial::{Asking, Completion, Unsupplied};
+use super::partial::{Completion, Unsupplied};
 use super::presence::unless_gone;
 use super::render::{Framing, Tail, not_modified, stored_fields};
-use super::rules::{target, ttl};
+use super::rules::ttl;
 use super::sender::{More, Sender};
 use super::{Exchange, Interrupted, Next, Proxy, Shared, complete, parts};
 use crate::caching::{Answer, ByteRange, ForwardReason, Handled, Outcome, answer, wants_stored_only};
@@ -40,7 +40,7 @@ pub(super) async fn deliver(
         return send(exchange, key, object, age, outcome).await;
     }
     let (request, id) = (exchange.request, exchange.record.id());
-    let (proxy, scope, client) = (exchange.proxy, exchange.client.scope, exchange.client.peer.ip());
+    let proxy = exchange.proxy;
     let parts = |object: &Object| {
         // A head has no content to be missing.
         if request.method == Method::Head {
@@ -55,7 +55,7 @@ pub(super) async fn deliver(
     if wants_stored_only(request) {
         return Err(nothing_stored().into());
     }
-    let asking = Asking { proxy, request, scope, client, uri: target(request, key) };
+    let asking = exchange.asking(key);
     let completing = Box::pin(complete::complete(&asking, key, object, exchange.record, &parts));
     let completed = unless_gone(&proxy.shared.clock, &mut exchange.client.writer, completing).await?;
     let completed = completed.and_then(|completed| {
@@ -102,12 +102,10 @@ async fn send(
         selected.parts.clear();
     }
     parts::prepare(&mut selected.parts).await;
-    let (proxy, request, client) = (exchange.proxy, exchange.request, &exchange.client);
-    let (scope, client) = (client.scope, client.peer.ip());
-    let asking = Asking { proxy, request, scope, client, uri: target(request, key) };
+    let asking = exchange.asking(key);
     let mut completion = Completion::new(asking, key, object);
     if let Some(missing) = first_missing(&selected.parts) {
-        if wants_stored_only(request) {
+        if wants_stored_only(exchange.request) {
             return Err(nothing_stored().into());
         }
         // Next to nothing is there of the whole: others who want all of it may share one fill.
