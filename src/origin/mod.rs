@@ -344,14 +344,14 @@ impl Origins {
         judge: &impl AddressJudge,
     ) -> Result<(TcpStream, Far, Opened), Failure> {
         let key = (scheme, authority.clone());
-        let opened = self.lending.spare(&key).map_or_else(
-            || {
+        let opened = match self.lending.spare(&key) {
+            Some(opened) => opened,
+            None => {
                 // Idle ones are worth less than this one.
                 self.close_all_idle();
-                self.lending.open(&key).map_err(|full| self.lending.refused(full))
-            },
-            Ok,
-        )?;
+                self.lending.open(&key).map_err(|full| self.lending.refused(full))?
+            }
+        };
         let (candidates, qualified) = self.candidates(authority, judge).await?;
         let limit = self.limits.connect_timeout;
         let places = dial::Reserved { first: opened, more: &|| self.lending.spare(&key) };

@@ -60,22 +60,25 @@ impl Tiers {
     pub async fn replace(self: &Arc<Tiers>, key: Key<'_>, old: &Arc<Object>, new: Arc<Object>) {
         let swap = |object: &Arc<Object>| if object.is_same(old) { new.clone() } else { object.clone() };
         let changes = self.memory.changes(key.hash);
-        if let Some(disk) = self.tier(key.hash) {
-            let Some(_order) = self.find(key, old, changes, disk).await.this else { return };
-            // A head that begins or ends to vary belongs to another place than the record that is there.
-            let is_in_place = old.head.varies() == new.head.varies();
-            if disk.contains_object(key.hash, old)
-                && (!is_in_place || disk.append_freshened(key, &new).is_err())
-            {
-                // The head that is there may be good for longer than this one, and must not come back.
-                tracing::debug!("{} is in memory only: its head on disk can't be updated", key.uri);
-                disk.forget_object(key, old);
+        let order = match self.tier(key.hash) {
+            None => None,
+            Some(disk) => {
+                let Some(order) = self.find(key, old, changes, disk).await.this else { return };
+                // A head that begins or ends to vary belongs to another place than the record that is there.
+                let is_in_place = old.head.varies() == new.head.varies();
+                if disk.contains_object(key.hash, old)
+                    && (!is_in_place || disk.append_freshened(key, &new).is_err())
+                {
+                    // The head that is there may be good for longer than this one, and must not come back.
+                    tracing::debug!("{} is in memory only: its head on disk can't be updated", key.uri);
+                    disk.forget_object(key, old);
+                }
+                Some(order)
             }
-            // After that: whoever has read the disk before it sees the change, or is seen here.
-            self.memory.change(key, |stored| stored.iter().map(swap).collect());
-        } else {
-            self.memory.change(key, |stored| stored.iter().map(swap).collect());
-        }
+        };
+        // After the disk: whoever has read it before sees the change, or is seen here.
+        self.memory.change(key, |stored| stored.iter().map(swap).collect());
+        drop(order);
         self.memory.evict_to_fit();
     }
 
