@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::args::{CacheCommand, ClientArgs, ListArgs, LookArgs, PurgeArgs, ShowArgs};
 use super::commands::tell;
-use super::control_client::ask;
+use super::control_client::{UNEXPECTED, ask};
 use super::output::{bad_config, print};
 use super::{verify, warm};
 use crate::admin::messages::{
@@ -43,7 +43,7 @@ pub(super) fn ask_cache(
     match ask(&cache_dir, &ControlRequest::Cache(request))? {
         ControlResponse::Cache(answer) => answered(answer),
         ControlResponse::Failed { message } => bail!(message),
-        _other => bail!("the running Larder gave an unexpected answer"),
+        _other => bail!(UNEXPECTED),
     }
 }
 
@@ -56,9 +56,7 @@ fn stats(args: &LookArgs) -> anyhow::Result<ExitCode> {
         if args.json {
             return json(&answer);
         }
-        let CacheAnswer::Stats { memory, disks, left_out } = answer else {
-            bail!("the running Larder gave an unexpected answer")
-        };
+        let CacheAnswer::Stats { memory, disks, left_out } = answer else { bail!(UNEXPECTED) };
         let mut lines = memory_lines(&memory);
         disks.iter().for_each(|disk| lines.extend(disk_lines(disk)));
         let without = |one: &LeftOutStats| format!("disk          {}, left out: {}", one.folder, one.reason);
@@ -130,9 +128,7 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
         if look.json {
             return json(&answer);
         }
-        let CacheAnswer::Listing { responses, total } = answer else {
-            bail!("the running Larder gave an unexpected answer")
-        };
+        let CacheAnswer::Listing { responses, total } = answer else { bail!(UNEXPECTED) };
         let mut lines: Vec<String> = responses.iter().map(listed).collect();
         if !lines.is_empty() {
             let columns = ("status", "size", "age", "fresh for", "where");
@@ -187,9 +183,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         if look.json {
             return json(&answer);
         }
-        let CacheAnswer::Shown { responses } = answer else {
-            bail!("the running Larder gave an unexpected answer")
-        };
+        let CacheAnswer::Shown { responses } = answer else { bail!(UNEXPECTED) };
         if responses.is_empty() {
             writeln!(std::io::stderr(), "nothing of {url} is stored")?;
             return Ok(ExitCode::FAILURE);

@@ -9,7 +9,7 @@ use crate::config::{Admin, CacheSettings, DiskSize, Settings};
 use crate::policy::{Pattern, Policy};
 
 use super::args::{ClientArgs, PatternArgs, ServeArgs};
-use super::control_client::ask;
+use super::control_client::{UNEXPECTED, ask};
 use super::fit::fit;
 use super::output::{bad_config, print};
 
@@ -55,7 +55,7 @@ pub fn blocked(args: &ClientArgs) -> anyhow::Result<ExitCode> {
     match ask(&cache_dir, &ControlRequest::Blocked)? {
         ControlResponse::Done { patterns, .. } => print(&patterns),
         ControlResponse::Failed { message } => Err(anyhow::Error::msg(message)),
-        _other => Err(anyhow::anyhow!("the running Larder gave an unexpected answer")),
+        _other => Err(anyhow::anyhow!(UNEXPECTED)),
     }
 }
 
@@ -67,7 +67,7 @@ pub(super) fn tell(args: &ClientArgs, request: &ControlRequest) -> anyhow::Resul
     match ask(&cache_dir, request)? {
         ControlResponse::Done { message, .. } => print(&[message]),
         ControlResponse::Failed { message } => Err(anyhow::Error::msg(message)),
-        _other => Err(anyhow::anyhow!("the running Larder gave an unexpected answer")),
+        _other => Err(anyhow::anyhow!(UNEXPECTED)),
     }
 }
 

@@ -36,12 +36,15 @@ pub(super) fn ask(cache_dir: &Path, request: &ControlRequest) -> anyhow::Result<
     exchange(stream, &line).with_context(|| format!("no answer on {}", path.display()))
 }
 
+/// Said of an answer that does not fit its question.
+pub(super) const UNEXPECTED: &str = "the running Larder gave an unexpected answer";
+
 /// What the larder of a cache folder says of itself.
 pub(super) fn ask_status(cache_dir: &Path) -> anyhow::Result<RunningStatus> {
     match ask(cache_dir, &ControlRequest::Status)? {
         ControlResponse::Status(status) => Ok(status),
         ControlResponse::Failed { message } => bail!(message),
-        _other => bail!("the running Larder gave an unexpected answer"),
+        _other => bail!(UNEXPECTED),
     }
 }
 

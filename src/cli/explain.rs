@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 use super::args::ExplainArgs;
-use super::control_client::ask;
+use super::control_client::{UNEXPECTED, ask};
 use super::output::{bad_config, print};
 use super::run::{self, Larder};
 use crate::admin::logged::of_line;
@@ -39,7 +39,7 @@ pub fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         }
         ControlResponse::Explained(explained) => print(&laid_out(&explained)),
         ControlResponse::Failed { message } => bail!(message),
-        _ => bail!("the running Larder gave an unexpected answer"),
+        _ => bail!(UNEXPECTED),
     }
 }
 

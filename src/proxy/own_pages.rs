@@ -26,7 +26,7 @@ pub(super) fn page(path: &[u8], authority: Option<&Authority>) -> Option<(&'stat
 
 fn html(authority: Option<&Authority>) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let https = authority.map_or_else(|| TUNNELLED.to_owned(), looked_into);
+    let https = authority.map_or_else(|| TUNNELLED.to_owned(), intercepted);
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport \
          content='width=device-width'><title>Larder</title><style>{STYLE}</style>\
@@ -36,7 +36,7 @@ fn html(authority: Option<&Authority>) -> String {
 
 const TUNNELLED: &str = "<p>HTTPS is tunnelled: Larder does not decrypt or cache it.</p>";
 
-fn looked_into(authority: &Authority) -> String {
+fn intercepted(authority: &Authority) -> String {
     let steps: String = STEPS.iter().map(|(who, how)| format!("<dt>{who}</dt><dd>{how}</dd>")).collect();
     format!(
         "<h2>HTTPS</h2><p>Larder decrypts HTTPS here. Your device must trust its certificate authority. \

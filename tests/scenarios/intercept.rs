@@ -182,7 +182,7 @@ fn plain_http_in_a_tunnel_to_port_80_is_served() {
 }
 
 #[test]
-fn the_authority_is_offered_where_https_is_looked_into() {
+fn the_authority_is_offered_where_https_is_intercepted() {
     let (world, origin) = secure();
     origin.on_path("/", Answer::fresh(60, "hello"));
     let page = world.client().get("http://larder.proxy/");

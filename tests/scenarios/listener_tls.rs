@@ -54,7 +54,7 @@ fn an_address_has_a_certificate_and_an_unknown_name_none() {
 }
 
 #[test]
-fn a_tunnel_is_looked_into_on_every_kind_of_connection() {
+fn a_tunnel_is_intercepted_on_every_kind_of_connection() {
     let (world, origin) = secure();
     let authority = authority(&origin);
     let request = format!("GET /a HTTP/1.1\r\nHost: {authority}\r\n\r\n");
