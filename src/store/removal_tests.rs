@@ -140,3 +140,64 @@ async fn a_change_meets_the_response_that_is_meant_wherever_it_is_and_no_newer_o
         }
     }
 }
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing is asserted of the time; it gives another thread its chance"
+)]
+#[tokio::test]
+async fn a_look_at_the_disk_waits_for_a_response_that_is_in_memory_and_not_queued_yet() {
+    let disk = Arc::new(SlowDisk::new(1 << 20));
+    let store = &disk.store;
+    let key = uri(KEY);
+    let key = store.key(&key);
+    disk.put(&[KEY], 7);
+    disk.catch_up();
+    let old = store.variants(key).expect("just stored")[0].clone();
+    // The steps of an insertion, one by one, and an eviction after the first.
+    let order = store.tiers.lock_order(key.hash);
+    let asked = store.generation(key);
+    let new = Object {
+        head: old.head.clone(),
+        content: StoredContent::new(vec![Bytes::from_static(b"8")]),
+        rendered: Bytes::new(),
+        generation: asked.seq(),
+        head_generation: asked.seq(),
+        ..*old
+    };
+    store.tiers.memory.change(key, |_stored| vec![Arc::new(new)]);
+    evict(store);
+    let looking = {
+        let disk = disk.clone();
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::spawn(move || {
+            let uri = uri(KEY);
+            let found = runtime.block_on(disk.store.load(disk.store.key(&uri)));
+            found.map(|variants| number_in(&variants[0]))
+        })
+    };
+    // Long enough for one that does not wait.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    store.tiers.tier(key.hash).expect("a disk").forget(key);
+    drop(order);
+    let found = tokio::task::spawn_blocking(|| looking.join().expect("it ends")).await.expect("it ends");
+    assert_eq!(found, None, "what was replaced has not come back");
+}
+
+#[tokio::test]
+async fn a_response_goes_to_memory_and_to_the_disk_in_one_step() {
+    let disk = SlowDisk::new(1 << 20);
+    let store = &disk.store;
+    let key = uri(KEY);
+    let key = store.key(&key);
+    disk.put(&[KEY], 7);
+    let old = store.variants(key).expect("just stored")[0].clone();
+    let asked = store.generation(key);
+    let is_locked = std::cell::Cell::new(false);
+    let object = Arc::into_inner(freshened(store, &old, 8)).expect("its own");
+    store.insert(key, object, asked, |_old| {
+        is_locked.set(store.tiers.is_order_locked(key.hash));
+        true
+    });
+    assert!(is_locked.get(), "nobody looks at the disk between the two");
+}

@@ -145,7 +145,11 @@ impl Tiers {
         if !self.tier(key.hash)?.contains(key.hash) {
             return None;
         }
-        let changes = self.memory.changes(key.hash);
+        // Not between the two steps of a response on its way: what is in memory is queued for the disk.
+        let changes = {
+            let _order = self.lock_order(key.hash);
+            self.memory.changes(key.hash)
+        };
         let retired = self.purges(key.hash).retired();
         let (tiers, uri, hash) = (self.clone(), key.uri.clone(), key.hash);
         let reading = move || Some(tiers.tier(hash)?.load(Key { uri: &uri, hash }));
@@ -172,14 +176,17 @@ impl Tiers {
     }
 
     pub fn insert(
-        self: &Arc<Tiers>,
+        &self,
         key: Key<'_>,
         object: Option<Arc<Object>>,
         asked: Generation,
         beside: impl Fn(&Object) -> Beside,
     ) {
         let mut variants = None;
-        let changes = self.memory.update(key, |stored| {
+        // From memory to the disk in one step: who looks at the disk meanwhile would find what this
+        // replaces, and nothing that says so once this is evicted.
+        let order = self.lock_order(key.hash);
+        let changes = self.memory.change(key, |stored| {
             let mut object = object.clone();
             let mut others = Vec::new();
             for other in stored {
@@ -216,6 +223,8 @@ impl Tiers {
         if let Some((object, variants)) = variants {
             self.to_disk(key, &object, &variants, changes, Occasion::Arrived);
         }
+        drop(order);
+        self.memory.evict_to_fit();
     }
 
     pub fn forget_left_behind(&self, key: Key<'_>) {
@@ -231,20 +240,31 @@ impl Tiers {
         order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn evicted(self: &Arc<Tiers>, evicted: &Evicted) {
+    #[cfg(test)]
+    pub fn is_order_locked(&self, key: u128) -> bool {
+        self.order.get(key as usize % ORDERS).is_some_and(|order| order.try_lock().is_err())
+    }
+
+    fn evicted(&self, evicted: &Evicted) {
         // Stored once and used never: a one-hit wonder.
         if evicted.uses < 2.0 {
             return;
         }
         let key = Key { uri: &evicted.uri, hash: evicted.hash };
+        let Some(disk) = self.tier(key.hash) else { return };
         for object in evicted.variants.iter().rev() {
+            if disk.contains_object(key.hash, object) {
+                continue;
+            }
+            let _order = self.lock_order(key.hash);
             self.to_disk(key, object, &evicted.variants, evicted.changes, Occasion::Evicted);
         }
     }
 
-    /// Brings an object to the disk, unless the disk has it or does not want it.
+    /// Brings an object to the disk, unless the disk does not want it. For who holds [the
+    /// lock](Tiers::lock_order) of this key.
     fn to_disk(
-        self: &Arc<Tiers>,
+        &self,
         key: Key<'_>,
         object: &Arc<Object>,
         variants: &[Arc<Object>],
@@ -252,10 +272,6 @@ impl Tiers {
         occasion: Occasion,
     ) {
         let Some(disk) = self.tier(key.hash) else { return };
-        if disk.contains_object(key.hash, object) && occasion == Occasion::Evicted {
-            return;
-        }
-        let _order = self.lock_order(key.hash);
         if !self.memory.changes(key.hash).is_as_valid_as(changes) {
             return;
         }
