@@ -145,7 +145,8 @@ impl Tiers {
         if !self.tier(key.hash)?.contains(key.hash) {
             return None;
         }
-        // Not between the two steps of a response on its way: what is in memory is queued for the disk.
+        // A new response comes to memory and is queued for the disk under this lock: the count is
+        // never read between the two.
         let changes = {
             let _order = self.lock_order(key.hash);
             self.memory.changes(key.hash)
@@ -183,8 +184,8 @@ impl Tiers {
         beside: impl Fn(&Object) -> Beside,
     ) {
         let mut variants = None;
-        // From memory to the disk in one step: who looks at the disk meanwhile would find what this
-        // replaces, and nothing that says so once this is evicted.
+        // Memory and the disk's queue change in one step. Between the two, a look-up could read from
+        // disk what this response replaces, and after an eviction nothing would say that it was replaced.
         let order = self.lock_order(key.hash);
         let changes = self.memory.change(key, |stored| {
             let mut object = object.clone();
@@ -240,11 +241,6 @@ impl Tiers {
         order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[cfg(test)]
-    pub fn is_order_locked(&self, key: u128) -> bool {
-        self.order.get(key as usize % ORDERS).is_some_and(|order| order.try_lock().is_err())
-    }
-
     fn evicted(&self, evicted: &Evicted) {
         // Stored once and used never: a one-hit wonder.
         if evicted.uses < 2.0 {
@@ -261,7 +257,7 @@ impl Tiers {
         }
     }
 
-    /// Brings an object to the disk, unless the disk does not want it. For who holds [the
+    /// Brings an object to the disk, unless the disk does not want it. The caller holds [the
     /// lock](Tiers::lock_order) of this key.
     fn to_disk(
         &self,
