@@ -1,5 +1,6 @@
 """How each contestant is started: one worker, no access log, memory first."""
 
+import functools
 import os
 import shutil
 from datetime import datetime, timezone
@@ -8,10 +9,12 @@ from email.utils import format_datetime
 from machine import Server, fill, free_port
 from packages import program
 
-# In the table's order. The value is the program that must be there; the first two are built, not installed.
+# In the table's order. The value is the program that must be there; the first three are built, not installed.
 ALL = {
     "ceiling": None,
     "larder": None,
+    # Another Larder, whose program `--previous` names.
+    "previous": None,
     "nginx": "nginx",
     "haproxy": "haproxy",
     "squid": "squid",
@@ -19,7 +22,7 @@ ALL = {
 }
 
 # Their clients send the absolute-form of the request target.
-FORWARD = {"larder", "squid", "trafficserver"}
+FORWARD = {"larder", "previous", "squid", "trafficserver"}
 
 
 def runnable(chosen, programs):
@@ -28,8 +31,8 @@ def runnable(chosen, programs):
     for name in chosen:
         if ALL[name] and not program(ALL[name]):
             left_out.append(f"{name} is not installed")
-        elif name == "larder" and not programs["larder"].exists():
-            left_out.append("larder is not built")
+        elif name in programs and not programs[name].exists():
+            left_out.append(f"{name}: {programs[name]} is not there")
         else:
             able.append(name)
     return able, left_out
@@ -54,10 +57,10 @@ def ceiling(machine, scenario, origin_port, programs):
                   machine.own_folder("ceiling"))
 
 
-def larder(machine, _scenario, _origin_port, programs):
-    folder, port = machine.own_folder("larder"), free_port()
+def larder(machine, _scenario, _origin_port, programs, name="larder"):
+    folder, port = machine.own_folder(name), free_port()
     fill("larder.toml", folder / "larder.toml")
-    command = [programs["larder"], "serve", "--listen", f"127.0.0.1:{port}", "--admin", "off",
+    command = [programs[name], "serve", "--listen", f"127.0.0.1:{port}", "--admin", "off",
                "--memory", "256MiB", "--disk", "0", "--cache-dir", folder / "cache",
                "--config", folder / "larder.toml"]
     # What the caller has set for a Larder of their own is not part of the comparison.
@@ -107,6 +110,7 @@ def trafficserver(machine, _scenario, _origin_port, _programs):
 STARTERS = {
     "ceiling": ceiling,
     "larder": larder,
+    "previous": functools.partial(larder, name="previous"),
     "nginx": nginx,
     "haproxy": haproxy,
     "squid": squid,
